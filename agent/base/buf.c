@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* buf.c - see buf.h. Trust: content may be hostile; size is always capped. */
+#include "buf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+void zg_buf_release(struct zg_buf *b)
+{
+	free(b->ptr);
+	*b = (struct zg_buf){.max = b->max};
+}
+
+void zg_buf_reset(struct zg_buf *b)
+{
+	b->len = 0;
+	b->error = 0;
+}
+
+char *zg_buf_room(struct zg_buf *b, size_t n)
+{
+	size_t cap = b->cap ? b->cap : 256;
+	char *grown;
+
+	if (b->error)
+		return NULL;
+	if (n > b->max || b->len > b->max - n) {
+		b->error = -EFBIG;
+		return NULL;
+	}
+	if (b->ptr && b->cap - b->len >= n)
+		return b->ptr + b->len;
+	while (cap < b->len + n)
+		cap = cap > SIZE_MAX / 2 ? b->len + n : cap * 2;
+	grown = realloc(b->ptr, cap);
+	if (!grown) {
+		b->error = -ENOMEM;
+		return NULL;
+	}
+	b->ptr = grown;
+	b->cap = cap;
+	return b->ptr + b->len;
+}
+
+void zg_buf_wrote(struct zg_buf *b, size_t n)
+{
+	b->len += n;
+}
+
+void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n)
+{
+	char *room = n ? zg_buf_room(b, n) : NULL;
+
+	if (room) {
+		memcpy(room, bytes, n);
+		b->len += n;
+	}
+}
+
+void zg_buf_str(struct zg_buf *b, const char *s)
+{
+	zg_buf_add(b, s, strlen(s));
+}
+
+void zg_buf_char(struct zg_buf *b, char c)
+{
+	zg_buf_add(b, &c, 1);
+}
+
+void zg_buf_fmt(struct zg_buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	char *room;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	room = n >= 0 ? zg_buf_room(b, (size_t)n + 1) : NULL;
+	if (!room)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(room, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->len += (size_t)n;
+}
+
+void zg_buf_json(struct zg_buf *b, struct zg_slice s)
+{
+	static const char short_escape[] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+	size_t i = 0, plain = 0;
+
+	zg_buf_char(b, '"');
+	while (i < s.len) {
+		unsigned char c = (unsigned char)s.ptr[i];
+		size_t n = 1;
+
+		if (c >= 0x80) {
+			n = 2;
+			while (n <= 4 && i + n <= s.len &&
+			       !zg_utf8_valid((struct zg_slice){s.ptr + i, n}))
+				n++;
+			if (n <= 4 && i + n <= s.len) {
+				i += n;
+				continue;
+			}
+			n = 1;
+		} else if (c >= 0x20 && c != '"' && c != '\\') {
+			i++;
+			continue;
+		}
+		zg_buf_add(b, s.ptr + plain, i - plain);
+		if (c >= 0x80)
+			zg_buf_str(b, "\xef\xbf\xbd");
+		else if (c == '"' || c == '\\')
+			zg_buf_fmt(b, "\\%c", c);
+		else if (c < sizeof(short_escape) && short_escape[c])
+			zg_buf_fmt(b, "\\%c", short_escape[c]);
+		else
+			zg_buf_fmt(b, "\\u%04x", c);
+		i += n;
+		plain = i;
+	}
+	zg_buf_add(b, s.ptr + plain, i - plain);
+	zg_buf_char(b, '"');
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshot.c - see snapshot.h. Trust: the writer is an unprivileged process
+ * that has read what people wrote; every number is checked before use.
+ */
+#include "snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static const size_t element[ZG_S_MAX] = {
+	[ZG_S_SETTINGS] = sizeof(struct zg_settings),
+	[ZG_S_PROFILES] = sizeof(struct zg_profile_def),
+	[ZG_S_CGROUPS] = sizeof(struct zg_cgroup_def),
+	[ZG_S_PREFIXES] = sizeof(struct zg_prefix_def),
+	[ZG_S_RULES] = sizeof(struct zg_rule_def),
+	[ZG_S_SERVERS] = sizeof(struct zg_server_def),
+	[ZG_S_ENDPOINTS] = sizeof(struct zg_endpoint_def),
+	[ZG_S_POLICY] = 1,
+	[ZG_S_SCANDB] = 1,
+};
+
+static bool sections_ok(const struct zg_snapshot_header *h, size_t bytes)
+{
+	if (bytes < sizeof(*h) || h->magic != ZG_SNAPSHOT_MAGIC || h->header_bytes != sizeof(*h) ||
+	    h->bytes != bytes)
+		return false;
+	for (int i = 0; i < ZG_S_MAX; i++) {
+		const struct zg_section_ref *r = &h->section[i];
+
+		if (r->offset % 8 || r->offset < sizeof(*h) || r->offset > bytes ||
+		    r->bytes > bytes - r->offset || r->bytes % element[i])
+			return false;
+	}
+	return h->section[ZG_S_SETTINGS].bytes == sizeof(struct zg_settings);
+}
+
+#define ENDS(text) (memchr((text), '\0', sizeof(text)) != NULL)
+
+static bool settings_ok(const struct zg_settings *s)
+{
+	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
+	       ENDS(s->runtime_dir) && ENDS(s->pin_dir) && ENDS(s->cgroup_root) && ENDS(s->user) &&
+	       ENDS(s->ledger_user) && ENDS(s->approver_group) &&
+	       s->listen_count <= ZG_LISTEN_MAX && s->workers <= ZG_WORKERS_MAX &&
+	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC;
+}
+
+static bool profile_known(const struct zg_snapshot *s, uint32_t id)
+{
+	return id == ZG_PROFILE_GATEWAY ||
+	       (id >= ZG_PROFILE_FIRST && id - ZG_PROFILE_FIRST < s->profile_count);
+}
+
+static bool rule_ok(const struct zg_snapshot *s, const struct zg_rule_def *r)
+{
+	if (!profile_known(s, r->profile) || !r->identity || r->proto > UINT8_MAX ||
+	    r->val.count > ZG_PORT_RULES_MAX)
+		return false;
+	for (uint32_t i = 0; i < r->val.count; i++)
+		if (r->val.port[i].lo > r->val.port[i].hi || r->val.port[i].verdict > ZG_V_REDIRECT)
+			return false;
+	return true;
+}
+
+static bool server_ok(const struct zg_server_def *d)
+{
+	return ENDS(d->id) && ENDS(d->name) && ENDS(d->version) && ENDS(d->owner) && ENDS(d->url) &&
+	       ENDS(d->host) && ENDS(d->path) && d->transport <= ZG_T_STDIO;
+}
+
+static bool content_ok(const struct zg_snapshot *s)
+{
+	if (!settings_ok(s->settings) || s->profile_count > ZG_PROFILES_MAX - ZG_PROFILE_FIRST ||
+	    s->prefix_count > ZG_PREFIXES_MAX || s->rule_count > ZG_RULES_MAX ||
+	    s->server_count > ZG_SERVERS_MAX)
+		return false;
+	for (size_t i = 0; i < s->profile_count; i++)
+		if (!ENDS(s->profiles[i].name) || s->profiles[i].mode > ZG_MODE_AUDIT)
+			return false;
+	for (size_t i = 0; i < s->cgroup_count; i++)
+		if (!ENDS(s->cgroups[i].glob) || !profile_known(s, s->cgroups[i].profile))
+			return false;
+	for (size_t i = 0; i < s->prefix_count; i++)
+		if (s->prefixes[i].prefixlen > 128 || !s->prefixes[i].identity)
+			return false;
+	for (size_t i = 0; i < s->rule_count; i++)
+		if (!rule_ok(s, &s->rules[i]))
+			return false;
+	for (size_t i = 0; i < s->server_count; i++)
+		if (!server_ok(&s->servers[i]))
+			return false;
+	for (size_t i = 0; i < s->endpoint_count; i++)
+		if (s->endpoints[i].server >= s->server_count)
+			return false;
+	return true;
+}
+
+static const void *section(const struct zg_snapshot *s, enum zg_section which, size_t *count)
+{
+	const struct zg_section_ref *r = &s->header->section[which];
+
+	*count = r->bytes / element[which];
+	return (const char *)s->header + r->offset;
+}
+
+int zg_snapshot_open(struct zg_snapshot *out, int fd, struct zg_err *e)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	struct zg_snapshot s = {0};
+	struct stat st;
+	size_t one;
+	void *map;
+
+	/* unsealed, its writer could change it after we checked it */
+	if ((fcntl(fd, F_GET_SEALS) & seals) != seals || fstat(fd, &st) < 0)
+		return zg_err_set(e, EBADMSG, "the compiled snapshot is not sealed");
+	if (st.st_size < (off_t)sizeof(struct zg_snapshot_header) || st.st_size > ZG_SNAPSHOT_BYTES)
+		return zg_err_set(e, EBADMSG, "the compiled snapshot has an impossible size");
+	s.bytes = (size_t)st.st_size;
+	map = mmap(NULL, s.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (map == MAP_FAILED)
+		return zg_err_set(e, errno, "cannot map the compiled snapshot: %m");
+	s.header = map;
+	if (!sections_ok(s.header, s.bytes))
+		goto broken;
+	s.settings = section(&s, ZG_S_SETTINGS, &one);
+	s.profiles = section(&s, ZG_S_PROFILES, &s.profile_count);
+	s.cgroups = section(&s, ZG_S_CGROUPS, &s.cgroup_count);
+	s.prefixes = section(&s, ZG_S_PREFIXES, &s.prefix_count);
+	s.rules = section(&s, ZG_S_RULES, &s.rule_count);
+	s.servers = section(&s, ZG_S_SERVERS, &s.server_count);
+	s.endpoints = section(&s, ZG_S_ENDPOINTS, &s.endpoint_count);
+	s.policy = section(&s, ZG_S_POLICY, &s.policy_bytes);
+	s.scandb = section(&s, ZG_S_SCANDB, &s.scandb_bytes);
+	if (!content_ok(&s))
+		goto broken;
+	*out = s;
+	return 0;
+broken:
+	(void)munmap(map, s.bytes);
+	return zg_err_set(e, EBADMSG, "the compiled snapshot breaks its own format");
+}
+
+void zg_snapshot_close(struct zg_snapshot *s)
+{
+	if (s->header)
+		(void)munmap((void *)(uintptr_t)s->header, s->bytes);
+	*s = (struct zg_snapshot){0};
+}
+
+const struct zg_server_def *zg_snapshot_server(const struct zg_snapshot *s, struct zg_slice id)
+{
+	size_t lo = 0, hi = s->server_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		struct zg_slice at = zg_slice_str(s->servers[mid].id);
+		size_t n = at.len < id.len ? at.len : id.len;
+		int c = memcmp(at.ptr, id.ptr, n);
+
+		if (c == 0 && at.len == id.len)
+			return &s->servers[mid];
+		if (c < 0 || (c == 0 && at.len < id.len))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+const struct zg_server_def *zg_snapshot_endpoint(const struct zg_snapshot *s,
+						 const uint8_t addr[16], uint16_t port)
+{
+	size_t lo = 0, hi = s->endpoint_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct zg_endpoint_def *at = &s->endpoints[mid];
+		int c = memcmp(at->addr, addr, 16);
+
+		if (c == 0)
+			c = (int)at->port - (int)port;
+		if (c == 0)
+			return &s->servers[at->server];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile)
+{
+	if (profile < ZG_PROFILE_FIRST || profile - ZG_PROFILE_FIRST >= s->profile_count)
+		return "";
+	return s->profiles[profile - ZG_PROFILE_FIRST].name;
+}

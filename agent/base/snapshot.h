@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshot.h - opening a compiled configuration (zg_snapshot.h). The mapping
+ * is private and read-only; the memfd must be sealed against change first.
+ */
+#ifndef ZG_BASE_SNAPSHOT_H
+#define ZG_BASE_SNAPSHOT_H
+
+#include "cleanup.h"
+#include "err.h"
+#include "slice.h"
+#include "zg_snapshot.h"
+
+struct zg_snapshot {
+	const struct zg_snapshot_header *header;
+	size_t bytes;
+	const struct zg_settings *settings;
+	const struct zg_profile_def *profiles;
+	const struct zg_cgroup_def *cgroups;
+	const struct zg_prefix_def *prefixes;
+	const struct zg_rule_def *rules;
+	const struct zg_server_def *servers;
+	const struct zg_endpoint_def *endpoints;
+	size_t profile_count, cgroup_count, prefix_count, rule_count, server_count, endpoint_count;
+	const void *policy;
+	size_t policy_bytes;
+	const void *scandb;
+	size_t scandb_bytes;
+};
+
+/* Map and check fd, which must carry F_SEAL_SHRINK|GROW|WRITE|SEAL; it may be
+ * closed afterwards. -EBADMSG when the content breaks the contract. */
+int zg_snapshot_open(struct zg_snapshot *s, int fd, struct zg_err *e) ZG_MUST_CHECK;
+void zg_snapshot_close(struct zg_snapshot *s);
+
+/* By registry id (exact) or by destination; NULL = not registered. */
+const struct zg_server_def *zg_snapshot_server(const struct zg_snapshot *s, struct zg_slice id);
+const struct zg_server_def *zg_snapshot_endpoint(const struct zg_snapshot *s,
+						 const uint8_t addr[16], uint16_t port);
+/* Profile name of a kernel profile id, "" if there is none. */
+const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile);
+
+#endif

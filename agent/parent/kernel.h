@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel.h - the kernel gate as the parent sees it. kernel.c is the only file
+ * that includes libbpf or a skeleton. Maps and links are pinned, so that what
+ * was enforced goes on being enforced when this process is gone.
+ */
+#ifndef ZG_KERNEL_H
+#define ZG_KERNEL_H
+
+#include "cleanup.h"
+#include "err.h"
+#include "snapshot.h"
+#include "zg_abi.h"
+
+struct zg_kernel;
+
+struct zg_kernel_options {
+	int cgroup_root;     /* O_DIRECTORY fd of the cgroup2 folder to attach at */
+	const char *pin_dir; /* on a bpffs; created 0700 if it is missing */
+};
+
+/* Load, or take over what is pinned: maps are reused, programs are replaced
+ * link by link (bpf_link_update), never a moment without rules. Pins of another
+ * ABI version are an error that names the remedy. First start: everything is
+ * loaded and default-deny for governed cgroups before anything is attached. */
+int zg_kernel_open(struct zg_kernel **out, const struct zg_kernel_options *o,
+		   struct zg_err *e) ZG_MUST_CHECK;
+
+/* Close descriptors; pins stay. */
+void zg_kernel_close(struct zg_kernel *k);
+
+/* Remove links and pins: nothing is enforced any more. Works without an open
+ * handle; 0 also when there was nothing. */
+int zg_kernel_detach(const char *pin_dir, struct zg_err *e) ZG_MUST_CHECK;
+
+/* Where the gateway listens (one address per family; all zero = none). */
+int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
+			  const struct zg_listen *v6, struct zg_err *e) ZG_MUST_CHECK;
+
+/* Put a snapshot's profiles, prefixes and rules in force: fill the idle slot
+ * with what differs, flip zg_ctl.slot (the one write), then clean up. On
+ * failure (map full, ...) the old generation stays in force. */
+int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t generation,
+		    struct zg_err *e) ZG_MUST_CHECK;
+
+/* Membership: by cgroup id (inode number of its directory). */
+int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
+int zg_kernel_release(struct zg_kernel *k, uint64_t cgroup_id) ZG_MUST_CHECK;
+/* The pinned membership after a takeover: call fn for each. */
+int zg_kernel_members(struct zg_kernel *k, int (*fn)(uint64_t id, uint32_t profile, void *arg),
+		      void *arg);
+
+/* Events. fd is an epoll descriptor for the loop; consume drains what is
+ * there and calls fn per event. */
+int zg_kernel_event_fd(const struct zg_kernel *k);
+int zg_kernel_consume(struct zg_kernel *k, void (*fn)(const struct zg_event *ev, void *arg),
+		      void *arg);
+/* Events lost for want of room, by enum zg_event_kind, since load. */
+int zg_kernel_lost(struct zg_kernel *k, uint64_t lost[ZG_E_MAX]) ZG_MUST_CHECK;
+
+/* Read back: are all programs of the gate attached where they should be and
+ * the maps' ABI ours? 0, or -errno with e saying which is not. */
+int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
+
+#endif

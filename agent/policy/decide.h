@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decide.h - the decision, and the questions about a compiled policy. Pure:
+ * no I/O, no clock, no allocation, no globals. A struct zg_policy is a checked
+ * view of the snapshot's policy section and costs nothing to copy.
+ */
+#ifndef ZG_DECIDE_H
+#define ZG_DECIDE_H
+
+#include "cleanup.h"
+#include "decision.h"
+#include "envelope.h"
+#include "err.h"
+
+struct zg_policy {
+	const void *bytes; /* borrowed */
+	size_t size;
+};
+
+/* Check every offset and index of the section once. -EBADMSG. */
+int zg_policy_open(struct zg_policy *p, const void *bytes, size_t size,
+		   struct zg_err *e) ZG_MUST_CHECK;
+
+/* Fill env from the registry: action, labels (mcp.* and the server's and the
+ * tool's), risk tags. Server, method and tool are given by the caller.
+ * 0; -ENOENT: the server is not registered; -ENOTSUP: unknown method. In both
+ * cases env is complete enough to be recorded and zg_decide denies it. */
+int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env) ZG_MUST_CHECK;
+
+/* Set or replace one label (overflow is marked in env). */
+void zg_envelope_label(struct zg_envelope *env, struct zg_slice key, struct zg_slice value);
+
+/* Judge. *d is always filled; a DENY is a value. */
+void zg_decide(const struct zg_policy *p, const struct zg_envelope *env, struct zg_decision *d);
+
+/* Id of a rule, by index; its file:line for people. Borrowed from the snapshot. */
+struct zg_slice zg_policy_rule_id(const struct zg_policy *p, uint16_t rule);
+struct zg_slice zg_policy_rule_place(const struct zg_policy *p, uint16_t rule);
+/* The policy author's `reason` text, or empty. */
+struct zg_slice zg_policy_rule_reason(const struct zg_policy *p, uint16_t rule);
+
+/* May this host (lower case, no port, no brackets) be used under list? */
+bool zg_policy_allowlist_has(const struct zg_policy *p, uint16_t list, struct zg_slice host);
+
+/* One sentence for the person or model: why d is what it is. */
+void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope *env,
+			     const struct zg_decision *d, char *out, size_t size);
+/* Comma list of the matching rules' ids. */
+void zg_decision_rules_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
+			    size_t size);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decision.h - what policy says of one envelope. Zero-filled, it is a DENY. */
+#ifndef ZG_DECISION_H
+#define ZG_DECISION_H
+
+#include <stdint.h>
+
+#include "slice.h"
+#include "zg_limits.h"
+
+enum zg_decision_kind {
+#define X(name, text) ZG_D_##name,
+#include "tbl/decision.h"
+#undef X
+	ZG_D_MAX
+};
+
+enum zg_decision_reason {
+	ZG_DR_DEFAULT = 0,    /* no rule matched */
+	ZG_DR_RULE,	      /* the matching rules decided */
+	ZG_DR_UNREGISTERED,   /* the server is not in the registry */
+	ZG_DR_OVERFLOW,	      /* more labels, tags or allowlists than can be judged */
+	ZG_DR_UNKNOWN_METHOD, /* a method that no classification covers */
+};
+
+/* Constraints of all matching rules, combined to the tightest. 0 = none. */
+struct zg_constraints {
+	uint32_t max_runtime_sec;
+	uint32_t max_retries;
+	bool has_max_retries; /* 0 retries is a constraint too */
+	/* every list must contain the host: handles for zg_policy_allowlist_has */
+	uint16_t allowlist[ZG_ALLOWLISTS_MAX];
+	uint16_t allowlist_count;
+};
+
+struct zg_decision {
+	enum zg_decision_kind kind;
+	enum zg_decision_reason reason;
+	uint32_t matched;	       /* how many rules matched */
+	uint16_t rule[ZG_MATCHED_MAX]; /* the first of them, by rule index */
+	uint16_t rule_count;
+	uint16_t decisive; /* a rule that said `kind`; UINT16_MAX = none */
+	struct zg_constraints constraints;
+};
+
+const char *zg_decision_text(enum zg_decision_kind kind); /* "DENY", ... */
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * envelope.h - one message in the form that policy judges. All text is
+ * borrowed (from the request and the snapshot) and must outlive the call.
+ * Labels and risk tags come from the registry, from classification and from
+ * the kernel, never from the client.
+ */
+#ifndef ZG_ENVELOPE_H
+#define ZG_ENVELOPE_H
+
+#include "slice.h"
+#include "zg_limits.h"
+#include "zg_wire.h"
+
+enum zg_action {
+	ZG_ACTION_WRITE = 0, /* what nobody classified is a write */
+	ZG_ACTION_READ = 1,
+};
+
+struct zg_label {
+	struct zg_slice key;
+	struct zg_slice value;
+};
+
+struct zg_envelope {
+	struct zg_slice server; /* registry id as asked for; may be unregistered */
+	struct zg_slice method;
+	struct zg_slice tool; /* tool or prompt name, resource URI; may be empty */
+	enum zg_action action;
+	struct zg_label
+		labels[ZG_LABELS_MAX]; /* includes mcp.server, mcp.tool, mcp.method, mcp.action */
+	size_t label_count;
+	struct zg_slice risk_tags[ZG_RISK_TAGS_MAX];
+	size_t risk_tag_count;
+	const struct zg_principal *principal; /* NULL offline */
+	bool overflow;			      /* more labels or tags than fit: must be denied */
+};
+
+#endif

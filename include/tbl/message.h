@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * X(NAME, name, from, to, fd): every message; struct zg_msg_<name> is its body.
+ * from/to: P parent, C config, G gateway, L ledger, U the CLI (control socket),
+ * A any child or agent side. fd: 1 when a descriptor must come with it.
+ */
+X(GIVE_FD, give_fd, P, A, 1)
+X(START, start, P, A, 0)
+X(READY, ready, A, P, 0)
+X(SNAPSHOT, snapshot, P, A, 1)
+X(SNAPSHOT_OK, snapshot_ok, A, P, 0)
+X(CONFIG_FILE, config_file, P, C, 1)
+X(CONFIG_COMPILE, config_compile, P, C, 0)
+X(CONFIG_ERROR, config_error, C, P, 0)
+X(CONFIG_DONE, config_done, C, P, 1)
+X(CGROUP_QUERY, cgroup_query, G, P, 0)
+X(CGROUP_PATH, cgroup_path, P, G, 0)
+X(HOLD, hold, G, L, 0)
+X(HOLD_STATE, hold_state, L, G, 0)
+X(HOLD_RELEASE, hold_release, G, L, 0)
+X(CTL_HANDOVER, ctl_handover, P, L, 1)
+X(CTL_STATUS_GET, ctl_status_get, U, P, 0)
+X(CTL_STATUS, ctl_status, P, U, 0)
+X(CTL_RELOAD, ctl_reload, U, P, 0)
+X(CTL_DETACH, ctl_detach, U, P, 0)
+X(CTL_RUN, ctl_run, U, P, 0)
+X(CTL_RUN_STARTED, ctl_run_started, P, U, 0)
+X(CTL_RUN_REPORT, ctl_run_report, U, P, 0)
+X(CTL_RUN_DENIAL, ctl_run_denial, P, U, 0)
+X(CTL_APPROVALS_LIST, ctl_approvals_list, U, L, 0)
+X(CTL_APPROVAL_SHOW, ctl_approval_show, U, L, 0)
+X(CTL_APPROVAL, ctl_approval, L, U, 0)
+X(CTL_APPROVAL_DECIDE, ctl_approval_decide, U, L, 0)
+X(CTL_AUDIT_TAIL, ctl_audit_tail, U, L, 0)
+X(CTL_AUDIT_LINE, ctl_audit_line, L, U, 0)
+X(CTL_END, ctl_end, A, U, 0)

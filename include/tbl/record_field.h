@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fields of an audit record, in the order in which they are written.
+ *   STR(name, JOURNAL_NAME, size)   text, NUL-terminated, size with the NUL
+ *   NUM(name, JOURNAL_NAME)         uint64_t
+ *   HEX(name, JOURNAL_NAME, bytes)  a digest, written as lower-case hex
+ *   ADR(name, JOURNAL_NAME)         16 bytes, written as an IP address
+ * A field is written only when it was set (ZG_REC_* in zg_wire.h). There are
+ * at most 64. No field ever holds a raw argument, a result or a secret.
+ */
+STR(message, "ZG_TEXT", ZG_REASON_LEN)	/* the sentence a person reads */
+/* who: as the kernel attests it */
+STR(profile, "ZG_PROFILE", ZG_NAME_LEN)
+STR(cgroup, "ZG_CGROUP", ZG_CGROUP_LEN)
+NUM(cgroup_id, "ZG_CGROUP_ID")
+NUM(pid, "ZG_PID")
+NUM(pid_start_ns, "ZG_PID_START_NS")
+NUM(uid, "ZG_UID")
+NUM(gid, "ZG_GID")
+STR(comm, "ZG_COMM", ZG_COMM_LEN)
+/* what */
+STR(server, "ZG_SERVER", ZG_SERVER_LEN)
+STR(method, "ZG_METHOD", ZG_METHOD_LEN)
+STR(tool, "ZG_TOOL", ZG_TOOL_LEN)
+STR(action, "ZG_ACTION", ZG_NAME_LEN)
+STR(risk_tags, "ZG_RISK_TAGS", ZG_FINDINGS_LEN)
+NUM(call, "ZG_CALL")	       /* worker-unique; pairs intent and outcome */
+HEX(args_sha256, "ZG_ARGS_SHA256", 32)
+NUM(args_bytes, "ZG_ARGS_BYTES")
+/* the answer */
+STR(decision, "ZG_DECISION", ZG_NAME_LEN)
+STR(rules, "ZG_RULES", ZG_RULES_LEN)
+STR(reason, "ZG_REASON", ZG_REASON_LEN)
+HEX(snapshot, "ZG_SNAPSHOT", 32)
+NUM(decide_ns, "ZG_DECIDE_NS")
+/* what came of it */
+STR(outcome, "ZG_OUTCOME", ZG_NAME_LEN) /* ok, tool_error, rpc_error, upstream_error, timeout, cancelled, quarantined */
+NUM(status, "ZG_STATUS")	       /* HTTP status from the server, exit status of a child */
+NUM(duration_us, "ZG_DURATION_US")
+NUM(result_bytes, "ZG_RESULT_BYTES")
+STR(findings, "ZG_FINDINGS", ZG_FINDINGS_LEN)
+NUM(max_runtime_sec, "ZG_MAX_RUNTIME_SEC")
+/* approvals */
+STR(approval, "ZG_APPROVAL", ZG_NAME_LEN)
+NUM(approver_uid, "ZG_APPROVER_UID")
+NUM(approver_pid, "ZG_APPROVER_PID")
+NUM(waited_ms, "ZG_WAITED_MS")
+/* where */
+ADR(address, "ZG_ADDRESS")
+NUM(port, "ZG_PORT")
+STR(protocol, "ZG_PROTOCOL", ZG_NAME_LEN)
+STR(layer, "ZG_LAYER", ZG_NAME_LEN)
+NUM(transparent, "ZG_TRANSPARENT")
+/* the agent itself */
+STR(role, "ZG_ROLE", ZG_NAME_LEN)
+NUM(worker, "ZG_WORKER")
+NUM(signal, "ZG_SIGNAL")
+NUM(count, "ZG_COUNT")
+STR(file, "ZG_FILE", ZG_CGROUP_LEN)
+NUM(line, "ZG_LINE")
+NUM(column, "ZG_COLUMN")
+STR(signature, "ZG_SIGNATURE", 192)

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * zg_abi.h - what the BPF programs and the parent share: map keys and values,
+ * events, and the answer of the private socket option. The only header that
+ * both sides include. Integers are host order unless a name ends in _be;
+ * addresses are 16 bytes in network order, IPv4 as v4-mapped (::ffff:a.b.c.d).
+ * Padding is explicit and always zero: it is part of a hash key.
+ */
+#ifndef ZG_ABI_H
+#define ZG_ABI_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+#include "zg_limits.h"
+
+/* Changes whenever a pinned map changes shape: other pins are not taken over. */
+#define ZG_ABI_VERSION 1
+
+enum zg_verdict {
+	ZG_V_DENY = 0, /* zero is deny: an unset verdict never opens a door */
+	ZG_V_ALLOW = 1,
+	ZG_V_REDIRECT = 2, /* TCP only: to the gateway's listener */
+};
+
+enum zg_mode {
+	ZG_MODE_ENFORCE = 0,
+	ZG_MODE_AUDIT = 1, /* record what would be denied, let it pass */
+};
+
+/* Why the kernel gate said what it said; texts in tbl/reason.h. */
+enum zg_gate_reason {
+	ZG_GR_NONE = 0,
+	ZG_GR_NO_IDENTITY, /* no prefix covers the address */
+	ZG_GR_NO_RULE,	   /* the profile has no rule for the address and protocol */
+	ZG_GR_PORT,	   /* it has one, but not for this port */
+	ZG_GR_RULE_DENY,   /* an explicit deny */
+	ZG_GR_CONTAINED,   /* the profile is contained */
+	ZG_GR_NETNS,	   /* redirect impossible: another network namespace */
+	ZG_GR_NO_GATEWAY,  /* redirect impossible: no listener of that family */
+	ZG_GR_STATE,	   /* the gate could not keep the state it needs */
+	ZG_GR_FAMILY,	   /* an address family that the hook does not judge */
+	ZG_GR_MAX,
+};
+
+enum zg_layer {
+	ZG_L_NONE = 0,
+	ZG_L_CONNECT = 1,
+	ZG_L_SENDMSG = 2,
+	ZG_L_SOCKOPS = 3,
+	ZG_L_MAX,
+};
+
+/* maps -------------------------------------------------------------------- */
+
+/*
+ * A policy change is one write: zg_ctl.slot. Every value that policy decides
+ * exists once per slot (0 and 1); an update fills the idle slot, then flips.
+ */
+struct zg_ctl {
+	__u32 abi;
+	__u32 slot; /* 0 or 1: the generation that is in force */
+	__u64 generation;
+	__u64 netns_cookie; /* where the gateway listens */
+	__u8 gateway4[16];  /* v4-mapped; all zero = no listener of the family */
+	__u8 gateway6[16];
+	__u16 gateway4_port_be;
+	__u16 gateway6_port_be;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct zg_ctl) == 64, "zg_ctl");
+
+struct zg_addr_key {	 /* LPM trie */
+	__u32 prefixlen; /* 0..128; IPv4 /n is 96 + n */
+	__u8 addr[16];
+};
+_Static_assert(sizeof(struct zg_addr_key) == 20, "zg_addr_key");
+
+struct zg_addr_val {
+	__u32 identity[2]; /* per slot; 0 = none */
+};
+
+struct zg_rule_key { /* hash */
+	__u32 profile;
+	__u32 identity;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 slot;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct zg_rule_key) == 12, "zg_rule_key");
+
+struct zg_port_rule { /* lo <= port <= hi, host order */
+	__u16 lo;
+	__u16 hi;
+	__u8 verdict; /* enum zg_verdict */
+	__u8 pad[3];
+};
+
+struct zg_rule_val { /* ranges are disjoint and sorted; deny already won */
+	__u32 count;
+	__u32 pad;
+	struct zg_port_rule port[ZG_PORT_RULES_MAX];
+};
+_Static_assert(sizeof(struct zg_rule_val) == 8 + 8 * ZG_PORT_RULES_MAX, "zg_rule_val");
+
+/* Profile ids: 0 = ungoverned, 1 = the gateway itself, then the configured. */
+#define ZG_PROFILE_NONE	   0
+#define ZG_PROFILE_GATEWAY 1
+#define ZG_PROFILE_FIRST   2
+
+struct zg_profile {	/* array by profile id */
+	__u8 mode;	/* enum zg_mode */
+	__u8 contained; /* non-zero: deny everything */
+	__u8 pad[6];
+};
+
+struct zg_membership { /* hash by cgroup id (the directory's inode number) */
+	__u32 profile;
+	__u32 pad;
+};
+
+/* attested origin --------------------------------------------------------- */
+
+/*
+ * getsockopt(fd, ZG_SOL, ZG_SO_ORIGIN, &origin, &len) on a connection that the
+ * gateway accepted. Answered by the kernel gate; ENOPROTOOPT means that nobody
+ * attests this connection, and it must be refused.
+ */
+#define ZG_SOL	     0x5a47
+#define ZG_SO_ORIGIN 1
+
+struct zg_origin {
+	__u64 cgroup_id; /* of the task that called connect() */
+	__u64 start_ns;	 /* task start, CLOCK_BOOTTIME: with pid, unique */
+	__u64 netns_cookie;
+	__u32 pid; /* thread group id in the initial pid namespace */
+	__u32 uid; /* in the initial user namespace */
+	__u32 gid;
+	__u32 profile;
+	__u8 dst[16]; /* where the client wanted to go */
+	__u16 dst_port_be;
+	__u8 family;	  /* AF_INET or AF_INET6, of the client's socket */
+	__u8 transparent; /* 1: redirected, 0: it dialled the gateway */
+	__u32 pad;
+	char comm[16];
+};
+_Static_assert(sizeof(struct zg_origin) == 80, "zg_origin");
+
+/* (namespace, 4-tuple) as the client's socket sees it after the redirect */
+struct zg_flow_key {
+	__u64 netns_cookie;
+	__u8 src[16];
+	__u8 dst[16];
+	__u16 src_port_be;
+	__u16 dst_port_be;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct zg_flow_key) == 48, "zg_flow_key");
+
+/* events ------------------------------------------------------------------ */
+
+enum zg_event_kind {
+	ZG_E_DENY = 1,	     /* ring "deny" */
+	ZG_E_WOULD_DENY = 2, /* audit mode; ring "deny" */
+	ZG_E_REDIRECT = 3,   /* ring "info" */
+	ZG_E_MAX,
+};
+
+struct zg_event {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	__u64 cgroup_id;
+	__u64 start_ns;
+	__u64 netns_cookie;
+	__u32 pid;
+	__u32 uid;
+	__u32 gid;
+	__u32 profile;
+	__u32 identity;
+	__u8 kind;   /* enum zg_event_kind */
+	__u8 layer;  /* enum zg_layer */
+	__u8 reason; /* enum zg_gate_reason */
+	__u8 proto;
+	__u8 family;
+	__u8 pad;
+	__u16 port_be;
+	__u8 addr[16];
+	char comm[16];
+	__u32 pad2;
+};
+_Static_assert(sizeof(struct zg_event) == 96, "zg_event");
+
+/* per-CPU counters, index = enum zg_event_kind: events that found no room */
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * zg_limits.h - every cap on what a peer, a file or the kernel can make us
+ * hold, each with one line of reason. Shared by BPF and C: numbers only.
+ */
+#ifndef ZG_LIMITS_H
+#define ZG_LIMITS_H
+
+/* kernel gate */
+#define ZG_CGROUP_DEPTH_MAX 24	    /* ancestors walked per hook; deeper ones inherit */
+#define ZG_PROFILES_MAX	    1024    /* one array slot each; 100 is a large host */
+#define ZG_GOVERNED_MAX	    65536   /* cgroups named by profiles, runs included */
+#define ZG_PREFIXES_MAX	    2097152 /* trie entries: 1,000,000 in use, twice for a swap */
+#define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
+#define ZG_PORT_RULES_MAX   16	    /* disjoint port ranges of one rule, scanned in line */
+#define ZG_FLOWS_MAX	    65536   /* redirected connections between SYN and close */
+#define ZG_RING_DENY_BYTES  1048576 /* about 8,000 denials between two wake-ups */
+#define ZG_RING_INFO_BYTES  262144  /* redirects and notices: fewer, less urgent */
+
+/* text that travels in fixed-size messages and records (NUL included) */
+#define ZG_NAME_LEN	 32   /* user, group, profile, approval id */
+#define ZG_COMM_LEN	 16   /* TASK_COMM_LEN */
+#define ZG_SERVER_LEN	 64   /* registry id: a URL path segment */
+#define ZG_METHOD_LEN	 64   /* longest of the specification has 35 */
+#define ZG_TOOL_LEN	 192  /* the specification allows 128 characters; URIs are cut */
+#define ZG_RULES_LEN	 256  /* comma list of rule ids, cut with "..." */
+#define ZG_REASON_LEN	 256  /* one sentence for a person or a model */
+#define ZG_CGROUP_LEN	 256  /* path below the cgroup root, cut from the left */
+#define ZG_PATH_LEN	 512  /* a configured path */
+#define ZG_FINDINGS_LEN	 192  /* "kind:count,..." */
+#define ZG_ARGS_TEXT_LEN 8192 /* masked arguments shown to an approver */
+
+/* configuration */
+#define ZG_LISTEN_MAX		8	  /* listeners of the gateway */
+#define ZG_WORKERS_MAX		16	  /* gateway processes */
+#define ZG_CONFIG_FILES_MAX	4096	  /* policies and servers together */
+#define ZG_CONFIG_FILE_BYTES	4194304	  /* one policy or registry file */
+#define ZG_SNAPSHOT_BYTES	268435456 /* compiled; 1,000,000 prefixes take 24 MB */
+#define ZG_SERVERS_MAX		4096	  /* registered servers */
+#define ZG_ENDPOINTS_PER_SERVER 16	  /* addresses of one server */
+#define ZG_POLICY_RULES_MAX	65535	  /* rule index is 16 bits */
+
+/* one envelope */
+#define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */
+#define ZG_RISK_TAGS_MAX  16
+#define ZG_MATCHED_MAX	  64 /* matching rules named in a decision; more are counted */
+#define ZG_ALLOWLISTS_MAX 16 /* network allowlists in force at once; more: deny */
+
+/* HTTP and JSON */
+#define ZG_HTTP_HEADER_BYTES	  16384	     /* request line and headers */
+#define ZG_REQUEST_BYTES	  4194304    /* one JSON-RPC message from a client */
+#define ZG_RESPONSE_BYTES	  16777216   /* one JSON reply or one SSE event */
+#define ZG_STREAM_BYTES		  1073741824 /* one SSE response in total */
+#define ZG_JSON_DEPTH		  64	     /* ordinary messages stay below 20 */
+#define ZG_JSON_STRING_BYTES	  8388608    /* one decoded string */
+#define ZG_INFLIGHT_MAX		  1024	     /* requests of one worker */
+#define ZG_INFLIGHT_PRINCIPAL_MAX 256	     /* requests of one cgroup in one worker */
+#define ZG_HTTP_IDLE_SEC	  75	     /* keep-alive and slow request bound */
+#define ZG_UPSTREAM_CONNECT_SEC	  10
+#define ZG_RUNTIME_DEFAULT_SEC	  300 /* a call that no rule bounds still ends */
+
+/* approvals */
+#define ZG_HOLD_DEFAULT_SEC	 45 /* SDK clients give up at 60 s */
+#define ZG_HOLD_MAX_SEC		 50
+#define ZG_APPROVAL_TTL_SEC	 3600 /* undecided or unused approvals expire */
+#define ZG_APPROVALS_PENDING_MAX 100000
+#define ZG_HOLDS_PRINCIPAL_MAX	 64 /* waiting calls of one cgroup */
+
+/* scanning */
+#define ZG_FINDINGS_MAX 1024 /* findings of one message; more: quarantine */
+
+/* records */
+#define ZG_RECORD_SLOTS		    1024     /* of one ring; a full ring makes its producer wait */
+#define ZG_RING_WAIT_MS		    2000     /* then the call is refused */
+#define ZG_AUDIT_SEGMENT_BYTES	    67108864 /* rotate at 64 MB */
+#define ZG_AUDIT_CHECKPOINT_RECORDS 1024     /* sign at least this often */
+
+/* control socket */
+#define ZG_CTL_CLIENTS_MAX 256
+#define ZG_RUNS_MAX	   4096
+#define ZG_RUN_DENIALS_MAX 64 /* distinct destinations a run report names */
+
+#endif

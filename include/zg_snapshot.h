@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * zg_snapshot.h - one compiled, immutable configuration: what the one-shot
+ * config process writes and every other role maps read-only. Position
+ * independent, host byte order, never stored on disk. Its writer is less
+ * trusted than its reader (the parent is root), so nothing may be used before
+ * zg_snapshot_open (base/snapshot.c) has checked the header, every section's
+ * bounds, alignment and element size, and that every string ends in a NUL.
+ *
+ * The id is SHA-256 over the canonical (RFC 8785) *effective* policy and
+ * registry: comments, order and file names do not change it.
+ */
+#ifndef ZG_SNAPSHOT_H
+#define ZG_SNAPSHOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "zg_abi.h"
+#include "zg_limits.h"
+
+#define ZG_SNAPSHOT_MAGIC 0x31535a47u /* "GZS1" little-endian */
+
+enum zg_section {
+	ZG_S_SETTINGS = 0, /* one struct zg_settings */
+	ZG_S_PROFILES,	   /* struct zg_profile_def[] */
+	ZG_S_CGROUPS,	   /* struct zg_cgroup_def[] */
+	ZG_S_PREFIXES,	   /* struct zg_prefix_def[], sorted by (addr, prefixlen) */
+	ZG_S_RULES,	   /* struct zg_rule_def[] */
+	ZG_S_SERVERS,	   /* struct zg_server_def[], sorted by id */
+	ZG_S_ENDPOINTS,	   /* struct zg_endpoint_def[], sorted by (addr, port) */
+	ZG_S_POLICY,	   /* bytes; only agent/policy reads them, and checks them */
+	ZG_S_SCANDB,	   /* bytes; a serialised pattern database of agent/scan */
+	ZG_S_MAX,
+};
+
+struct zg_section_ref {
+	uint64_t offset; /* from the start of the snapshot, multiple of 8 */
+	uint64_t bytes;	 /* a multiple of the element size */
+};
+
+struct zg_snapshot_header {
+	uint32_t magic;
+	uint32_t header_bytes;
+	uint64_t bytes; /* of the whole */
+	uint8_t id[32];
+	struct zg_section_ref section[ZG_S_MAX];
+};
+
+struct zg_listen {
+	uint8_t addr[16];
+	uint16_t port; /* host order, never 0 */
+	uint16_t pad[3];
+};
+
+enum zg_durability {
+	ZG_DURABILITY_ORDERED = 0, /* written in order, synced at checkpoints */
+	ZG_DURABILITY_SYNC = 1,	   /* fdatasync before a batch counts as taken */
+};
+
+/* zerogate.yaml; paths are as written there, relative ones to its folder */
+struct zg_settings {
+	char policies[ZG_PATH_LEN];
+	char servers[ZG_PATH_LEN];
+	char state_dir[ZG_PATH_LEN];
+	char runtime_dir[ZG_PATH_LEN];
+	char pin_dir[ZG_PATH_LEN];
+	char cgroup_root[ZG_PATH_LEN]; /* "" = the cgroup2 mount point */
+	char user[ZG_NAME_LEN];
+	char ledger_user[ZG_NAME_LEN];
+	char approver_group[ZG_NAME_LEN]; /* "" = root only */
+	struct zg_listen listen[ZG_LISTEN_MAX];
+	uint32_t listen_count;
+	uint32_t workers; /* 0 = one per CPU, 4 at most */
+	uint32_t hold_sec;
+	uint32_t approval_ttl_sec;
+	uint32_t durability; /* enum zg_durability */
+	uint32_t pad;
+};
+
+struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
+	char name[ZG_NAME_LEN];
+	uint8_t mode; /* enum zg_mode */
+	uint8_t pad[7];
+};
+
+struct zg_cgroup_def {
+	char glob[ZG_CGROUP_LEN]; /* relative to the cgroup root, fnmatch FNM_PATHNAME */
+	uint32_t profile;	  /* kernel profile id */
+	uint32_t pad;
+};
+
+/* prefix -> identity; an identity's number depends on its rules only, so an
+ * unchanged prefix keeps it across snapshots */
+struct zg_prefix_def {
+	uint8_t addr[16];
+	uint32_t prefixlen; /* 0..128 */
+	uint32_t identity;  /* never 0 */
+};
+
+struct zg_rule_def { /* for ZG_PROFILE_GATEWAY and every configured profile */
+	uint32_t profile;
+	uint32_t identity;
+	uint32_t proto;
+	uint32_t pad;
+	struct zg_rule_val val;
+};
+
+enum zg_transport {
+	ZG_T_STREAMABLE_HTTP = 0,
+	ZG_T_SSE = 1,
+	ZG_T_STDIO = 2,
+};
+
+struct zg_server_def {
+	char id[ZG_SERVER_LEN]; /* what policies call mcp.server */
+	char name[256];		/* the registry's reverse-DNS name */
+	char version[64];
+	char owner[64];
+	char url[ZG_PATH_LEN];	 /* "" for stdio */
+	char host[256];		 /* of the url, lower case, no brackets */
+	char path[ZG_PATH_LEN];	 /* path and query of the url, at least "/" */
+	uint16_t port;		 /* host order */
+	uint8_t tls;		 /* https */
+	uint8_t transport;	 /* enum zg_transport */
+	uint32_t endpoint_count; /* addresses known; 0 = unreachable until a name resolves */
+	uint8_t sha256[32];	 /* of its canonical registry entry */
+};
+
+struct zg_endpoint_def {
+	uint8_t addr[16];
+	uint16_t port;	 /* host order */
+	uint16_t server; /* index into ZG_S_SERVERS */
+	uint32_t pad;
+};
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * zg_wire.h - every message between roles, and between the CLI and the agent.
+ *
+ * Transport: SOCK_SEQPACKET. One packet is one message: struct zg_msg_header,
+ * then the body, whose size is fixed by its type (tbl/message.h). A receiver
+ * drops the connection on a wrong magic, type, length or direction, and treats
+ * every string as possibly unterminated until zg_msg_recv has checked it.
+ * File descriptors travel beside a message (SCM_RIGHTS), at most one each.
+ */
+#ifndef ZG_WIRE_H
+#define ZG_WIRE_H
+
+#include <stdint.h>
+
+#include "zg_limits.h"
+#include "zg_abi.h"
+
+#define ZG_MSG_MAGIC	 0x315a
+#define ZG_MSG_MAX_BYTES 16384 /* largest body; checked against tbl/message.h */
+
+struct zg_msg_header {
+	uint16_t magic;
+	uint16_t type;	/* enum zg_msg_type */
+	uint32_t bytes; /* of the body */
+};
+
+/* Who calls, as the kernel attests it. */
+struct zg_principal {
+	uint64_t cgroup_id;
+	uint64_t start_ns;
+	uint32_t pid;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t profile_id;
+	char profile[ZG_NAME_LEN];
+	char cgroup[ZG_CGROUP_LEN]; /* below the cgroup root; "" if it is gone */
+	char comm[ZG_COMM_LEN];
+};
+
+/* records ----------------------------------------------------------------- */
+
+enum zg_record_kind {
+	ZG_RK_NONE = 0,
+#define X(name, text, id, prio) ZG_RK_##name,
+#include "tbl/record_kind.h"
+#undef X
+	ZG_RK_MAX
+};
+
+enum zg_record_field {
+#define STR(name, journal, size) ZG_RF_##name,
+#define NUM(name, journal)	 ZG_RF_##name,
+#define HEX(name, journal, size) ZG_RF_##name,
+#define ADR(name, journal)	 ZG_RF_##name,
+#include "tbl/record_field.h"
+#undef STR
+#undef NUM
+#undef HEX
+#undef ADR
+	ZG_RF_MAX
+};
+_Static_assert(ZG_RF_MAX <= 64, "the presence mask has 64 bits");
+
+/* One audit record on its way to the ledger: a slot of a ring (base/ring.h). */
+struct zg_record {
+	uint64_t present; /* bit n: field n (enum zg_record_field) is set */
+	uint64_t time_ns; /* CLOCK_REALTIME when it happened */
+	uint32_t kind;	  /* enum zg_record_kind */
+	uint32_t pad;
+#define STR(name, journal, size) char name[size];
+#define NUM(name, journal)	 uint64_t name;
+#define HEX(name, journal, size) uint8_t name[size];
+#define ADR(name, journal)	 uint8_t name[16];
+#include "tbl/record_field.h"
+#undef STR
+#undef NUM
+#undef HEX
+#undef ADR
+};
+
+#define ZG_REC_HAS(r, f)    (((r)->present >> ZG_RF_##f) & 1u)
+#define ZG_REC_NUM(r, f, v) ((r)->f = (v), (r)->present |= UINT64_C(1) << ZG_RF_##f)
+#define ZG_REC_MARK(r, f)   ((r)->present |= UINT64_C(1) << ZG_RF_##f)
+/* text: zg_record_str(r, ZG_RF_x, slice) in base/record.h cuts and marks */
+
+/* messages ---------------------------------------------------------------- */
+
+enum zg_msg_type {
+	ZG_MSG_NONE = 0,
+#define X(NAME, name, from, to, fd) ZG_MSG_##NAME,
+#include "tbl/message.h"
+#undef X
+	ZG_MSG_MAX
+};
+
+/* parent -> any child: one inherited thing, and "go" */
+enum zg_fd_kind {
+	ZG_FD_NONE = 0,
+	ZG_FD_LISTENER,	  /* index: of settings.listen */
+	ZG_FD_RING,	  /* index: producer; 0 = parent, 1.. = gateway worker + 1 */
+	ZG_FD_RING_EVENT, /* eventfd that wakes the ledger */
+	ZG_FD_LEDGER,	  /* SEQPACKET: gateway <-> ledger; index: worker */
+	ZG_FD_STATE_DIR,  /* the ledger's folder, O_DIRECTORY */
+};
+
+struct zg_msg_give_fd {
+	uint32_t kind; /* enum zg_fd_kind */
+	uint32_t index;
+};
+
+struct zg_msg_start {
+	uint32_t worker;       /* gateway: which */
+	uint32_t workers;      /* ledger: how many rings beside the parent's */
+	uint32_t approver_gid; /* ledger; UINT32_MAX = root only */
+	uint32_t pad;
+	uint64_t boot_id; /* random, new with every start of the agent */
+};
+
+struct zg_msg_ready { /* any child -> parent: initialised, sandboxed */
+	uint32_t pid;
+	uint32_t pad;
+};
+
+/* fd: a sealed memfd, see zg_snapshot.h */
+struct zg_msg_snapshot {
+	uint8_t id[32];
+	uint64_t generation;
+};
+
+/* child -> parent: this generation is in force here */
+struct zg_msg_snapshot_ok {
+	uint64_t generation;
+};
+
+/* parent -> config: one file (fd), then compile */
+enum zg_config_file {
+	ZG_CF_MAIN = 0,
+	ZG_CF_POLICY,
+	ZG_CF_SERVER,
+};
+
+struct zg_msg_config_file {
+	uint32_t kind; /* enum zg_config_file */
+	uint32_t pad;
+	char name[ZG_PATH_LEN]; /* for messages to people */
+};
+
+struct zg_msg_config_compile {
+	uint32_t settings_only; /* only ZG_CF_MAIN was given: answer with settings */
+	uint32_t pad;
+};
+
+/* config -> parent; more than one may come, then exit status 1 */
+struct zg_msg_config_error {
+	char file[ZG_PATH_LEN];
+	uint32_t line;
+	uint32_t column;
+	char what[ZG_REASON_LEN];
+	char hint[ZG_REASON_LEN];
+};
+
+/* config -> parent: done, fd = the snapshot */
+struct zg_msg_config_done {
+	uint8_t id[32];
+};
+
+/* gateway <-> parent: names for a cgroup id that the kernel attested */
+struct zg_msg_cgroup_query {
+	uint64_t cgroup_id;
+	uint32_t profile;
+	uint32_t pad;
+};
+
+struct zg_msg_cgroup_path {
+	uint64_t cgroup_id;
+	char path[ZG_CGROUP_LEN]; /* "" = not found */
+};
+
+/* gateway -> ledger: hold this call for a person */
+struct zg_msg_hold {
+	uint64_t call;
+	struct zg_principal principal;
+	char server[ZG_SERVER_LEN];
+	char method[ZG_METHOD_LEN];
+	char tool[ZG_TOOL_LEN];
+	char rules[ZG_RULES_LEN];
+	char risk_tags[ZG_FINDINGS_LEN];
+	/* what the approval is bound to: SHA-256 over profile, uid, cgroup path,
+	 * server, method, tool, args_sha256, snapshot */
+	uint8_t binding[32];
+	uint8_t args_sha256[32]; /* canonical JSON of the arguments */
+	uint8_t snapshot[32];
+	uint64_t args_bytes;
+	char args_text[ZG_ARGS_TEXT_LEN]; /* secrets masked, may be cut */
+};
+
+enum zg_hold_state {
+	ZG_HOLD_REFUSED = 0, /* the ledger cannot or will not hold it; reason says why */
+	ZG_HOLD_PENDING,     /* waits; another message follows when it is decided */
+	ZG_HOLD_GRANTED,     /* approved and consumed, once, for this call: execute now */
+	ZG_HOLD_DENIED,	     /* a person said no */
+	ZG_HOLD_EXPIRED,
+	ZG_HOLD_SUPERSEDED, /* another request took this approval */
+};
+
+struct zg_msg_hold_state {
+	uint64_t call;
+	uint32_t state; /* enum zg_hold_state */
+	uint32_t approver_uid;
+	char approval[ZG_NAME_LEN];
+	char reason[ZG_REASON_LEN];
+};
+
+/* gateway -> ledger: nobody waits for this call any more; the approval stays */
+struct zg_msg_hold_release {
+	uint64_t call;
+};
+
+/* parent -> ledger: a control connection (fd) whose first request is the
+ * ledger's; the parent has attested the peer */
+struct zg_ctl_peer {
+	uint32_t pid;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t approver; /* root, or member of the approver group */
+	uint32_t governed; /* in a governed cgroup (or not to be told): refuse */
+	uint32_t pad;
+	uint64_t cgroup_id;
+};
+
+struct zg_msg_ctl_handover {
+	struct zg_ctl_peer peer;
+	uint32_t type; /* the request's enum zg_msg_type */
+	uint32_t bytes;
+	uint8_t body[1024]; /* its body */
+};
+
+/* control requests: CLI -> agent; each ends with one ctl_end */
+struct zg_msg_ctl_status_get {
+	uint32_t pad[2];
+};
+
+struct zg_msg_ctl_status {
+	uint32_t abi;
+	uint32_t workers_ready;
+	uint32_t workers;
+	uint32_t ledger_ready;
+	uint64_t generation;
+	uint8_t snapshot[32];
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	uint64_t denials;
+	uint64_t events_lost;
+	uint32_t governed_cgroups;
+	uint32_t profiles;
+	uint32_t servers;
+	uint32_t restarts;
+	uint64_t prefixes;
+	uint64_t rules;
+	char enforcement[ZG_REASON_LEN]; /* "full", "degraded: ...", "broken: ..." */
+	char last_reload_error[ZG_REASON_LEN];
+};
+
+struct zg_msg_ctl_reload {
+	uint32_t pad[2];
+};
+
+struct zg_msg_ctl_detach {
+	uint32_t pad[2];
+};
+
+struct zg_msg_ctl_run {		   /* the sender is moved into a new governed cgroup */
+	char profile[ZG_NAME_LEN]; /* "" = the only, or the first, profile */
+	char comm[ZG_COMM_LEN];	   /* of the command, for the record */
+};
+
+struct zg_msg_ctl_run_started {
+	uint64_t run; /* ticket for ctl_run_report */
+	char cgroup[ZG_CGROUP_LEN];
+	char profile[ZG_NAME_LEN];
+};
+
+struct zg_msg_ctl_run_report {
+	uint64_t run;
+	uint32_t exit_status;
+	uint32_t pad;
+};
+
+struct zg_msg_ctl_run_denial {
+	uint8_t addr[16];
+	uint16_t port; /* host order */
+	uint8_t proto;
+	uint8_t reason; /* enum zg_gate_reason */
+	uint32_t count;
+	char comm[ZG_COMM_LEN];
+};
+
+struct zg_msg_ctl_approvals_list {
+	uint32_t all; /* 0 = pending and approved only */
+	uint32_t pad;
+};
+
+struct zg_msg_ctl_approval_show {
+	char approval[ZG_NAME_LEN];
+};
+
+enum zg_approval_state {
+	ZG_AS_PENDING = 0,
+	ZG_AS_APPROVED,
+	ZG_AS_DENIED,
+	ZG_AS_CONSUMED,
+	ZG_AS_EXPIRED,
+};
+
+struct zg_msg_ctl_approval {
+	char approval[ZG_NAME_LEN];
+	uint32_t state; /* enum zg_approval_state */
+	uint32_t approver_uid;
+	uint64_t created_ms; /* CLOCK_REALTIME */
+	uint64_t decided_ms;
+	uint64_t expires_ms;
+	struct zg_principal principal;
+	char server[ZG_SERVER_LEN];
+	char method[ZG_METHOD_LEN];
+	char tool[ZG_TOOL_LEN];
+	char rules[ZG_RULES_LEN];
+	char risk_tags[ZG_FINDINGS_LEN];
+	char reason[ZG_REASON_LEN];
+	uint8_t args_sha256[32];
+	uint8_t snapshot[32];
+	uint64_t args_bytes;
+	char args_text[ZG_ARGS_TEXT_LEN]; /* "" in a list */
+};
+
+struct zg_msg_ctl_approval_decide {
+	char approval[ZG_NAME_LEN];
+	uint32_t approve; /* 0 = deny */
+	uint32_t pad;
+	char reason[ZG_REASON_LEN];
+};
+
+struct zg_msg_ctl_audit_tail {
+	uint32_t records; /* the last n first */
+	uint32_t follow;
+};
+
+struct zg_msg_ctl_audit_line { /* a line may span messages */
+	uint32_t bytes;
+	uint32_t last; /* 1: ends the line */
+	char text[4096];
+};
+
+struct zg_msg_ctl_end {
+	int32_t error;		  /* 0, or -errno */
+	uint32_t exit;		  /* what the CLI should exit with: 0..3 */
+	char what[ZG_REASON_LEN]; /* for people; "" if all is well */
+	char hint[ZG_REASON_LEN];
+};
+
+#define X(NAME, name, from, to, fd)                                                                \
+	_Static_assert(sizeof(struct zg_msg_##name) <= ZG_MSG_MAX_BYTES, "message too large");     \
+	_Static_assert(sizeof(struct zg_msg_##name) % 8 == 0 ||                                    \
+			       _Alignof(struct zg_msg_##name) < 8,                                 \
+		       "hidden padding");
+#include "tbl/message.h"
+#undef X
+
+#endif

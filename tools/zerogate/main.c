@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * main.c - zerogate(1): the command table. Trust: runs as any user; whatever
+ * it asks for, the agent decides by the kernel's word for who asks.
+ */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "cli.h"
+
+struct verb {
+	const char *name;
+	const char *usage;
+	int (*run)(struct zg_cli *cli, int argc, char **argv);
+};
+
+static const struct verb verbs[] = {
+	/* one row a verb, by name */
+	{NULL, NULL, NULL},
+};
+
+static int usage(FILE *out, int status)
+{
+	fputs("usage: zerogate [--socket PATH] [--json] VERB ...\n", out);
+	for (const struct verb *v = verbs; v->name; v++)
+		fprintf(out, "  %s %s\n", v->name, v->usage);
+	fputs("See zerogate(1).\n", out);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
+	};
+	struct zg_cli cli = {.socket_path = getenv("ZEROGATE_SOCKET")};
+	int c;
+
+	if (!cli.socket_path)
+		cli.socket_path = "/run/zerogate/control.sock";
+	while ((c = getopt_long(argc, argv, "+s:jhV", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			cli.socket_path = optarg;
+			break;
+		case 'j':
+			cli.json = true;
+			break;
+		case 'h':
+			return usage(stdout, ZG_EXIT_OK);
+		case 'V':
+			puts("zerogate " ZG_VERSION);
+			return ZG_EXIT_OK;
+		default:
+			return usage(stderr, ZG_EXIT_USAGE);
+		}
+	}
+	if (optind == argc)
+		return usage(stderr, ZG_EXIT_USAGE);
+	for (const struct verb *v = verbs; v->name; v++) {
+		if (strcmp(v->name, argv[optind]) == 0) {
+			argc -= optind;
+			argv += optind;
+			optind = 1;
+			return v->run(&cli, argc, argv);
+		}
+	}
+	fprintf(stderr, "zerogate: unknown verb '%s'\n", argv[optind]);
+	return usage(stderr, ZG_EXIT_USAGE);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ctl.c - the CLI's end of the control socket (cli.h). Trust: the agent is
+ * root's, but texts that it passes on come from workloads and servers, so
+ * nothing reaches the terminal raw.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "cli.h"
+#include "slice.h"
+
+int zg_ctl_connect(const struct zg_cli *cli)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	zg_autofd int sock = -1;
+
+	if (!zg_str_cut(at.sun_path, sizeof(at.sun_path), zg_slice_str(cli->socket_path))) {
+		fprintf(stderr, "zerogate: the socket path is longer than %zu bytes: %s\n",
+			sizeof(at.sun_path) - 1, cli->socket_path);
+		return -1;
+	}
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (sock >= 0 && connect(sock, (struct sockaddr *)&at, sizeof(at)) == 0)
+		return zg_take_fd(&sock);
+	fprintf(stderr,
+		"zerogate: cannot reach the agent at %s: %s\n"
+		"  Is it running? See 'systemctl status zerogate', or name its socket with "
+		"--socket.\n",
+		cli->socket_path, strerror(errno));
+	return -1;
+}
+
+int zg_ctl_request(int sock, enum zg_msg_type type, const void *body)
+{
+	int rc = zg_msg_send(sock, type, body, -1);
+
+	if (rc < 0)
+		fprintf(stderr, "zerogate: cannot send to the agent: %s\n", strerror(-rc));
+	return rc;
+}
+
+static void print_end(struct zg_msg_ctl_end *end)
+{
+	ZG_MSG_TEXT(end->what);
+	ZG_MSG_TEXT(end->hint);
+	if (!end->what[0])
+		return;
+	fputs("zerogate: ", stderr);
+	zg_print_safe(stderr, end->what);
+	if (end->hint[0]) {
+		fputs("\n  ", stderr);
+		zg_print_safe(stderr, end->hint);
+	}
+	fputc('\n', stderr);
+}
+
+int zg_ctl_next(int sock, struct zg_msg *m, int *exit_status)
+{
+	struct zg_msg_ctl_end end;
+	int rc = zg_msg_recv(sock, m);
+
+	if (rc < 0) {
+		fprintf(stderr, "zerogate: the agent's answer broke off: %s\n",
+			rc == -EPIPE ? "it closed the connection" : strerror(-rc));
+		return rc;
+	}
+	if (m->type != ZG_MSG_CTL_END)
+		return 1;
+	memcpy(&end, m->body, sizeof(end));
+	print_end(&end);
+	*exit_status = end.exit <= ZG_EXIT_DAEMON ? (int)end.exit : ZG_EXIT_NO;
+	return 0;
+}
+
+/* Length of a printable UTF-8 sequence at s, 0 if its first byte must be shown
+ * as an escape: controls (C0, DEL, C1), bidirectional overrides, invalid. */
+static size_t printable(const char *s, size_t left)
+{
+	unsigned char c = (unsigned char)s[0];
+	size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+	if (c < 0x20 || c == 0x7f || n > left || !zg_utf8_valid((struct zg_slice){s, n}))
+		return 0;
+	if (c == 0xc2 && (unsigned char)s[1] < 0xa0)
+		return 0;
+	if (n == 3 && (memcmp(s, "\u202a", 3) >= 0 && memcmp(s, "\u202e", 3) <= 0))
+		return 0;
+	if (n == 3 && (memcmp(s, "\u2066", 3) >= 0 && memcmp(s, "\u2069", 3) <= 0))
+		return 0;
+	return n;
+}
+
+void zg_print_safe(FILE *out, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		size_t n = printable(text, left);
+
+		if (n)
+			(void)fwrite(text, 1, n, out);
+		else
+			fprintf(out, "\\x%02x", (unsigned char)text[0]);
+		n = n ? n : 1;
+		text += n;
+		left -= n;
+	}
+}

@@ -21,7 +21,7 @@ SYSTEMD ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/lib/systemd/system,$(PR
 VERSION := 0.1.0
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG   ?= $(firstword $(foreach v,clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14,$(shell command -v $(v))) clang)
-BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+BPFTOOL ?= $(firstword $(wildcard /usr/lib/linux-tools/*/bpftool /usr/lib/linux-tools-*/bpftool /usr/sbin/bpftool) bpftool)
 PKGCONF ?= pkg-config
 NODE    ?= node
 Q       := $(if $(filter 1,$(V)),,@)
@@ -128,11 +128,14 @@ $(O)/tests/unit/%_test: tests/unit/%_test.c $(O)/libzg.a
 unit: $(UNIT_BIN)
 	$(Q)tests/run-unit $(UNIT_BIN)
 
-# Include whatever each area of tests brings (tests/e2e/e2e.mk, ...).
--include $(sort $(wildcard tests/*/*.mk))
+# Whatever each area of tests brings (tests/e2e/e2e.mk, ...): rules, and its name in CHECKS.
+-include $(sort $(wildcard tests/*.mk tests/*/*.mk))
 
+# On a bare machine nothing can be built before the first line has run.
 .PHONY: check
-check: all unit $(CHECKS)
+check:
+	$(Q)tools/install-deps
+	+$(Q)tests/check $(O)/check all unit san may-use $(CHECKS)
 
 .PHONY: clean
 clean:

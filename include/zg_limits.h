@@ -56,7 +56,23 @@
 #define ZG_INFLIGHT_MAX		  1024	     /* requests of one worker */
 #define ZG_INFLIGHT_PRINCIPAL_MAX 256	     /* requests of one cgroup in one worker */
 #define ZG_HTTP_IDLE_SEC	  75	     /* keep-alive and slow request bound */
+#define ZG_HTTP_HEADERS_MAX	  64	     /* lines of one head; browsers send about 20 */
+#define ZG_HTTP_EXTRA_MAX	  16	     /* Mcp-* headers passed on without being known */
+#define ZG_JSON_VALUES_MAX	  100000     /* of one request: bounds the parsed tree */
+#define ZG_REQUEST_ARENA_BYTES	  262144     /* all small things of one request */
+#define ZG_CONNECTIONS_MAX	  4096	     /* clients of one worker */
+#define ZG_CONNECTIONS_PRINCIPAL_MAX 1024    /* clients of one cgroup in one worker */
+#define ZG_ADMISSION_SLOTS	  8192	     /* cgroups counted at once; full: refused */
+#define ZG_CGROUP_NAMES		  1024	     /* cgroup paths one worker remembers */
+#define ZG_CLIENT_BACKLOG_BYTES	  262144     /* a slow reader pauses its server beyond this */
+#define ZG_LINGER_SEC		  2	     /* to read what a refused client still sends */
 #define ZG_UPSTREAM_CONNECT_SEC	  10
+#define ZG_UPSTREAM_POOL_MAX	  256	     /* idle transfers and connections kept */
+#define ZG_UPSTREAM_IDLE_SEC	  4	     /* Node's servers close idle connections at 5 s */
+#define ZG_CANCEL_SEC		  5	     /* best effort of a notifications/cancelled */
+#define ZG_STREAM_OPEN_SEC	  3600	     /* a GET stream; clients open it again */
+#define ZG_RETRY_SLOTS		  1024	     /* failed calls one worker remembers */
+#define ZG_RETRY_WINDOW_SEC	  600	     /* and for how long */
 #define ZG_RUNTIME_DEFAULT_SEC	  300 /* a call that no rule bounds still ends */
 
 /* approvals */

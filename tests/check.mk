@@ -4,8 +4,9 @@
 
 .PHONY: san
 san:
-	$(Q)$(MAKE) --no-print-directory O=$(O)/san SAN=address,undefined unit | sed 's/^unit:/san:/'; \
-	exit $${PIPESTATUS[0]}
+	$(Q)mkdir -p $(O)/san
+	$(Q)$(MAKE) --no-print-directory O=$(O)/san SAN=address,undefined unit >$(O)/san/log 2>&1; \
+	status=$$?; sed 's/^unit:/san:/' $(O)/san/log; exit $$status
 
 .PHONY: may-use
 may-use: all

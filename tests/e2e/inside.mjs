@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// inside.mjs - runs below `zerogate run`: the workload. Reads one JSON command
+// a line on stdin, answers one JSON object a line on stdout, in any order.
+// Uses the official SDKs' clients, plain fetch and raw sockets.
+import http from 'node:http';
+import net from 'node:net';
+import dgram from 'node:dgram';
+import readline from 'node:readline';
+
+const clients = new Map();
+
+function failure(e) {
+	const cause = e.cause ?? e.errors?.[0] ?? e;
+	return { error: { name: e.name, code: e.code ?? cause.code, cause: cause.code, message: e.message, data: e.data } };
+}
+
+async function sdk1(url) {
+	const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
+	const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
+	return [new Client({ name: 'inside', version: '1' }), new StreamableHTTPClientTransport(new URL(url))];
+}
+
+async function sdk2(url) {
+	const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
+	return [new Client({ name: 'inside', version: '2' }), new StreamableHTTPClientTransport(new URL(url))];
+}
+
+const verbs = {
+	async connect({ url, client = 'main', sdk = 1 }) {
+		const [c, transport] = await (sdk === 2 ? sdk2 : sdk1)(url);
+		c.onerror = () => {};
+		await c.connect(transport);
+		clients.set(client, c);
+		c.sdk = sdk;
+		return { server: c.getServerVersion(), instructions: c.getInstructions(),
+			protocol: transport.protocolVersion, session: transport.sessionId };
+	},
+	async tool({ client = 'main', name, args = {}, options = {}, progress }) {
+		const c = clients.get(client), notes = [];
+		if (progress)
+			options.onprogress = (p) => notes.push(p);
+		const params = { name, arguments: args };
+		const result = c.sdk === 2 ? await c.callTool(params, options)
+			: await c.callTool(params, undefined, options);
+		return { result, notes };
+	},
+	async tools({ client = 'main' }) {
+		return clients.get(client).listTools();
+	},
+	async resource({ client = 'main', uri }) {
+		return clients.get(client).readResource({ uri });
+	},
+	async prompt({ client = 'main', name, args }) {
+		return clients.get(client).getPrompt({ name, arguments: args });
+	},
+	async close({ client = 'main' }) {
+		await clients.get(client).close();
+		clients.delete(client);
+		return {};
+	},
+	// HTTP with any header, Host and Origin included (fetch would not let us)
+	fetch({ url, method = 'POST', headers = {}, body, base64, timeout = 60000, agent = false }) {
+		return new Promise((done, fail) => {
+			const started = performance.now();
+			const payload = base64 ? Buffer.from(base64, 'base64') : body === undefined ? undefined
+				: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+			const all = { ...(payload ? { 'content-type': 'application/json', 'content-length': payload.length } : {}),
+				accept: 'application/json, text/event-stream', ...headers };
+			const req = http.request(url, { method, agent, headers: all, timeout }, (res) => {
+				const chunks = [];
+				const finish = (aborted) => done({ status: res.statusCode, headers: res.headers, aborted,
+					body: Buffer.concat(chunks).toString('latin1'), ms: performance.now() - started });
+				res.on('data', (chunk) => chunks.push(chunk));
+				res.on('end', () => finish(false));
+				res.on('error', () => finish(true));
+			});
+			req.on('timeout', () => req.destroy(Object.assign(new Error('timeout'), { code: 'TIMEOUT' })));
+			req.on('error', fail);
+			req.end(payload);
+		});
+	},
+	// Raw bytes to a TCP port; what comes back until the end
+	raw({ host, port, bytes = '', timeout = 5000 }) {
+		return new Promise((done, fail) => {
+			const chunks = [];
+			const socket = net.connect({ host, port, timeout }, () => socket.write(Buffer.from(bytes, 'latin1')));
+			socket.on('data', (chunk) => chunks.push(chunk));
+			socket.on('timeout', () => socket.destroy());
+			socket.on('error', (e) => chunks.length ? 0 : fail(e));
+			socket.on('close', () => done({ bytes: Buffer.concat(chunks).toString('latin1') }));
+		});
+	},
+	dial({ host, port }) {
+		return new Promise((done, fail) => {
+			const socket = net.connect({ host, port, autoSelectFamily: false }, () => {
+				const remote = `${socket.remoteAddress} ${socket.remotePort}`;
+				socket.destroy();
+				done({ connected: true, remote });
+			});
+			socket.on('error', fail);
+		});
+	},
+	udp({ host, port }) {
+		return new Promise((done, fail) => {
+			const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4');
+			socket.send('hello', port, host, (e) => {
+				socket.close();
+				e ? fail(e) : done({ sent: true });
+			});
+		});
+	},
+	async whoami() {
+		const { readFileSync } = await import('node:fs');
+		return { pid: process.pid, uid: process.getuid(), cgroup: readFileSync('/proc/self/cgroup', 'utf8'),
+			status: readFileSync('/proc/self/status', 'utf8') };
+	},
+	exit({ status = 0 }) {
+		setImmediate(() => process.exit(status));
+		return {};
+	},
+};
+
+process.stdout.write(JSON.stringify({ ready: true }) + '\n');
+for await (const line of readline.createInterface({ input: process.stdin })) {
+	const { seq, verb, ...params } = JSON.parse(line);
+	Promise.resolve().then(() => verbs[verb](params)).catch(failure)
+		.then((answer) => process.stdout.write(JSON.stringify({ seq, answer }) + '\n'));
+}
+process.exit(0);

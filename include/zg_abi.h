@@ -103,20 +103,26 @@ struct zg_rule_val { /* ranges are disjoint and sorted; deny already won */
 };
 _Static_assert(sizeof(struct zg_rule_val) == 8 + 8 * ZG_PORT_RULES_MAX, "zg_rule_val");
 
-/* Profile ids: 0 = ungoverned, 1 = the gateway itself, then the configured. */
+/*
+ * Profile ids: 0 = ungoverned, 1 = the gateway itself, then the configured, by
+ * their place in the configuration. A reload may give a name another id, so
+ * everything that holds an id exists per slot and changes with the flip.
+ */
 #define ZG_PROFILE_NONE	   0
 #define ZG_PROFILE_GATEWAY 1
 #define ZG_PROFILE_FIRST   2
+#define ZG_PROFILE_GONE	   0xffffffffu /* left the configuration: no rule, all denied */
 
-struct zg_profile {	/* array by profile id */
+struct zg_profile {	/* array by slot * ZG_PROFILES_MAX + profile id */
 	__u8 mode;	/* enum zg_mode */
 	__u8 contained; /* non-zero: deny everything */
 	__u8 pad[6];
+	char name[ZG_NAME_LEN]; /* pairs the ids of two generations */
 };
+_Static_assert(sizeof(struct zg_profile) == 8 + ZG_NAME_LEN, "zg_profile");
 
 struct zg_membership { /* hash by cgroup id (the directory's inode number) */
-	__u32 profile;
-	__u32 pad;
+	__u32 profile[2]; /* per slot */
 };
 
 /* attested origin --------------------------------------------------------- */

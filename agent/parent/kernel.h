@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernel.h - the kernel gate as the parent sees it. kernel.c is the only file
- * that includes libbpf or a skeleton. Maps and links are pinned, so that what
- * was enforced goes on being enforced when this process is gone.
+ * kernel.h - the kernel gate as the parent sees it. kernel*.c are the only
+ * files that see libbpf, kernel.c the only one that sees the skeleton. Maps and
+ * links are pinned, so that what was enforced goes on being enforced when this
+ * process is gone.
  */
 #ifndef ZG_KERNEL_H
 #define ZG_KERNEL_H
+
+#include <stdbool.h>
 
 #include "cleanup.h"
 #include "err.h"
@@ -39,11 +42,22 @@ int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
 
 /* Put a snapshot's profiles, prefixes and rules in force: fill the idle slot
  * with what differs, flip zg_ctl.slot (the one write), then clean up. On
- * failure (map full, ...) the old generation stays in force. */
+ * failure (map full, ...) the old generation stays in force.
+ *
+ * Profile ids may differ between snapshots; memberships follow by name. Each
+ * holds one id per slot, and before the flip every governed cgroup is given
+ * the new id of the profile that it has, or ZG_PROFILE_GONE, which is denied
+ * everything. So no cgroup is ever judged by another profile's rules; the
+ * caller re-governs those whose profile itself changes after this returns.
+ * Containment follows by name too. */
 int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e) ZG_MUST_CHECK;
 
-/* Membership: by cgroup id (inode number of its directory). */
+/* Deny everything to a profile, whatever its mode; or lift that. Atomic. */
+int zg_kernel_contain(struct zg_kernel *k, uint32_t profile, bool contained) ZG_MUST_CHECK;
+
+/* Membership: by cgroup id (inode number of its directory); profile is an id
+ * of the generation in force. */
 int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
 int zg_kernel_release(struct zg_kernel *k, uint64_t cgroup_id) ZG_MUST_CHECK;
 /* The pinned membership after a takeover: call fn for each. */

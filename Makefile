@@ -96,9 +96,12 @@ $(O)/tools/zerogate/%.o: tools/zerogate/%.c
 
 # --- the kernel gate ------------------------------------------------------------
 BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
+BPF_OBJ  := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(BPF_SRC))
+.SECONDARY: $(BPF_OBJ)
 BPF_SKEL := $(patsubst bpf/%.bpf.c,$(O)/skel/%.skel.h,$(BPF_SRC))
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Wno-missing-declarations \
-        -Wno-unused-parameter $(if $(WERROR),-Werror) -Iinclude -Ibpf
+        -Wno-unused-parameter $(if $(WERROR),-Werror) -Iinclude -Ibpf \
+        -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)

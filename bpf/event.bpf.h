@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * event.bpf.h - telling the parent. Denials have a ring of their own, so that
+ * a flood of notices cannot push them out; what finds no room is counted.
+ */
+#ifndef ZG_EVENT_BPF_H
+#define ZG_EVENT_BPF_H
+
+#include "verdict.bpf.h"
+
+struct zg_task {
+	__u64 start_ns;
+	char comm[16];
+};
+
+/* Of the process, not the thread: with the pid it stays unique. */
+static __always_inline void zg_read_task(struct zg_task *out)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	task = BPF_CORE_READ(task, group_leader);
+	out->start_ns = BPF_CORE_READ(task, start_boottime);
+	bpf_core_read(out->comm, sizeof(out->comm), &task->comm);
+}
+
+static __always_inline void zg_count_lost(__u32 kind)
+{
+	__u64 *n = bpf_map_lookup_elem(&zg_lost, &kind);
+
+	if (n)
+		*n += 1;
+}
+
+static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_dest *d,
+					  const struct zg_answer *a)
+{
+	__u64 ids = bpf_get_current_uid_gid();
+	struct zg_task task;
+
+	zg_read_task(&task);
+	ev->time_ns = bpf_ktime_get_boot_ns();
+	ev->cgroup_id = bpf_get_current_cgroup_id();
+	ev->start_ns = task.start_ns;
+	ev->pid = bpf_get_current_pid_tgid() >> 32;
+	ev->uid = ids;
+	ev->gid = ids >> 32;
+	ev->profile = a->profile;
+	ev->identity = a->identity;
+	ev->reason = a->reason;
+	ev->proto = d->proto;
+	ev->family = zg_is_v4(&d->addr) ? AF_INET : AF_INET6;
+	ev->port_be = d->port_be;
+	ev->pad = 0;
+	ev->pad2 = 0;
+	__builtin_memcpy(ev->addr, d->addr.byte, sizeof(ev->addr));
+	__builtin_memcpy(ev->comm, task.comm, sizeof(ev->comm));
+}
+
+static __noinline int zg_emit(const struct zg_dest *d, const struct zg_answer *a,
+			      __u64 netns_cookie, __u32 kind, __u32 layer)
+{
+	struct zg_event *ev;
+
+	if (kind == ZG_E_REDIRECT)
+		ev = bpf_ringbuf_reserve(&zg_info, sizeof(*ev), 0);
+	else
+		ev = bpf_ringbuf_reserve(&zg_deny, sizeof(*ev), 0);
+	if (!ev) {
+		zg_count_lost(kind);
+		return 0;
+	}
+	zg_fill_event(ev, d, a);
+	ev->netns_cookie = netns_cookie;
+	ev->kind = kind;
+	ev->layer = layer;
+	bpf_ringbuf_submit(ev, 0);
+	return 0;
+}
+
+/* The answer of a hook, with its record. Only ALLOW passes in enforce mode. */
+static __always_inline int zg_answer_of(struct bpf_sock_addr *ctx, const struct zg_dest *d,
+					const struct zg_answer *a, __u32 layer)
+{
+	if (a->verdict == ZG_V_ALLOW)
+		return ZG_PASS;
+	zg_emit(d, a, bpf_get_netns_cookie(ctx), a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY, layer);
+	return a->audit ? ZG_PASS : ZG_EPERM;
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * kern.bpf.h - what the programs need of the kernel: UAPI, helpers, and the few
+ * struct members read through CO-RE, which finds their offsets at load time.
+ * No vmlinux.h: a member that is not here is not used. Floor: Linux 5.15.
+ */
+#ifndef ZG_KERN_BPF_H
+#define ZG_KERN_BPF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "zg_abi.h"
+
+#define AF_INET	 2
+#define AF_INET6 10
+
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+
+/* What a sock_addr program answers. */
+#define ZG_EPERM 0
+#define ZG_PASS	 1
+
+#define ZG_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+
+struct task_struct {
+	struct task_struct *group_leader;
+	__u64 start_boottime;
+	char comm[16];
+} __attribute__((preserve_access_index));
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * maps.bpf.h - every map of the gate. All are pinned and outlive the agent.
+ * None may ever evict: a full map makes an insertion fail, and whoever needed
+ * the entry is denied. Keys and values are those of zg_abi.h.
+ */
+#ifndef ZG_MAPS_BPF_H
+#define ZG_MAPS_BPF_H
+
+#include "kern.bpf.h"
+
+struct { /* one entry; mapped by the parent, whose flip is one store */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct zg_ctl);
+} zg_ctl SEC(".maps");
+
+struct { /* who: cgroup id -> profile */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ZG_GOVERNED_MAX);
+	__type(key, __u64);
+	__type(value, struct zg_membership);
+} zg_member SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * ZG_PROFILES_MAX);
+	__type(key, __u32);
+	__type(value, struct zg_profile);
+} zg_profile SEC(".maps");
+
+struct { /* what: address -> identity */
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ZG_PREFIXES_MAX);
+	__type(key, struct zg_addr_key);
+	__type(value, struct zg_addr_val);
+} zg_addr SEC(".maps");
+
+struct { /* (profile, identity, protocol) -> port ranges; 200 MB if preallocated */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ZG_RULES_MAX);
+	__type(key, struct zg_rule_key);
+	__type(value, struct zg_rule_val);
+} zg_rule SEC(".maps");
+
+/* Of a redirected socket. It lives and dies with the socket: no eviction. */
+struct zg_sock {
+	struct zg_origin origin;
+	__u8 shown[16]; /* what getpeername answers: the address as it was asked for */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct zg_sock);
+} zg_sock SEC(".maps");
+
+struct { /* the same by 4-tuple, for the accepting side; never LRU */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ZG_FLOWS_MAX);
+	__type(key, struct zg_flow_key);
+	__type(value, struct zg_origin);
+} zg_flow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, ZG_RING_DENY_BYTES);
+} zg_deny SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, ZG_RING_INFO_BYTES);
+} zg_info SEC(".maps");
+
+struct { /* events that found no room, by enum zg_event_kind */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, ZG_E_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} zg_lost SEC(".maps");
+
+static __always_inline struct zg_ctl *zg_get_ctl(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&zg_ctl, &zero);
+}
+
+#endif

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# make bench: all measurements in one run (root). Each tests/bench/<name>_bench.c
+# becomes $(O)/bench/<name>_bench and prints its own table; BENCH_SECONDS is the
+# length of one round of the call measurement.
+
+BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.c))
+BENCH_BIN := $(patsubst tests/bench/%.c,$(O)/bench/%,$(BENCH_SRC))
+
+$(O)/bench/%_bench: tests/bench/%_bench.c $(O)/libzg.a
+	@mkdir -p $(@D)
+	$(call say,BENCH,$@)$(CC) $(ZG_CFLAGS) $(TEST_INC) $(CFLAGS) -MMD -MP -MF $@.d -Wno-conversion $(ZG_LDFLAGS) $(LDFLAGS) -o $@ $< $(O)/libzg.a $(PKG_LIBS)
+
+.PHONY: bench
+bench: all $(BENCH_BIN) tests/e2e/node_modules/.zg-installed
+	$(Q)ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/call.mjs
+	$(Q)set -e; for b in $(BENCH_BIN); do echo; $$b; done

@@ -83,7 +83,11 @@
 #define ZG_HOLDS_PRINCIPAL_MAX	 64 /* waiting calls of one cgroup */
 
 /* scanning */
-#define ZG_FINDINGS_MAX 1024 /* findings of one message; more: quarantine */
+#define ZG_FINDINGS_MAX	   1024	      /* findings of one message; more: quarantine */
+#define ZG_SCAN_BYTES	   1073741824 /* one text; offsets stay within 32 bits */
+#define ZG_JSON_MEMBERS	   1048576    /* of all objects open at once: 16 MB of bookkeeping */
+#define ZG_JSON_NUMBER_LEN 512	      /* digits of one number; doubles need 17 */
+#define ZG_JWT_HEADER_LEN  2048	      /* base64 of a JOSE header; ordinary ones have 40 to 300 */
 
 /* records */
 #define ZG_RECORD_SLOTS		    1024     /* of one ring; a full ring makes its producer wait */

@@ -44,8 +44,9 @@ enum zg_scan_verdict zg_findings_verdict(const struct zg_findings *f);
 /* "aws-access-key:1,email:2" for a record. */
 void zg_findings_text(const struct zg_findings *f, char *out, size_t size);
 
-const char *zg_detector_name(uint16_t detector);      /* "aws-access-key" */
-const char *zg_detector_class(uint16_t detector);     /* "secret" or "pii" */
+const char *zg_scan_verdict_name(enum zg_scan_verdict verdict); /* "REDACT" */
+const char *zg_detector_name(uint16_t detector);		/* "aws-access-key" */
+const char *zg_detector_class(uint16_t detector);		/* "secret" or "pii" */
 const char *zg_detector_validator(uint16_t detector); /* "crc32", "luhn", "structure", ... */
 
 struct zg_scanner; /* one per process, one thread */
@@ -57,11 +58,12 @@ int zg_scanner_new(struct zg_scanner **out, const void *db, size_t bytes,
 		   struct zg_err *e) ZG_MUST_CHECK;
 void zg_scanner_free(struct zg_scanner *s);
 
-/* Scan decoded text; f is appended to after a reset by the caller. 0, -ENOMEM. */
+/* Scan decoded text; f is reset first. 0, -ENOMEM, -EFBIG (> ZG_SCAN_BYTES). */
 int zg_scan_text(struct zg_scanner *s, struct zg_slice text, struct zg_findings *f) ZG_MUST_CHECK;
 
-/* Append text with every REDACT finding replaced by "[zerogate:<name>:<n>]"
- * (n counts per detector within f). */
+/* Append text with every finding that is not ALLOW replaced by
+ * "[zerogate:<name>:<n>]". n counts per detector; the same bytes found again
+ * get the same n, so that a reader still sees which places agree. */
 void zg_redact_text(struct zg_slice text, const struct zg_findings *f, struct zg_buf *out);
 
 /* What the strict walk learnt about a JSON text on the way. */
@@ -78,8 +80,10 @@ struct zg_json_facts {
  * Walk one JSON text strictly (RFC 8259; valid UTF-8, no duplicate keys, depth
  * <= ZG_JSON_DEPTH, no NUL escapes, nothing after it), scan every string, keys
  * included, and append the redacted text to out; all other bytes identical.
- * If nothing is found out stays empty and *changed is false: forward `raw`.
- * Findings' offsets are into `raw`. facts may be NULL.
+ * If nothing is found out is empty and *changed is false: forward `raw`.
+ * f and out are reset first. Findings' offsets are into `raw`. A finding inside
+ * a number is not looked for. facts may be NULL; *changed and *facts are set on
+ * success only. No string of one message is scanned together with that of another.
  * 0; -EBADMSG (e says where: column = byte offset + 1); -ENOMEM; -EFBIG.
  */
 int zg_scan_json(struct zg_scanner *s, struct zg_slice raw, struct zg_findings *f,

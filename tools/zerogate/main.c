@@ -16,6 +16,7 @@ struct verb {
 
 static const struct verb verbs[] = {
 	/* one row a verb, by name */
+	{"scan", "[--json] [--lines] FILE|-", zg_verb_scan},
 	{NULL, NULL, NULL},
 };
 

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * generic.c - kinds whose shape is common in ordinary text: payment cards and
+ * e-mail addresses. Patterns for them would slow the database down thirtyfold,
+ * so each has a prefilter: every twelfth byte is looked at for cards (a card
+ * is a run of 13 or more digits and separators), '@' for addresses. Trust: the
+ * text is hostile; each run is read once, windows are bounded.
+ */
+#include "engine.h"
+
+/* --- payment cards (ISO/IEC 7812; the schemes' published ranges) --- */
+
+#define CARD_MIN 13
+#define CARD_MAX 19
+
+static const struct {
+	uint32_t lo, hi;  /* first six digits */
+	uint32_t lengths; /* bit n: n digits */
+} issuers[] = {
+	{400000, 499999, 1U << 13 | 1U << 16 | 1U << 19},	     /* Visa */
+	{510000, 559999, 1U << 16},				     /* Mastercard */
+	{222100, 272099, 1U << 16},				     /* Mastercard, second range */
+	{340000, 349999, 1U << 15},				     /* American Express */
+	{370000, 379999, 1U << 15},				     /* American Express */
+	{601100, 601199, 1U << 16 | 1U << 19},			     /* Discover */
+	{644000, 659999, 1U << 16 | 1U << 19},			     /* Discover */
+	{300000, 305999, 1U << 14},				     /* Diners Club */
+	{309500, 309599, 1U << 14},				     /* Diners Club */
+	{360000, 369999, 1U << 14},				     /* Diners Club */
+	{380000, 399999, 1U << 14 | 1U << 16},			     /* Diners Club */
+	{352800, 358999, 1U << 16 | 1U << 19},			     /* JCB */
+	{620000, 629999, 1U << 16 | 1U << 17 | 1U << 18 | 1U << 19}, /* UnionPay */
+	{220000, 220499, 1U << 16 | 1U << 19},			     /* Mir */
+};
+
+static bool card_number(const char *digits, size_t n)
+{
+	uint32_t first = 0;
+
+	for (size_t i = 0; i < 6; i++)
+		first = first * 10 + (uint32_t)(digits[i] - '0');
+	for (size_t i = 0; i < sizeof(issuers) / sizeof(issuers[0]); i++)
+		if (first >= issuers[i].lo && first <= issuers[i].hi &&
+		    (issuers[i].lengths >> n & 1))
+			return zg_luhn(digits, n);
+	return false;
+}
+
+/* How cards are written: digits of each group, the longest form first. */
+static const uint8_t card_forms[][5] = {
+	{4, 4, 4, 4, 3},
+	{4, 4, 4, 4},
+	{4, 6, 5},
+	{4, 6, 4},
+	{6, 13},
+	{19},
+	{18},
+	{17},
+	{16},
+	{15},
+	{14},
+	{13},
+};
+
+struct group {
+	size_t start, len;
+	char before; /* the separator that joins it to the group before, or 0 */
+};
+
+/* Does a form begin at g[i]? The number of groups it takes, or 0. */
+static size_t card_at(const struct zg_probe *p, const struct group *g, size_t n, size_t i)
+{
+	for (size_t f = 0; f < sizeof(card_forms) / sizeof(card_forms[0]); f++) {
+		char digits[CARD_MAX];
+		size_t took = 0, len = 0;
+
+		while (took < 5 && card_forms[f][took] && i + took < n &&
+		       g[i + took].len == card_forms[f][took] && (took < 1 || g[i + took].before) &&
+		       (took < 2 || g[i + took].before == g[i + 1].before)) {
+			memcpy(digits + len, p->text + g[i + took].start, g[i + took].len);
+			len += g[i + took].len;
+			took++;
+		}
+		if (took && (took == 5 || !card_forms[f][took]) && card_number(digits, len))
+			return took;
+	}
+	return 0;
+}
+
+/* A number goes on beyond the card: a table, an identifier, a decimal. */
+static bool card_apart(const struct zg_probe *p, const struct group *g, size_t n, size_t i,
+		       size_t took)
+{
+	size_t start = g[i].start, end = g[i + took - 1].start + g[i + took - 1].len;
+	const unsigned word = ZG_CC_ALNUM | ZG_CC_UNDERLINE;
+
+	/* beside a card in groups, more groups make a table; whole numbers may
+	 * stand in a row */
+	if (g[i].before && (g[i].before == '-' || (took > 1 && i && g[i - 1].len >= 4)))
+		return false;
+	if (i + took < n && g[i + took].before &&
+	    (g[i + took].before == '-' || (took > 1 && g[i + took].len >= 4)))
+		return false;
+	if (!zg_token_begins(p, start, word) || !zg_token_ends(p, end, word))
+		return false;
+	if (start && p->text[start - 1] && strchr(".-+/", p->text[start - 1]))
+		return false;
+	return end + 1 >= p->len || !strchr(".-/", p->text[end]) || !p->text[end] ||
+	       !zg_is(p->text[end + 1], ZG_CC_ALNUM);
+}
+
+static bool card_char(char c)
+{
+	return zg_is(c, ZG_CC_DIGIT) || c == ' ' || c == '-';
+}
+
+/* One run of digits and separators, [at, end). */
+static bool cards_in(struct zg_probe *p, size_t at, size_t end)
+{
+	enum { WINDOW = 32 };
+	struct group g[WINDOW];
+
+	while (at < end) {
+		size_t n = 0, done = 0, next = at;
+
+		for (; next < end && n < WINDOW; n++) {
+			size_t from = next;
+
+			while (next < end && !zg_is(p->text[next], ZG_CC_DIGIT))
+				next++;
+			g[n].before = next - from == 1 && next > at && n ? p->text[from] : '\0';
+			g[n].start = next;
+			while (next < end && zg_is(p->text[next], ZG_CC_DIGIT))
+				next++;
+			g[n].len = next - g[n].start;
+		}
+		for (size_t i = 0; i<n; i = done> i ? done : i + 1) {
+			size_t took = card_at(p, g, n, i);
+
+			if (!took || !card_apart(p, g, n, i, took))
+				continue;
+			done = i + took;
+			if (!zg_report(p, ZG_DET_CREDIT_CARD,
+				       (struct zg_span){g[i].start,
+							g[done - 1].start + g[done - 1].len}))
+				return false;
+		}
+		if (n < WINDOW)
+			return true;
+		/* the last groups again: a card may straddle two windows */
+		at = done > WINDOW - 6 ? next : g[WINDOW - 6].start;
+	}
+	return true;
+}
+
+void zg_find_cards(struct zg_probe *p)
+{
+	const char *t = p->text;
+	size_t i = CARD_MIN - 1, seen = 0;
+
+	while (i < p->len) {
+		size_t start = i, end = i + 1;
+
+		if (!card_char(t[i])) {
+			i += CARD_MIN;
+			continue;
+		}
+		while (start > seen && card_char(t[start - 1]))
+			start--;
+		while (end < p->len && card_char(t[end]))
+			end++;
+		if (end - start >= CARD_MIN && !cards_in(p, start, end))
+			return;
+		seen = end;
+		i = end + CARD_MIN;
+	}
+}
+
+/* --- e-mail addresses (RFC 5321, the part of it that people use) --- */
+
+#define LOCAL_MAX  64
+#define DOMAIN_MAX 253
+
+/* Ends of names that are files or hosts of a local network, not domains. */
+static const char *const not_tld[] = {
+	"png",	 "jpg",	    "jpeg",    "gif",	 "svg",	     "webp",	    "ico",	 "js",
+	"ts",	 "jsx",	    "tsx",     "mjs",	 "cjs",	     "css",	    "scss",	 "html",
+	"json",	 "yaml",    "yml",     "toml",	 "xml",	     "txt",	    "lock",	 "tgz",
+	"gz",	 "tar",	    "local",   "lan",	 "internal", "localdomain", "localhost", "invalid",
+	"test",	 "example", "service", "socket", "timer",    "mount",	    "target",	 "slice",
+	"scope", "map",	    "wasm",    "exe",	 "dll",
+};
+
+/* Addresses of roles of programs; they name no person. */
+static const char *const nobody[] = {"git", "noreply", "no-reply", "donotreply", "do-not-reply"};
+
+static const char *const example_domains[] = {"example.com", "example.org", "example.net",
+					      "example.edu"};
+
+static bool one_of(struct zg_slice s, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (zg_slice_ieq(s, zg_slice_str(list[i])))
+			return true;
+	return false;
+}
+#define ONE_OF(s, list) one_of(s, list, sizeof(list) / sizeof((list)[0]))
+
+/* The domain that begins at `at`: its length, or 0. */
+static size_t domain_length(const struct zg_probe *p, size_t at)
+{
+	const char *d = p->text + at;
+	size_t n = 0, label = 0, dots = 0, good = 0;
+	struct zg_slice tld = {NULL, 0};
+
+	for (;;) {
+		size_t from = n;
+
+		label = zg_span_of(p, at + n, ZG_CC_ALNUM | ZG_CC_DASH, 64);
+		while (label && d[n + label - 1] == '-')
+			label--;
+		if (label == 0 || label == 64 || d[from] == '-' || from + label > DOMAIN_MAX)
+			break;
+		n = from + label;
+		if (dots && zg_span_of(p, at + from, ZG_CC_UPPER | ZG_CC_LOWER, label) == label &&
+		    label >= 2 && label <= 24) {
+			good = n;
+			tld = (struct zg_slice){d + from, label};
+		} else if (dots) {
+			good = 0;
+		}
+		if (at + n + 1 >= p->len || d[n] != '.' || !zg_is(d[n + 1], ZG_CC_ALNUM))
+			break;
+		n++;
+		dots++;
+	}
+	return good && !ONE_OF(tld, not_tld) ? good : 0;
+}
+
+static bool example_domain(struct zg_slice domain)
+{
+	for (size_t i = 0; i < sizeof(example_domains) / sizeof(example_domains[0]); i++) {
+		size_t n = strlen(example_domains[i]);
+		struct zg_slice tail = {domain.ptr + domain.len - n, n};
+
+		if (domain.len >= n && zg_slice_ieq(tail, zg_slice_str(example_domains[i])) &&
+		    (domain.len == n || tail.ptr[-1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+static bool local_char(char c)
+{
+	return zg_is(c, ZG_CC_ALNUM | ZG_CC_DASH | ZG_CC_UNDERLINE) || (c && strchr(".+%'", c));
+}
+
+/* "scheme://user:secret@host": user and secret, not an address. */
+static bool in_url(const struct zg_probe *p, size_t start)
+{
+	for (size_t n = 0; n < 128 && start > n; n++) {
+		char c = p->text[start - n - 1];
+
+		if (c == '/' && start - n >= 3)
+			return p->text[start - n - 2] == '/' && p->text[start - n - 3] == ':';
+		if (!local_char(c) && c != ':' && c != '~' && c != '!' && c != '$' && c != '&')
+			return false;
+	}
+	return false;
+}
+
+static bool email_at(const struct zg_probe *p, size_t sign, struct zg_span *out)
+{
+	size_t start = sign, domain;
+	struct zg_slice local;
+
+	while (start && sign - start <= LOCAL_MAX && local_char(p->text[start - 1]))
+		start--;
+	if (sign - start > LOCAL_MAX)
+		return false;
+	while (start < sign && !zg_is(p->text[start], ZG_CC_ALNUM | ZG_CC_UNDERLINE))
+		start++;
+	if (start && p->text[start - 1] == '\\' && start + 1 < sign)
+		start++; /* the letter of an escape, in text that was escaped twice */
+	if (start == sign || p->text[sign - 1] == '.')
+		return false;
+	local = (struct zg_slice){p->text + start, sign - start};
+	domain = domain_length(p, sign + 1);
+	if (!domain || ONE_OF(local, nobody) ||
+	    example_domain((struct zg_slice){p->text + sign + 1, domain}) || in_url(p, start))
+		return false;
+	*out = (struct zg_span){start, sign + 1 + domain};
+	/* host:/path of a copy command, or a name that goes on */
+	return out->end >= p->len ||
+	       !(p->text[out->end] == '_' ||
+		 (p->text[out->end] == ':' && out->end + 1 < p->len &&
+		  strchr("/~", p->text[out->end + 1]) && p->text[out->end + 1]));
+}
+
+void zg_find_emails(struct zg_probe *p)
+{
+	const char *at = p->text, *end = p->text + p->len;
+
+	while (at < end && (at = memchr(at, '@', (size_t)(end - at)))) {
+		struct zg_span found;
+
+		if (email_at(p, (size_t)(at - p->text), &found) &&
+		    !zg_report(p, ZG_DET_EMAIL, found))
+			return;
+		at++;
+	}
+}

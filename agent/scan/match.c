@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * match.c - one text through the database, the verifiers and the generic
+ * finders, then through the layers that an evasion would need. Trust: the text
+ * is hostile; every step is linear in it. Never changes the text.
+ */
+#include <errno.h>
+
+#include "engine.h"
+
+/* Above this, buffers of one message are not kept for the next. */
+#define KEEP_BYTES 1048576
+
+bool zg_report(struct zg_probe *p, uint16_t detector, struct zg_span at)
+{
+	p->found_end = at.end;
+	if (p->layer)
+		at = zg_layer_back(p->layer, at);
+	p->error = zg_findings_add(p->findings, detector, at);
+	return p->error == 0 && !p->findings->overflow;
+}
+
+static int on_match(unsigned id, unsigned long long from ZG_UNUSED, unsigned long long to,
+		    unsigned flags ZG_UNUSED, void *context)
+{
+	const struct zg_pattern *pattern = &zg_patterns[id];
+	struct zg_probe *p = context;
+	struct zg_span match = {(size_t)to - pattern->width, (size_t)to};
+	struct zg_span found;
+
+	if (match.start < p->found_end)
+		return 0; /* part of what was found already */
+	if (!pattern->verify(p, match, &found))
+		return 0;
+	return !zg_report(p, pattern->detector, found);
+}
+
+static int scan_one(struct zg_scanner *s, struct zg_slice text, const struct zg_layer *layer,
+		    struct zg_findings *f)
+{
+	struct zg_probe p = {.text = text.ptr, .len = text.len, .layer = layer, .findings = f};
+	hs_error_t r = hs_scan(s->db, text.ptr, (unsigned)text.len, 0, s->scratch, on_match, &p);
+
+	if (r != HS_SUCCESS && r != HS_SCAN_TERMINATED)
+		return -ENOMEM; /* wrong arguments cannot be: scratch and database are a pair */
+	if (!p.error && !f->overflow)
+		zg_find_cards(&p);
+	if (!p.error && !f->overflow)
+		zg_find_emails(&p);
+	return p.error;
+}
+
+int zg_scan_layers(struct zg_scanner *s, struct zg_slice text, bool ascii, struct zg_findings *f)
+{
+	int r;
+
+	if (text.len == 0)
+		return 0;
+	if (text.len > ZG_SCAN_BYTES)
+		return -EFBIG;
+	r = scan_one(s, text, NULL, f);
+	if (r < 0 || ascii || f->overflow)
+		return r;
+	r = zg_layer_strip(&s->layer, text);
+	if (r > 0)
+		r = scan_one(s, (struct zg_slice){s->layer.text, s->layer.len}, &s->layer, f);
+	return r;
+}
+
+void zg_scanner_shrink(struct zg_scanner *s)
+{
+	if (s->layer.cap > KEEP_BYTES || s->layer.cuts_cap > KEEP_BYTES / sizeof(struct zg_cut))
+		zg_layer_release(&s->layer);
+	zg_scanner_shrink_json(s, KEEP_BYTES);
+}
+
+static bool is_ascii(struct zg_slice text)
+{
+	uint64_t word, any = 0;
+	size_t i = 0;
+
+	for (; i + sizeof(word) <= text.len; i += sizeof(word)) {
+		memcpy(&word, text.ptr + i, sizeof(word));
+		any |= word;
+	}
+	for (; i < text.len; i++)
+		any |= (unsigned char)text.ptr[i];
+	return (any & 0x8080808080808080ULL) == 0;
+}
+
+int zg_scan_text(struct zg_scanner *s, struct zg_slice text, struct zg_findings *f)
+{
+	int r;
+
+	zg_findings_reset(f);
+	r = zg_scan_layers(s, text, is_ascii(text), f);
+	zg_scanner_shrink(s);
+	return r;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * normalise.c - undo what hides a token from patterns but not from a reader or
+ * a model. One layer so far: invisible characters (Unicode's default-ignorable
+ * ones, the bidi controls among them) inside words. Trust: the text is a
+ * peer's. The text itself is never changed: a layer is only searched, and what
+ * is found there is taken out of the text with the characters that hid it.
+ */
+#include <errno.h>
+
+#include "engine.h"
+
+/* Bytes of the default-ignorable character at s (DerivedCoreProperties.txt,
+ * Unicode 15, Default_Ignorable_Code_Point), or 0. */
+static size_t ignorable(const unsigned char *s, size_t left)
+{
+	static const struct {
+		uint32_t lo, hi;
+	} range[] = {
+		{0xad, 0xad},	    {0x34f, 0x34f},   {0x61c, 0x61c},	  {0x115f, 0x1160},
+		{0x17b4, 0x17b5},   {0x180b, 0x180f}, {0x200b, 0x200f},	  {0x202a, 0x202e},
+		{0x2060, 0x206f},   {0x3164, 0x3164}, {0xfe00, 0xfe0f},	  {0xfeff, 0xfeff},
+		{0xffa0, 0xffa0},   {0xfff0, 0xfff8}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+		{0xe0000, 0xe0fff},
+	};
+	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	uint32_t c;
+
+	if (s[0] < 0xc2 || left < n)
+		return 0;
+	c = s[0] & (0xffU >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	for (size_t i = 0; i < sizeof(range) / sizeof(range[0]) && c >= range[i].lo; i++)
+		if (c <= range[i].hi)
+			return n;
+	return 0;
+}
+
+void zg_layer_release(struct zg_layer *l)
+{
+	free(l->text);
+	free(l->cut);
+	*l = (struct zg_layer){0};
+}
+
+static int add_cut(struct zg_layer *l, size_t removed)
+{
+	if (l->cuts && l->cut[l->cuts - 1].at == l->len) {
+		l->cut[l->cuts - 1].removed = (uint32_t)removed;
+		return 0;
+	}
+	if (l->cuts == l->cuts_cap) {
+		size_t cap = l->cuts_cap ? l->cuts_cap * 2 : 64;
+		struct zg_cut *cut = realloc(l->cut, cap * sizeof(*cut));
+
+		if (!cut)
+			return -ENOMEM;
+		l->cut = cut;
+		l->cuts_cap = cap;
+	}
+	l->cut[l->cuts++] = (struct zg_cut){.at = (uint32_t)l->len, .removed = (uint32_t)removed};
+	return 0;
+}
+
+static bool graphic(unsigned char c)
+{
+	return c > 0x20 && c < 0x7f;
+}
+
+/* The first invisible character at or after `at` that has ASCII text before
+ * it; in emoji and most scripts they belong to the writing and hide nothing. */
+static size_t next_hidden(struct zg_slice text, size_t at)
+{
+	const unsigned char *s = (const unsigned char *)text.ptr;
+
+	for (size_t i = at; i < text.len; i++)
+		if (s[i] >= 0xc2 && i && graphic(s[i - 1]) && ignorable(s + i, text.len - i))
+			return i;
+	return text.len;
+}
+
+int zg_layer_strip(struct zg_layer *l, struct zg_slice text)
+{
+	const unsigned char *s = (const unsigned char *)text.ptr;
+	size_t from = 0, i = next_hidden(text, 0);
+	bool inside = false;
+
+	l->len = l->cuts = 0;
+	if (i == text.len)
+		return 0;
+	if (l->cap < text.len) {
+		char *grown = realloc(l->text, text.len);
+
+		if (!grown)
+			return -ENOMEM;
+		l->text = grown;
+		l->cap = text.len;
+	}
+	while (i < text.len) {
+		size_t n;
+
+		memcpy(l->text + l->len, s + from, i - from);
+		l->len += i - from;
+		while (i < text.len && (n = ignorable(s + i, text.len - i)) > 0)
+			i += n;
+		inside = inside || (i < text.len && graphic(s[i]));
+		if (add_cut(l, i - l->len) < 0)
+			return -ENOMEM;
+		from = i;
+		i = next_hidden(text, i);
+	}
+	memcpy(l->text + l->len, s + from, text.len - from);
+	l->len += text.len - from;
+	return inside;
+}
+
+static size_t back(const struct zg_layer *l, size_t at)
+{
+	size_t lo = 0, hi = l->cuts;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (l->cut[mid].at <= at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo ? at + l->cut[lo - 1].removed : at;
+}
+
+struct zg_span zg_layer_back(const struct zg_layer *l, struct zg_span s)
+{
+	return (struct zg_span){back(l, s.start), back(l, s.end - 1) + 1};
+}

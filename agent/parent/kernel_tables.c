@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel_tables.c - see kernel_tables.h and the two-slot scheme of zg_abi.h.
+ *
+ * An application writes the idle slot only, so it can fail at any point before
+ * the flip and nothing that is enforced has changed; what it wrote is taken
+ * back. A crash leaves the same idle leftovers, which the next application
+ * finds by reading the maps back. Trust: runs as root; the snapshot was bounds-
+ * checked by zg_snapshot_open, its table order is checked here.
+ */
+#include "kernel_tables.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "prefix_diff.h"
+
+#define CHUNK 4096 /* prefixes converted at a time */
+
+/* One application: where it writes and what it changes. */
+struct change_set {
+	uint32_t old; /* slot in force */
+	uint32_t new; /* idle slot */
+	struct zg_prefix_change *prefix;
+	size_t prefix_count;
+};
+
+void zg_tables_release(struct zg_tables *t)
+{
+	free(t->prefix);
+	t->prefix = NULL;
+}
+
+static uint32_t slot_in_force(const struct zg_tables *t)
+{
+	return t->ctl->slot & 1;
+}
+
+/* prefixes ----------------------------------------------------------------- */
+
+enum phase {
+	PREPARE, /* both generations side by side */
+	SETTLE,	 /* the new one only */
+	UNDO,	 /* the old one only */
+};
+
+static bool phase_keeps(enum phase phase, const struct zg_prefix_change *c)
+{
+	switch (phase) {
+	case PREPARE:
+		return true;
+	case SETTLE:
+		return c->in_new;
+	case UNDO:
+		return c->in_old;
+	}
+	return true;
+}
+
+static struct zg_addr_val phase_value(enum phase phase, const struct change_set *set,
+				      const struct zg_prefix_change *c)
+{
+	struct zg_addr_val v;
+
+	v.identity[set->old] = phase == SETTLE ? c->new_identity : c->old_identity;
+	v.identity[set->new] = phase == UNDO ? c->old_identity : c->new_identity;
+	return v;
+}
+
+static int delete_prefixes(struct zg_tables *t, const struct change_set *set, enum phase phase)
+{
+	zg_autofree struct zg_addr_key *key = calloc(CHUNK, sizeof(*key));
+	size_t n = 0;
+
+	if (!key)
+		return -ENOMEM;
+	for (size_t i = 0; i < set->prefix_count; i++) {
+		if (!phase_keeps(phase, &set->prefix[i]))
+			key[n++] = set->prefix[i].key;
+		if (n && (n == CHUNK || i + 1 == set->prefix_count)) {
+			int r = zg_map_delete(&t->addr, key, n);
+
+			if (r < 0)
+				return r;
+			n = 0;
+		}
+	}
+	return 0;
+}
+
+static int put_prefixes(struct zg_tables *t, const struct change_set *set, enum phase phase)
+{
+	zg_autofree struct zg_addr_key *key = calloc(CHUNK, sizeof(*key));
+	zg_autofree struct zg_addr_val *value = calloc(CHUNK, sizeof(*value));
+	size_t n = 0;
+
+	if (!key || !value)
+		return -ENOMEM;
+	for (size_t i = 0; i < set->prefix_count; i++) {
+		const struct zg_prefix_change *c = &set->prefix[i];
+
+		if (phase_keeps(phase, c)) {
+			key[n] = c->key;
+			value[n++] = phase_value(phase, set, c);
+		}
+		if (n && (n == CHUNK || i + 1 == set->prefix_count)) {
+			int r = zg_map_put(&t->addr, key, value, n);
+
+			if (r < 0)
+				return r;
+			n = 0;
+		}
+	}
+	return 0;
+}
+
+/* Deletions first: a full trie refuses even to replace an element. */
+static int write_prefixes(struct zg_tables *t, const struct change_set *set, enum phase phase)
+{
+	int r = delete_prefixes(t, set, phase);
+
+	return r < 0 ? r : put_prefixes(t, set, phase);
+}
+
+/* rules ---------------------------------------------------------------------- */
+
+struct rule_keys {
+	struct zg_rule_key *key;
+	size_t count;
+	size_t room;
+	uint32_t slot;
+};
+
+static int collect_rule(const void *key, const void *value ZG_UNUSED, void *arg)
+{
+	const struct zg_rule_key *k = key;
+	struct rule_keys *found = arg;
+
+	if (k->slot != found->slot)
+		return 0;
+	if (found->count == found->room) {
+		size_t room = found->room ? 2 * found->room : CHUNK;
+		struct zg_rule_key *grown = reallocarray(found->key, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		found->key = grown;
+		found->room = room;
+	}
+	found->key[found->count++] = *k;
+	return 0;
+}
+
+static int purge_rules(struct zg_tables *t, uint32_t slot)
+{
+	struct rule_keys found = {.slot = slot};
+	int r = zg_map_each(&t->rule, collect_rule, &found);
+
+	if (r == 0)
+		r = zg_map_delete(&t->rule, found.key, found.count);
+	free(found.key);
+	return r;
+}
+
+static int put_rules(struct zg_tables *t, const struct zg_snapshot *s, uint32_t slot)
+{
+	zg_autofree struct zg_rule_key *key = calloc(CHUNK, sizeof(*key));
+	zg_autofree struct zg_rule_val *value = calloc(CHUNK, sizeof(*value));
+
+	if (!key || !value)
+		return -ENOMEM;
+	for (size_t done = 0; done < s->rule_count;) {
+		size_t n = 0;
+		int r;
+
+		for (; n < CHUNK && done < s->rule_count; n++, done++) {
+			const struct zg_rule_def *d = &s->rules[done];
+
+			key[n] = (struct zg_rule_key){
+				.profile = d->profile,
+				.identity = d->identity,
+				.proto = (uint8_t)d->proto,
+				.slot = (uint8_t)slot,
+			};
+			value[n] = d->val;
+		}
+		r = zg_map_put(&t->rule, key, value, n);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* profiles and members ------------------------------------------------------- */
+
+struct profiles {
+	struct zg_profile old[ZG_PROFILES_MAX];
+	struct zg_profile new[ZG_PROFILES_MAX];
+	uint32_t index[ZG_PROFILES_MAX];
+	uint32_t new_id[ZG_PROFILES_MAX]; /* by old id */
+};
+
+static int read_profile(const void *key, const void *value, void *arg)
+{
+	uint32_t index = *(const uint32_t *)key;
+	struct profiles *p = arg;
+
+	/* index[0] tells the first element of the slot that is asked for */
+	if (index >= p->index[0] && index - p->index[0] < ZG_PROFILES_MAX)
+		memcpy(&p->old[index - p->index[0]], value, sizeof(p->old[0]));
+	return 0;
+}
+
+/* Pair by name, and let containment outlive the change. */
+static void pair_profiles(struct profiles *p, const struct zg_snapshot *s)
+{
+	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
+		p->new_id[id] = id <= ZG_PROFILE_GATEWAY ? id : ZG_PROFILE_GONE;
+	p->new[ZG_PROFILE_GATEWAY].contained = p->old[ZG_PROFILE_GATEWAY].contained;
+	for (size_t i = 0; i < s->profile_count; i++) {
+		uint32_t id = (uint32_t)i + ZG_PROFILE_FIRST;
+		struct zg_profile *to = &p->new[id];
+
+		to->mode = s->profiles[i].mode;
+		memcpy(to->name, s->profiles[i].name, sizeof(to->name));
+		for (uint32_t was = ZG_PROFILE_FIRST; was < ZG_PROFILES_MAX; was++) {
+			if (!p->old[was].name[0] || strcmp(p->old[was].name, to->name) != 0)
+				continue;
+			p->new_id[was] = id;
+			to->contained = p->old[was].contained;
+			break;
+		}
+	}
+}
+
+struct member_keys {
+	const struct change_set *set;
+	const struct profiles *profiles;
+	uint64_t *id;
+	struct zg_membership *value;
+	size_t count;
+};
+
+static int collect_member(const void *key, const void *value, void *arg)
+{
+	struct member_keys *found = arg;
+	struct zg_membership m;
+	uint32_t want;
+
+	memcpy(&m, value, sizeof(m));
+	want = m.profile[found->set->old];
+	want = want < ZG_PROFILES_MAX ? found->profiles->new_id[want] : ZG_PROFILE_GONE;
+	if (m.profile[found->set->new] == want || found->count == ZG_GOVERNED_MAX)
+		return 0;
+	m.profile[found->set->new] = want;
+	memcpy(&found->id[found->count], key, sizeof(found->id[0]));
+	found->value[found->count++] = m;
+	return 0;
+}
+
+static int put_members(struct zg_tables *t, const struct change_set *set, const struct profiles *p)
+{
+	zg_autofree uint64_t *id = calloc(ZG_GOVERNED_MAX, sizeof(*id));
+	zg_autofree struct zg_membership *value = calloc(ZG_GOVERNED_MAX, sizeof(*value));
+	struct member_keys found = {.set = set, .profiles = p, .id = id, .value = value};
+	int r;
+
+	if (!id || !value)
+		return -ENOMEM;
+	r = zg_map_each(&t->member, collect_member, &found);
+	return r < 0 ? r : zg_map_put(&t->member, id, value, found.count);
+}
+
+static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
+			const struct change_set *set)
+{
+	zg_autofree struct profiles *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->index[0] = set->old * ZG_PROFILES_MAX;
+	r = zg_map_each(&t->profile, read_profile, p);
+	if (r < 0)
+		return r;
+	pair_profiles(p, s);
+	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
+		p->index[id] = set->new *ZG_PROFILES_MAX + id;
+	r = zg_map_put(&t->profile, p->index, p->new, ZG_PROFILES_MAX);
+	return r < 0 ? r : put_members(t, set, p);
+}
+
+/* generations ---------------------------------------------------------------- */
+
+struct read_back {
+	struct zg_prefix_def *prefix;
+	size_t count;
+	size_t room;
+	uint32_t slot;
+	struct change_set stale; /* elements whose slots differ, to be settled */
+	size_t stale_room;
+};
+
+static int read_prefix(const void *key, const void *value, void *arg)
+{
+	struct zg_prefix_def p = {0};
+	struct read_back *b = arg;
+	struct zg_addr_key k;
+	struct zg_addr_val v;
+
+	memcpy(&k, key, sizeof(k));
+	memcpy(&v, value, sizeof(v));
+	p.prefixlen = k.prefixlen;
+	p.identity = v.identity[b->slot];
+	memcpy(p.addr, k.addr, sizeof(p.addr));
+	if (b->count == b->room) {
+		size_t room = b->room ? 2 * b->room : CHUNK;
+		struct zg_prefix_def *grown = reallocarray(b->prefix, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		b->prefix = grown;
+		b->room = room;
+	}
+	b->prefix[b->count++] = p;
+	if (v.identity[0] == v.identity[1])
+		return 0;
+	if (b->stale.prefix_count == b->stale_room) {
+		size_t room = b->stale_room ? 2 * b->stale_room : CHUNK;
+		struct zg_prefix_change *grown =
+			reallocarray(b->stale.prefix, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		b->stale.prefix = grown;
+		b->stale_room = room;
+	}
+	b->stale.prefix[b->stale.prefix_count++] = (struct zg_prefix_change){
+		.key = k, .new_identity = p.identity, .in_old = true, .in_new = true};
+	return 0;
+}
+
+static int by_prefix(const void *a, const void *b)
+{
+	return zg_prefix_order(a, b);
+}
+
+/* Learn what is in force from the maps, and remove what an application that
+ * did not end has left in the idle slot. */
+static int resync(struct zg_tables *t)
+{
+	struct read_back b = {.slot = slot_in_force(t), .stale.new = 1};
+	int r = zg_map_each(&t->addr, read_prefix, &b);
+
+	if (r == 0)
+		r = write_prefixes(t, &b.stale, SETTLE);
+	if (r == 0)
+		r = purge_rules(t, !b.slot);
+	free(b.stale.prefix);
+	if (r < 0) {
+		free(b.prefix);
+		return r;
+	}
+	if (b.count)
+		qsort(b.prefix, b.count, sizeof(*b.prefix), by_prefix);
+	free(t->prefix);
+	t->prefix = b.prefix;
+	t->prefix_count = b.count;
+	t->known = true;
+	return 0;
+}
+
+static int refuse(struct zg_err *e, int r, const char *table)
+{
+	if (r == -ENOSPC || r == -E2BIG)
+		return zg_err_set(e, -r, "the kernel's table of %s is full", table);
+	return zg_err_set(e, -r, "writing the kernel's table of %s: %s", table, strerror(-r));
+}
+
+static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
+			  const struct change_set *set, struct zg_err *e)
+{
+	int r = put_rules(t, s, set->new);
+
+	if (r < 0)
+		return refuse(e, r, "rules");
+	r = put_profiles(t, s, set);
+	if (r < 0)
+		return refuse(e, r, "profiles");
+	r = write_prefixes(t, set, PREPARE);
+	if (r < 0)
+		return refuse(e, r, "addresses");
+	return 0;
+}
+
+int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t generation,
+		    struct zg_err *e)
+{
+	struct change_set set = {.old = slot_in_force(t), .new = !slot_in_force(t)};
+	zg_autofree struct zg_prefix_def *copy = NULL;
+	int r;
+
+	if (zg_prefix_check(s->prefixes, s->prefix_count) < 0)
+		return zg_err_set(e, EBADMSG, "the snapshot's prefixes are not in order");
+	copy = calloc(s->prefix_count + 1, sizeof(*copy));
+	if (!copy)
+		return zg_err_set(e, ENOMEM, "no memory for the table of addresses");
+	if (s->prefix_count)
+		memcpy(copy, s->prefixes, s->prefix_count * sizeof(*copy));
+	r = t->known ? 0 : resync(t);
+	if (r < 0)
+		return refuse(e, r, "addresses");
+	r = zg_prefix_diff(t->prefix, t->prefix_count, copy, s->prefix_count, &set.prefix,
+			   &set.prefix_count);
+	if (r < 0)
+		return zg_err_set(e, -r, "no memory to compare the tables of addresses");
+	r = fill_idle_slot(t, s, &set, e);
+	if (r < 0) {
+		/* taken back now, or by the read-back before the next application */
+		t->known = write_prefixes(t, &set, UNDO) == 0 && purge_rules(t, set.new) == 0;
+		free(set.prefix);
+		return r;
+	}
+	__atomic_store_n(&t->ctl->slot, set.new, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->ctl->generation, generation, __ATOMIC_SEQ_CST);
+	t->known = write_prefixes(t, &set, SETTLE) == 0 && purge_rules(t, set.old) == 0;
+	free(set.prefix);
+	free(t->prefix);
+	t->prefix = ZG_TAKE(copy);
+	t->prefix_count = s->prefix_count;
+	return 0;
+}
+
+/* single writes ---------------------------------------------------------------- */
+
+static bool same_listener(const uint8_t addr[16], uint16_t port_be, const struct zg_listen *l)
+{
+	return memcmp(addr, l->addr, sizeof(l->addr)) == 0 && port_be == htons(l->port);
+}
+
+/* No port means no listener, so the address is never seen half written. */
+static void set_listener(uint8_t addr[16], uint16_t *port_be, const struct zg_listen *l)
+{
+	if (same_listener(addr, *port_be, l))
+		return;
+	__atomic_store_n(port_be, 0, __ATOMIC_SEQ_CST);
+	memcpy(addr, l->addr, sizeof(l->addr));
+	__atomic_store_n(port_be, htons(l->port), __ATOMIC_SEQ_CST);
+}
+
+void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const struct zg_listen *v4,
+			   const struct zg_listen *v6)
+{
+	__atomic_store_n(&t->ctl->netns_cookie, netns_cookie, __ATOMIC_SEQ_CST);
+	set_listener(t->ctl->gateway4, &t->ctl->gateway4_port_be, v4);
+	set_listener(t->ctl->gateway6, &t->ctl->gateway6_port_be, v6);
+}
+
+static bool profile_valid(uint32_t profile)
+{
+	return profile >= ZG_PROFILE_GATEWAY && profile < ZG_PROFILES_MAX;
+}
+
+int zg_tables_contain(struct zg_tables *t, uint32_t profile, bool contained)
+{
+	uint32_t index = slot_in_force(t) * ZG_PROFILES_MAX + profile;
+	struct zg_profile p;
+	int r;
+
+	if (!profile_valid(profile))
+		return -EINVAL;
+	r = zg_map_get(&t->profile, &index, &p);
+	if (r < 0)
+		return r;
+	p.contained = contained;
+	return zg_map_put(&t->profile, &index, &p, 1);
+}
+
+int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile)
+{
+	struct zg_membership m = {.profile = {profile, profile}};
+
+	if (!profile_valid(profile))
+		return -EINVAL;
+	return zg_map_put(&t->member, &cgroup_id, &m, 1);
+}
+
+int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id)
+{
+	return zg_map_delete(&t->member, &cgroup_id, 1);
+}
+
+struct members {
+	uint32_t slot;
+	int (*fn)(uint64_t id, uint32_t profile, void *arg);
+	void *arg;
+};
+
+static int one_member(const void *key, const void *value, void *arg)
+{
+	struct members *m = arg;
+	struct zg_membership v;
+	uint64_t id;
+
+	memcpy(&id, key, sizeof(id));
+	memcpy(&v, value, sizeof(v));
+	return m->fn(id, v.profile[m->slot], m->arg);
+}
+
+int zg_tables_members(struct zg_tables *t, int (*fn)(uint64_t id, uint32_t profile, void *arg),
+		      void *arg)
+{
+	struct members m = {slot_in_force(t), fn, arg};
+
+	return zg_map_each(&t->member, one_member, &m);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel_tables.h - the contents of the gate's maps: generations, membership,
+ * the gateway's address. Part of kernel.c's job, apart from loading.
+ *
+ * Between two applications these hold: a prefix has the same identity in both
+ * slots, so that an unchanged one is never touched again; rules exist for the
+ * slot in force only; profiles and memberships count in the slot in force.
+ */
+#ifndef ZG_KERNEL_TABLES_H
+#define ZG_KERNEL_TABLES_H
+
+#include <stdbool.h>
+
+#include "err.h"
+#include "kernel_map.h"
+#include "snapshot.h"
+
+struct zg_tables {
+	struct zg_ctl *ctl; /* the pinned map itself, shared with the programs */
+	struct zg_map addr;
+	struct zg_map rule;
+	struct zg_map profile;
+	struct zg_map member;
+	struct zg_prefix_def *prefix; /* what addr holds in the slot in force, sorted */
+	size_t prefix_count;
+	bool known; /* prefix is right and the three statements above hold */
+};
+
+void zg_tables_release(struct zg_tables *t);
+int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t generation,
+		    struct zg_err *e) ZG_MUST_CHECK;
+void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const struct zg_listen *v4,
+			   const struct zg_listen *v6);
+int zg_tables_contain(struct zg_tables *t, uint32_t profile, bool contained) ZG_MUST_CHECK;
+int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
+int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id) ZG_MUST_CHECK;
+int zg_tables_members(struct zg_tables *t, int (*fn)(uint64_t id, uint32_t profile, void *arg),
+		      void *arg);
+
+#endif

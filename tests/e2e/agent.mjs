@@ -247,13 +247,18 @@ ${more}`);
 		return request.approval;
 	}
 
-	async stop() {
-		this.emit('stop');
+	// SIGTERM; how it ended.
+	async halt() {
 		if (this.process.exitCode === null && this.process.signalCode === null) {
 			this.process.kill('SIGTERM');
-			await within(this.exited, 'zerogated to end', 15000).catch(() => this.process.kill('SIGKILL'));
+			await within(this.exited, 'zerogated to end').catch(() => this.process.kill('SIGKILL'));
 		}
-		const end = await this.exited;
+		return this.exited;
+	}
+
+	async stop() {
+		this.emit('stop');
+		const end = await this.halt();
 		this.erase();
 		return end;
 	}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// approvals.test.mjs - a write to production waits for a person, and what it
+// was approved for happens exactly once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CLIENT_UID, needs, scene } from './agent.mjs';
+import { RawClient } from './raw.mjs';
+import { startServer } from './servers.mjs';
+
+const pending = (message) => /approval (\S+)/i.exec(message.result.content[0].text);
+
+test('approve: the waiting call goes on, once', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 30 });
+	const inside = await agent.inside();
+	await inside.must('connect', { url: agent.url('github') });
+	const call = inside.tool('create_issue', { title: 'production' });
+	const id = await agent.approval();
+	assert.equal(server.executed.create_issue, undefined, 'nothing happens before the decision');
+
+	const list = await agent.zg(['--json', 'approvals', 'list']);
+	const row = list.rows.find((r) => r.approval === id);
+	assert.equal(row.server, 'github');
+	assert.equal(row.tool, 'create_issue');
+	assert.match(row.rules, /require-approval-production-write/);
+	const show = await agent.zg(['approvals', 'show', id]);
+	assert.match(show.stdout, /production/, 'the approver sees the arguments');
+
+	const approved = await agent.zg(['approvals', 'approve', id]);
+	assert.equal(approved.code, 0, approved.stderr);
+	assert.equal((await call).content[0].text, 'created #1');
+	assert.equal(server.executed.create_issue, 1);
+	const record = await agent.record((r) => r.kind === 'approval.approve' && r.approval === id);
+	assert.equal(record.approver_uid, 0);
+	assert.ok(await agent.record((r) => r.kind === 'approval.consume' && r.approval === id));
+	// The same call again is a new question.
+	inside.do('tool', { name: 'create_issue', args: { title: 'production' } });
+	await agent.record((r) => r.kind === 'approval.request' && r.approval !== id);
+	assert.equal(server.executed.create_issue, 1);
+	const again = await agent.zg(['approvals', 'approve', id]);
+	assert.equal(again.code, 1, 'a consumed approval cannot be approved again');
+});
+
+test('deny: the model reads the person\'s reason, nothing is executed', needs(), async (t) => {
+	const server = await startServer({ json: true });
+	const agent = await scene(t, { server, hold: 30 });
+	const inside = await agent.inside();
+	await inside.must('connect', { url: server.url() });
+	const call = inside.tool('create_issue', { title: 'x' });
+	const denied = await agent.zg(['approvals', 'deny', await agent.approval(), '--reason', 'freeze until Monday']);
+	assert.equal(denied.code, 0, denied.stderr);
+	const result = await call;
+	assert.equal(result.isError, true);
+	assert.match(result.content[0].text, /freeze until Monday/);
+	assert.equal(server.executed.create_issue, undefined);
+});
+
+test('no decision in time: the result names the approval; the retry runs exactly once, in any worker', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 1, workers: 2 });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	const args = { title: 'later', body: 'b' };
+	const first = await raw.call('create_issue', args);
+	assert.equal(first.status, 200);
+	assert.equal(first.message.result.isError, true);
+	const id = pending(first.message)?.[1].replace(/[.,;:]$/, '');
+	assert.equal(id, await agent.approval());
+	assert.match(first.message.result.content[0].text, /retry|again/i);
+	assert.equal(server.executed.create_issue, undefined);
+	assert.equal((await agent.zg(['approvals', 'approve', id])).code, 0);
+
+	// Another argument is another call; key order and spacing are not.
+	const other = raw.call('create_issue', { ...args, title: 'other' });
+	await agent.record((r) => r.kind === 'approval.request' && r.approval !== id);
+	const body = `{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{ "arguments":{"body":"b",  "title":"later"},"name":"create_issue"}}`;
+	// New connections spread over both workers; one of them gets the grant.
+	const retries = await Promise.all(Array.from({ length: 8 }, () => raw.post(body)));
+	const ran = retries.filter((r) => /created #1/.test(r.body));
+	assert.equal(ran.length, 1, retries.map((r) => r.body).join('\n'));
+	assert.equal(server.executed.create_issue, 1);
+	assert.equal((await other).message.result.isError, true);
+	assert.equal(server.executed.create_issue, 1);
+});
+
+test('neither the requester nor a governed process nor a stranger may approve', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 30 });
+	const inside = await agent.inside();
+	await inside.must('connect', { url: agent.url('github') });
+	const call = inside.tool('create_issue', { title: 'mine' });
+	const id = await agent.approval();
+	const refused = async (what, options, prefix = []) => {
+		const answer = await agent.zg([...prefix, 'approvals', 'approve', id], options);
+		assert.equal(answer.code, 1, `${what}: ${answer.stdout}${answer.stderr}`);
+		assert.equal(server.executed.create_issue, undefined, what);
+	};
+	await refused('a stranger', { uid: 65531 });
+	await refused('the requester, though an approver', { uid: CLIENT_UID, groups: 'adm' });
+	const governed = await agent.zg(['run', '--', `${agent.bin}/zerogate`, '--socket', agent.socket, 'approvals', 'approve', id]);
+	assert.notEqual(governed.code, 0, `root below zerogate run: ${governed.stdout}${governed.stderr}`);
+	assert.equal(server.executed.create_issue, undefined);
+	assert.ok(await agent.record((r) => r.kind === 'approval.refuse'));
+	const approver = await agent.zg(['approvals', 'approve', id], { uid: 65531, groups: 'adm' });
+	assert.equal(approver.code, 0, approver.stderr);
+	assert.equal((await call).content[0].text, 'created #1');
+	assert.equal((await agent.record((r) => r.kind === 'approval.approve')).approver_uid, 65531);
+});
+
+test('the queue survives kill -9 of everything', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 1 });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	const [waiting, decided] = [{ title: 'waiting' }, { title: 'decided' }];
+	await raw.call('create_issue', decided);
+	const id = await agent.approval();
+	assert.equal((await agent.zg(['approvals', 'approve', id])).code, 0);
+	await raw.call('create_issue', waiting);
+	const before = (await agent.zg(['--json', 'approvals', 'list'])).rows.map((r) => [r.approval, r.state]).sort();
+	assert.equal(before.length, 2);
+
+	await agent.kill();
+	await agent.exited;
+	await agent.start();
+	const after = (await agent.zg(['--json', 'approvals', 'list'])).rows.map((r) => [r.approval, r.state]).sort();
+	assert.deepEqual(after, before);
+	const result = await raw.call('create_issue', decided);
+	assert.equal(result.message.result.content[0].text, 'created #1', 'what was approved before the crash runs after it');
+	const again = await raw.call('create_issue', decided);
+	assert.equal(again.message.result.isError, true, 'and runs once');
+	assert.equal(server.executed.create_issue, 1);
+});
+
+test('an approval belongs to the workload that asked', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 1 });
+	const [mine, theirs] = [await agent.inside(), await agent.inside()];
+	const first = await new RawClient(mine, agent.url('github')).open();
+	const second = await new RawClient(theirs, agent.url('github')).open();
+	await first.call('create_issue', { title: 'x' });
+	assert.equal((await agent.zg(['approvals', 'approve', await agent.approval()])).code, 0);
+	assert.equal((await second.call('create_issue', { title: 'x' })).message.result.isError, true);
+	assert.equal(server.executed.create_issue, undefined);
+	assert.equal((await first.call('create_issue', { title: 'x' })).message.result.content[0].text, 'created #1');
+});

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// crash.test.mjs - kill -9 of each process at each stage of a call. The client
+// gets an error or its answer, a write happens at most once, the retry works,
+// the chain of records stays whole, and the agent is back at once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TOOLS, needs, scene, until, within } from './agent.mjs';
+import { RawClient } from './raw.mjs';
+import { startServer } from './servers.mjs';
+
+const TOOLS_HERE = { ...TOOLS, create_draft: { action: 'read' } }; // a write in all but its class: no approval
+
+async function verify(agent) {
+	const { code, stdout, stderr } = await agent.zg(['audit', 'verify', '--config', agent.config]);
+	assert.equal(code, 0, `audit verify: ${stdout}${stderr}`);
+}
+
+// Whatever came of it, the client was told within a bounded time.
+const settle = (promise) => within(promise.then((reply) => ({ reply }), (error) => ({ error })), 'the client to be told', 30000);
+
+for (const role of ['gateway', 'ledger', 'parent'])
+	for (const stage of ['held', 'dispatched', 'replying'])
+		test(`kill -9 of the ${role} while a call is ${stage}`, needs(), async (t) => {
+			const server = await startServer({ json: true });
+			const agent = await scene(t, { server, tools: TOOLS_HERE, hold: 20, workers: 2 });
+			const inside = await agent.inside();
+			let raw = await new RawClient(inside, agent.url('github')).open();
+			const [tool, args] = stage === 'held' ? ['create_issue', { title: 't' }] : ['create_draft', { title: 't' }];
+			let release;
+			const gone = new Promise((done) => { release = done; });
+			const executing = new Promise((done) => server.once('execute', done));
+			if (stage === 'dispatched')
+				server.pause = () => gone;
+			const call = settle(raw.call(tool, args));
+			let approval;
+			if (stage === 'held')
+				approval = await agent.approval();
+			else
+				await within(executing, 'the call to arrive');
+
+			const before = performance.now();
+			await agent.kill(role);
+			if (role === 'parent') {
+				await within(until(() => agent.pids().length === 0, 'the children to follow the parent'), 'the children to end', 10000);
+				await agent.exited;
+				await agent.start();
+			}
+			release();
+			if (stage === 'held') {
+				// What the person sees after the crash is what they saw before it.
+				const decided = await until(async () => {
+					const answer = await agent.zg(['approvals', 'approve', approval]);
+					return answer.code === 0 ? answer : undefined;
+				}, 'the queue to be back', 5000);
+				assert.equal(decided.code, 0);
+			}
+			const { reply } = await call;
+			const executed = () => server.executed[tool] ?? 0;
+			assert.ok(executed() <= 1, 'at most once');
+			if (reply?.message?.result && !reply.message.result.isError)
+				assert.equal(executed(), 1, 'an answer means it happened');
+
+			delete server.pause;
+			const back = await raw.call('read_issue', { number: 1 });
+			if (back.status === 404) // the session may have gone with what held it
+				raw = await new RawClient(inside, agent.url('github')).open();
+			else
+				assert.equal(back.message.result.content[0].text, 'issue 1: the build is slow', back.body);
+			const outage = performance.now() - before;
+			if (role !== 'parent' && stage !== 'held')
+				assert.ok(outage < 3000, `service was back after ${outage} ms`);
+			if (stage === 'held') {
+				const retry = await raw.call(tool, args);
+				const ran = [reply, retry].filter((r) => /created #1/.test(r?.body ?? ''));
+				assert.equal(ran.length, 1, `${reply?.body} then ${retry.body}`);
+				assert.equal(executed(), 1, 'approved, so it happened: once');
+			}
+			await verify(agent);
+			if (role !== 'parent')
+				assert.ok(await agent.record((r) => r.kind === 'agent.child_exit' && r.role === role && r.signal === 9));
+		});
+
+test('a killed gateway worker is back within a second', needs(), async (t) => {
+	const server = await startServer({ json: true });
+	const agent = await scene(t, { server, workers: 1 });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	const [pid] = agent.pids('gateway');
+	const before = performance.now();
+	await agent.kill('gateway');
+	// The listener outlives the worker: this waits in its queue until the next one takes it.
+	const { message } = await raw.call('read_issue', { number: 3 });
+	assert.equal(message.result.content[0].text, 'issue 3: the build is slow');
+	assert.ok(performance.now() - before < 1000, `${performance.now() - before} ms`);
+	assert.notEqual(agent.pids('gateway')[0], pid);
+});
+
+test('without a ledger no call executes; with it back, calls go on', needs(), async (t) => {
+	const server = await startServer({ json: true });
+	const agent = await scene(t, { server });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	for (let round = 0; round < 5; round++) {
+		const executed = server.executed.read_issue ?? 0;
+		await agent.kill('ledger');
+		const { reply } = await settle(raw.call('read_issue', { number: round }));
+		const ran = (server.executed.read_issue ?? 0) - executed;
+		assert.equal(ran, reply?.message?.result && !reply.message.result.isError ? 1 : 0);
+		await until(async () => (await agent.zg(['--json', 'approvals', 'list'])).code === 0, 'the ledger to be back', 5000);
+	}
+	const intents = agent.records().filter((r) => r.kind === 'call.intent' && r.tool === 'read_issue').length;
+	assert.ok(intents >= server.executed.read_issue, `${server.executed.read_issue} executions, ${intents} intents`);
+	await verify(agent);
+});

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// demo.mjs - the main job, step by step, each with its evidence: real MCP
+// servers and a real client on the official SDK, the example policy unmodified,
+// the real kernel. A step that does not hold makes the exit status 1.
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { EXAMPLE, cgroupMount, startAgent, within } from '../tests/e2e/agent.mjs';
+import { plant } from '../tests/e2e/planted.mjs';
+import { startServer } from '../tests/e2e/servers.mjs';
+
+const tty = process.stdout.isTTY;
+const paint = (code, s) => tty ? `\x1b[${code}m${s}\x1b[0m` : s;
+const say = (s) => console.log(`      ${s}`);
+let step = 0, failed = 0;
+
+class Broken extends Error {}
+function holds(condition, what) {
+	if (!condition)
+		throw new Broken(what);
+}
+
+async function show(title, body) {
+	console.log(`\n${paint('1', `${String(++step).padStart(2)}. ${title}`)}`);
+	try {
+		await within(body(), title, 75000);
+		say(paint('32', 'OK'));
+	} catch (e) {
+		failed++;
+		say(paint('31', `FAILED: ${e instanceof Broken ? e.message : e.stack}`));
+	}
+}
+
+const SHOWN = ['kind', 'server', 'tool', 'action', 'risk_tags', 'decision', 'rules', 'approval', 'approver_uid', 'max_runtime_sec',
+	'outcome', 'duration_us', 'findings', 'address', 'port', 'layer', 'transparent', 'uid', 'pid', 'comm'];
+function evidence(record) {
+	say(paint('36', 'audit  ') + SHOWN.filter((k) => record[k] !== undefined).map((k) => `${k}=${record[k]}`).join(' '));
+}
+
+function left(agent) { // what must not be there any more
+	const commands = fs.readdirSync('/proc').filter((p) => /^\d+$/.test(p) && Number(p) !== process.pid).map((p) => {
+		try {
+			return fs.readFileSync(`/proc/${p}/cmdline`, 'latin1').replaceAll('\0', ' ');
+		} catch {
+			return ''; // it has just ended
+		}
+	});
+	return [agent.dir, agent.cgroup].filter((p) => fs.existsSync(p))
+		.concat(commands.filter((c) => c.includes(agent.dir)))
+		.concat(fs.readFileSync('/proc/mounts', 'utf8').split('\n').filter((l) => l.includes(agent.dir)));
+}
+
+const started = performance.now();
+const secrets = plant();
+const shown = { 'aws-access-key': secrets['aws-access-key'], 'github-token': secrets['github-token'] };
+const [github, rogue] = await Promise.all([startServer({ name: 'github', secrets: shown }), startServer({ name: 'rogue' })]);
+const agent = await startAgent({
+	hold: 45,
+	policy: fs.readFileSync(EXAMPLE, 'utf8'),
+	servers: [{ id: 'github', url: `http://api.github.com:${github.port}/mcp`, addresses: ['127.0.0.1', '::1'], risk_tags: ['prod'],
+		tools: { 'read_*': { action: 'read' }, leak: { action: 'read' }, slow_write: { action: 'write', risk_tags: ['non_prod'] } } }],
+});
+const gateway = agent.url('github');
+console.log(paint('1', 'zerogate: one governed MCP call, end to end'));
+say(`policy    ${path.relative(process.cwd(), EXAMPLE)} (unmodified)`);
+say(`agent     pid ${agent.process.pid}, ready after ${agent.startMs.toFixed(0)} ms, cgroup ${agent.cgroup}`);
+say(`servers   "github" registered, port ${github.port}; one that nobody registered, port ${rogue.port}`);
+
+const client = await agent.inside();
+const { pid, uid } = await client.must('whoami');
+say(`client    official SDK below \`zerogate run\`, pid ${pid}, uid ${uid}`);
+
+try {
+	await show('A read is allowed', async () => {
+		await client.must('connect', { url: gateway });
+		const result = await client.tool('read_issue', { number: 17 });
+		say(`read_issue -> "${result.content[0].text}"`);
+		holds(result.content[0].text === 'issue 17: the build is slow', 'another answer');
+		const record = await agent.record((r) => r.kind === 'call.intent' && r.tool === 'read_issue');
+		evidence(record);
+		holds(record.decision === 'ALLOW' && record.pid === pid && record.uid === uid, 'the record does not say ALLOW for this process');
+		evidence(await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'read_issue'));
+	});
+
+	await show('A write to production is held, approved by a second command, executed once', async () => {
+		const call = client.tool('create_issue', { title: 'Rotate the keys' });
+		const id = await agent.approval();
+		evidence(await agent.record((r) => r.kind === 'approval.request'));
+		holds(!github.executed.create_issue, 'it ran before anybody approved it');
+		say('the call waits; in a second terminal:');
+		say(paint('33', `$ zerogate approvals approve ${id}`));
+		const answer = await agent.zg(['approvals', 'approve', id]);
+		holds(answer.code === 0, answer.stderr);
+		const result = await call;
+		say(`create_issue -> "${result.content[0].text}"; executions seen by the server: ${github.executed.create_issue}`);
+		holds(github.executed.create_issue === 1, 'not exactly once');
+		evidence(await agent.record((r) => r.kind === 'approval.approve'));
+		evidence(await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'create_issue'));
+	});
+
+	await show('A non-prod write is constrained, and cut at max_runtime_sec (30 s)', async () => {
+		const cancelled = once(github, 'cancelled');
+		const begun = performance.now();
+		const result = await client.tool('slow_write', { label: 'nightly' });
+		const seconds = (performance.now() - begun) / 1000;
+		await cancelled;
+		say(`slow_write -> "${result.content[0].text}" after ${seconds.toFixed(1)} s; the server saw the cancel`);
+		holds(result.isError && seconds > 29 && seconds < 33, 'not cut at 30 s');
+		const intent = await agent.record((r) => r.kind === 'call.intent' && r.tool === 'slow_write');
+		evidence(intent);
+		holds(intent.decision === 'ALLOW_WITH_CONSTRAINTS', 'not constrained');
+		evidence(await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'slow_write' && r.outcome === 'timeout'));
+	});
+
+	await show('Secrets in a result are redacted before the model sees them', async () => {
+		const { content: [{ text }] } = await client.tool('leak', { where: 'text' });
+		for (const line of text.split('\n'))
+			say(line);
+		for (const value of Object.values(shown))
+			holds(!text.includes(value), 'a secret came through');
+		holds(/\[zerogate:aws-access-key:1\]/.test(text) && /\[zerogate:github-token:1\]/.test(text), 'no placeholder');
+		evidence(await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'leak' && r.findings));
+	});
+
+	const refuse = async (hosts) => {
+		for (const [how, host] of Object.entries(hosts)) {
+			const { error } = await client.do('dial', { host, port: rogue.port });
+			say(`connect ${how.padEnd(10)} ${host} port ${rogue.port} -> ${error?.code ?? 'CONNECTED'}`);
+			holds(error?.code === 'EPERM', `${how}: not refused by the kernel`);
+		}
+		holds(rogue.connections === 0, 'something arrived at the unregistered server');
+	};
+	const every = { 'by name': 'localhost', 'by IPv4': '127.0.0.1', 'by IPv6': '::1', 'v4-mapped': '::ffff:127.0.0.1' };
+	await show('The unregistered server is refused by the kernel, by whatever address', async () => {
+		await refuse(every);
+		const { error } = await client.do('connect', { url: rogue.url(), client: 'rogue' });
+		say(`SDK client -> ${error?.message} (${error?.cause}); connections seen by the server: ${rogue.connections}`);
+		holds(error?.cause === 'EPERM' && rogue.connections === 0, 'the SDK client got through');
+		for (const address of ['127.0.0.1', '::1'])
+			evidence(await agent.record((r) => r.kind === 'kernel.deny' && r.port === rogue.port && r.address === address));
+	});
+
+	await show('Dialling the registered server directly ends in the gateway anyway', async () => {
+		const { server } = await client.must('connect', { url: `http://127.0.0.1:${github.port}/mcp`, client: 'direct' });
+		const result = await client.tool('read_issue', { number: 18 }, { client: 'direct' });
+		say(`http://127.0.0.1:${github.port}/mcp -> ${server.name}: "${result.content[0].text}"`);
+		const record = await agent.record((r) => r.kind === 'call.intent' && r.tool === 'read_issue' && r.transparent === 1);
+		evidence(record);
+		const leak = await client.tool('leak', { where: 'text' }, { client: 'direct' });
+		holds(!leak.content[0].text.includes(shown['github-token']), 'unscanned: not the gateway');
+	});
+
+	const journal = fs.existsSync('/run/systemd/journal/socket') && fs.existsSync('/run/systemd/journal/stdout');
+	if (journal)
+		await show('The same records are in the journal, as fields', async () => {
+			execFileSync('journalctl', ['--sync']);
+			const lines = execFileSync('journalctl', ['-q', '-o', 'json', '-n', '2', 'ZG_SERVER=github', 'ZG_TOOL=read_issue', `ZG_PID=${pid}`]).toString().trim().split('\n');
+			holds(lines[0], 'nothing found by field');
+			for (const r of lines.map((l) => JSON.parse(l)))
+				say(`${paint('36', 'journal')} MESSAGE_ID=${r.MESSAGE_ID} ZG_DECISION=${r.ZG_DECISION} ZG_RULES=${r.ZG_RULES} ZG_PID=${r.ZG_PID}`);
+		});
+
+	await show('The agent is killed with -9: the unregistered server is still refused', async () => {
+		const pids = await agent.kill();
+		await agent.exited;
+		say(`killed: ${pids.join(' ')}; running: ${agent.pids().length}`);
+		await refuse(every);
+		const { error } = await client.do('dial', { host: '127.0.0.1', port: github.port });
+		holds(error, 'the registered server was reached without the gateway');
+		say(`the registered server, without a gateway -> ${error.code}`);
+		await agent.start();
+		const again = await client.must('connect', { url: gateway, client: 'again' });
+		say(`restarted, ready after ${agent.startMs.toFixed(0)} ms; ${again.server.name} answers the same client again`);
+	});
+
+	await show('audit verify: good, and bad after one byte is changed in a copy', async () => {
+		const { errors } = await client.end();
+		for (const line of errors.trim().split('\n'))
+			say(line);
+		await agent.halt();
+		const audit = path.join(agent.dir, 'state', 'audit'), copy = path.join(agent.dir, 'copy');
+		const verify = async (dir) => {
+			say(paint('33', `$ zerogate audit verify ${dir}`));
+			const answer = await agent.zg(['audit', 'verify', dir]);
+			for (const line of (answer.stdout + answer.stderr).trim().split('\n'))
+				say(line);
+			say(`exit status ${answer.code}`);
+			return answer.code;
+		};
+		holds(await verify(audit) === 0, 'the chain is not good');
+		fs.cpSync(audit, copy, { recursive: true });
+		const segment = path.join(copy, fs.readdirSync(copy).find((f) => f.endsWith('.jsonl')));
+		const bytes = fs.readFileSync(segment);
+		bytes[Math.floor(bytes.length / 2)] ^= 1;
+		fs.writeFileSync(segment, bytes);
+		holds(await verify(copy) === 1, 'the changed byte was not noticed');
+	});
+} finally {
+	await agent.stop();
+	await Promise.all([github.close(), rogue.close()]);
+}
+
+await show('Nothing is left behind', async () => {
+	const remains = left(agent);
+	holds(remains.length === 0, remains.join(' '));
+	say(`no process, no cgroup below ${cgroupMount()}, no mount, no pin, no folder`);
+});
+
+console.log(`\n${step - failed} of ${step} steps hold, ${((performance.now() - started) / 1000).toFixed(0)} s`);
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * approval.c - see approval.h: the rules of approvals. Trust: what a gateway
+ * says of a call is shown to the approver as it came, and is only good for the
+ * binding it computed; who decides is the kernel's word, passed on by the
+ * parent. Never talks to a socket.
+ */
+#include "approval.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#include "log.h"
+
+#define ID_CHARACTERS 10 /* 50 random bits: not to be guessed within a lifetime of 1 h */
+#define KEEP_MS	      (UINT64_C(30) * 24 * 3600 * 1000) /* what ended stays listed for 30 days */
+
+static uint64_t clock_ms(clockid_t clock)
+{
+	struct timespec now;
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Wall clock as it ran since the start: a jump neither extends nor ends anything. */
+static uint64_t steady_ms(const struct zg_approvals *s)
+{
+	return s->base_ms + clock_ms(CLOCK_BOOTTIME);
+}
+
+int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail *trail,
+		      struct zg_err *e)
+{
+	struct zg_approvals new = {.trail = trail, .ttl_sec = ZG_APPROVAL_TTL_SEC};
+	int rc = zg_store_open(&new.store, path, e);
+
+	if (rc < 0)
+		return rc;
+	new.base_ms = clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
+	rc = zg_store_pending(&new.store, &new.pending);
+	if (rc < 0) {
+		zg_store_close(&new.store);
+		return zg_err_at(e, -rc, path, 0, 0, "cannot read the approvals: %s",
+				 strerror(-rc));
+	}
+	*s = new;
+	return 0;
+}
+
+void zg_approvals_close(struct zg_approvals *s)
+{
+	zg_store_close(&s->store);
+}
+
+void zg_approvals_policy(struct zg_approvals *s, const uint8_t snapshot[32], uint32_t ttl_sec)
+{
+	memcpy(s->snapshot, snapshot, sizeof(s->snapshot));
+	s->ttl_sec = ttl_sec ? ttl_sec : ZG_APPROVAL_TTL_SEC;
+}
+
+/* --- evidence -------------------------------------------------------------------- */
+
+static void describe(struct zg_record *r, enum zg_record_kind kind, const struct zg_approval *a,
+		     const char *said)
+{
+	char message[ZG_NAME_LEN + ZG_TOOL_LEN + ZG_SERVER_LEN + 96];
+
+	zg_record_init(r, kind);
+	(void)snprintf(message, sizeof(message), "%s: %s on %s by uid %u %s", a->m.approval,
+		       a->m.tool[0] ? a->m.tool : a->m.method, a->m.server, a->m.principal.uid,
+		       said);
+	zg_record_str(r, ZG_RF_message, zg_slice_str(message));
+	zg_record_principal(r, &a->m.principal);
+	zg_record_str(r, ZG_RF_server, zg_slice_str(a->m.server));
+	zg_record_str(r, ZG_RF_method, zg_slice_str(a->m.method));
+	zg_record_str(r, ZG_RF_tool, zg_slice_str(a->m.tool));
+	zg_record_str(r, ZG_RF_risk_tags, zg_slice_str(a->m.risk_tags));
+	zg_record_bytes(r, ZG_RF_args_sha256, a->m.args_sha256);
+	ZG_REC_NUM(r, args_bytes, a->m.args_bytes);
+	zg_record_str(r, ZG_RF_rules, zg_slice_str(a->m.rules));
+	zg_record_bytes(r, ZG_RF_snapshot, a->m.snapshot);
+	zg_record_str(r, ZG_RF_approval, zg_slice_str(a->m.approval));
+	zg_record_str(r, ZG_RF_reason, zg_slice_str(a->m.reason));
+	if (a->m.decided_ms) {
+		ZG_REC_NUM(r, approver_uid, a->m.approver_uid);
+		ZG_REC_NUM(r, approver_pid, a->approver_pid);
+		ZG_REC_NUM(r, waited_ms,
+			   a->m.decided_ms > a->m.created_ms ? a->m.decided_ms - a->m.created_ms
+							     : 0);
+	}
+}
+
+/* An attempt that came to nothing; if even that cannot be written, the answer
+ * to the person is the same. */
+static void tell_refusal(struct zg_approvals *s, const struct zg_approval *a,
+			 const struct zg_ctl_peer *peer, const char *why)
+{
+	struct zg_record r;
+
+	describe(&r, ZG_RK_APPROVAL_REFUSE, a, "was not decided");
+	zg_record_str(&r, ZG_RF_reason, zg_slice_str(why));
+	ZG_REC_NUM(&r, approver_uid, peer->uid);
+	ZG_REC_NUM(&r, approver_pid, peer->pid);
+	if (zg_trail_emit(s->trail, &r, 1) < 0)
+		zg_log(ZG_LOG_ERR, "a refused decision on %s could not be recorded", a->m.approval);
+}
+
+/* Evidence first, then the transaction: see approval.h. */
+static int conclude(struct zg_approvals *s, const struct zg_record *records, size_t n)
+{
+	struct zg_record undo;
+	int rc = zg_trail_emit(s->trail, records, n);
+
+	if (rc < 0) {
+		zg_store_rollback(&s->store);
+		return rc;
+	}
+	rc = zg_store_commit(&s->store);
+	if (rc == 0)
+		return 0;
+	undo = records[n - 1];
+	undo.kind = ZG_RK_APPROVAL_REFUSE;
+	zg_record_str(&undo, ZG_RF_reason,
+		      ZG_SLICE("storage: the step before could not be stored and is void"));
+	if (zg_trail_emit(s->trail, &undo, 1) < 0)
+		zg_log(ZG_LOG_ERR, "a step that could not be stored was not taken back in the log");
+	return rc;
+}
+
+/* --- holding --------------------------------------------------------------------- */
+
+static enum zg_hold_state refuse(struct zg_approval *out, const char *why)
+{
+	*out = (struct zg_approval){0};
+	(void)zg_str_cut(out->m.reason, sizeof(out->m.reason), zg_slice_str(why));
+	return ZG_HOLD_REFUSED;
+}
+
+static int new_id(char out[ZG_NAME_LEN])
+{
+	static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+	uint8_t random[ID_CHARACTERS];
+
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return -EIO;
+	memcpy(out, "ap-", 3);
+	for (int i = 0; i < ID_CHARACTERS; i++)
+		out[3 + i] = crockford[random[i] & 31];
+	out[3 + ID_CHARACTERS] = '\0';
+	return 0;
+}
+
+static void from_hold(struct zg_approval *a, const struct zg_msg_hold *h)
+{
+	*a = (struct zg_approval){.m.state = ZG_AS_PENDING, .m.principal = h->principal};
+	memcpy(a->m.server, h->server, sizeof(h->server));
+	memcpy(a->m.method, h->method, sizeof(h->method));
+	memcpy(a->m.tool, h->tool, sizeof(h->tool));
+	memcpy(a->m.rules, h->rules, sizeof(h->rules));
+	memcpy(a->m.risk_tags, h->risk_tags, sizeof(h->risk_tags));
+	memcpy(a->m.args_sha256, h->args_sha256, sizeof(h->args_sha256));
+	memcpy(a->m.snapshot, h->snapshot, sizeof(h->snapshot));
+	memcpy(a->m.args_text, h->args_text, sizeof(h->args_text));
+	memcpy(a->binding, h->binding, sizeof(h->binding));
+	a->m.args_bytes = h->args_bytes;
+}
+
+static enum zg_hold_state ask(struct zg_approvals *s, const struct zg_msg_hold *h,
+			      struct zg_approval *out)
+{
+	struct zg_record r;
+	int rc;
+
+	if (s->pending >= ZG_APPROVALS_PENDING_MAX)
+		return refuse(out, "too many approvals are pending on this host");
+	from_hold(out, h);
+	out->m.created_ms = clock_ms(CLOCK_REALTIME);
+	out->m.expires_ms = steady_ms(s) + (uint64_t)s->ttl_sec * 1000;
+	rc = new_id(out->m.approval);
+	if (rc == 0)
+		rc = zg_store_begin(&s->store);
+	if (rc < 0)
+		return refuse(out, "the approval could not be stored");
+	rc = zg_store_insert(&s->store, out);
+	if (rc < 0) {
+		zg_store_rollback(&s->store);
+		return refuse(out, "the approval could not be stored");
+	}
+	describe(&r, ZG_RK_APPROVAL_REQUEST, out, "waits for a decision");
+	if (conclude(s, &r, 1) < 0)
+		return refuse(out, "the approval could not be stored");
+	s->pending++;
+	return ZG_HOLD_PENDING;
+}
+
+static enum zg_hold_state consume(struct zg_approvals *s, struct zg_approval *a)
+{
+	struct zg_record r;
+	int rc = zg_store_begin(&s->store);
+
+	if (rc < 0)
+		return refuse(a, "the use of the approval could not be stored");
+	a->m.state = ZG_AS_CONSUMED;
+	rc = zg_store_set(&s->store, a, ZG_AS_APPROVED);
+	if (rc < 0) {
+		zg_store_rollback(&s->store);
+		return refuse(a, "the use of the approval could not be stored");
+	}
+	describe(&r, ZG_RK_APPROVAL_CONSUME, a, "is executed now");
+	if (conclude(s, &r, 1) < 0)
+		return refuse(a, "the use of the approval could not be stored");
+	return ZG_HOLD_GRANTED;
+}
+
+enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg_hold *h,
+				     struct zg_approval *out)
+{
+	int rc;
+
+	if (s->trail->failed)
+		return refuse(out, "the audit log cannot be written");
+	rc = zg_store_live(&s->store, h->binding, steady_ms(s), out);
+	if (rc == -ENOENT)
+		return ask(s, h, out);
+	if (rc < 0)
+		return refuse(out, "the approvals cannot be read");
+	switch ((enum zg_approval_state)out->m.state) {
+	case ZG_AS_PENDING:
+		return ZG_HOLD_PENDING;
+	case ZG_AS_APPROVED:
+		return consume(s, out);
+	case ZG_AS_DENIED:
+		return ZG_HOLD_DENIED;
+	case ZG_AS_CONSUMED:
+	case ZG_AS_EXPIRED:
+		break;
+	}
+	return refuse(out, "the stored approval is in no usable state");
+}
+
+/* --- deciding -------------------------------------------------------------------- */
+
+static int no(struct zg_msg_ctl_end *end, int error, const char *what, const char *hint)
+{
+	*end = (struct zg_msg_ctl_end){.error = -error, .exit = 1};
+	(void)zg_str_cut(end->what, sizeof(end->what), zg_slice_str(what));
+	(void)zg_str_cut(end->hint, sizeof(end->hint), zg_slice_str(hint));
+	return -error;
+}
+
+/* May this peer decide at all, and about this one? */
+static int may_decide(const struct zg_approval *a, const struct zg_ctl_peer *peer,
+		      struct zg_msg_ctl_end *end)
+{
+	if (peer->governed)
+		return no(end, EPERM, "governed: a process in a governed cgroup cannot decide",
+			  "decide from a session outside");
+	if (!peer->approver)
+		return no(end, EPERM, "not_approver: only root and the approvers' group decide",
+			  "ask to be added to the group that zerogate.yaml names under approvers");
+	if (peer->uid == a->m.principal.uid)
+		return no(end, EPERM, "self_approval: the user who asked cannot decide",
+			  "another approver has to");
+	return 0;
+}
+
+/* Is there still something to decide? */
+static int can_be_decided(const struct zg_approvals *s, const struct zg_approval *a,
+			  struct zg_msg_ctl_end *end)
+{
+	switch ((enum zg_approval_state)a->m.state) {
+	case ZG_AS_APPROVED:
+	case ZG_AS_DENIED:
+		return no(end, EALREADY, "already_decided: somebody decided before", "");
+	case ZG_AS_CONSUMED:
+		return no(end, EALREADY, "consumed: it was approved and has been used", "");
+	case ZG_AS_PENDING:
+	case ZG_AS_EXPIRED:
+		break;
+	}
+	if (memcmp(a->m.snapshot, s->snapshot, sizeof(s->snapshot)) != 0)
+		return no(end, ESTALE, "policy_changed: the policy it was asked under is gone",
+			  "the client asks again when it retries the call");
+	if (a->m.state == ZG_AS_EXPIRED || a->m.expires_ms <= steady_ms(s))
+		return no(end, ETIME, "expired: it was not decided in time",
+			  "the client asks again when it retries the call");
+	return 0;
+}
+
+static int decide(struct zg_approvals *s, const struct zg_msg_ctl_approval_decide *d,
+		  const struct zg_ctl_peer *peer, bool waiting, struct zg_approval *a)
+{
+	struct zg_record r[2];
+	bool used = d->approve && waiting;
+	int rc;
+
+	a->m.state = used ? ZG_AS_CONSUMED : d->approve ? ZG_AS_APPROVED : ZG_AS_DENIED;
+	a->m.decided_ms = clock_ms(CLOCK_REALTIME);
+	a->m.approver_uid = peer->uid;
+	a->approver_pid = peer->pid;
+	(void)zg_str_cut(a->m.reason, sizeof(a->m.reason), zg_slice_str(d->reason));
+	describe(&r[0], d->approve ? ZG_RK_APPROVAL_APPROVE : ZG_RK_APPROVAL_DENY, a,
+		 d->approve ? "was approved" : "was denied");
+	describe(&r[1], ZG_RK_APPROVAL_CONSUME, a, "is executed now");
+	rc = zg_store_begin(&s->store);
+	if (rc < 0)
+		return rc;
+	rc = zg_store_set(&s->store, a, ZG_AS_PENDING);
+	if (rc < 0) {
+		zg_store_rollback(&s->store);
+		return rc;
+	}
+	rc = conclude(s, r, used ? 2 : 1);
+	if (rc == 0)
+		s->pending--;
+	return rc;
+}
+
+int zg_approvals_decide(struct zg_approvals *s, const struct zg_msg_ctl_approval_decide *d,
+			const struct zg_ctl_peer *peer, bool waiting, struct zg_approval *out,
+			struct zg_msg_ctl_end *end)
+{
+	struct zg_approval a;
+	int rc = zg_store_get(&s->store, d->approval, &a);
+
+	if (rc == -ENOENT) {
+		/* nor does a stranger learn which ids exist */
+		a = (struct zg_approval){0};
+		rc = peer->governed || !peer->approver
+			     ? may_decide(&a, peer, end)
+			     : no(end, ENOENT, "not_found: there is no such approval",
+				  "zerogate approvals list");
+		return rc;
+	}
+	if (rc < 0)
+		return no(end, -rc, "storage: the approvals cannot be read", "");
+	rc = may_decide(&a, peer, end);
+	if (rc == 0)
+		rc = can_be_decided(s, &a, end);
+	if (rc < 0) {
+		tell_refusal(s, &a, peer, end->what);
+		return rc;
+	}
+	rc = decide(s, d, peer, waiting, &a);
+	if (rc < 0)
+		return no(end, -rc, "storage: the decision could not be stored and does not hold",
+			  "see zerogate status; is the disk full?");
+	*out = a;
+	return 0;
+}
+
+/* --- time ------------------------------------------------------------------------- */
+
+int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out)
+{
+	struct zg_approval a;
+	enum zg_approval_state was;
+	struct zg_record r;
+	const char *why = "expired";
+	int rc = zg_store_due(&s->store, steady_ms(s), &a);
+
+	if (rc == -ENOENT) {
+		why = "policy_changed";
+		rc = zg_store_stale(&s->store, s->snapshot, &a);
+	}
+	if (rc < 0)
+		return rc;
+	was = (enum zg_approval_state)a.m.state;
+	a.m.state = ZG_AS_EXPIRED;
+	(void)zg_str_cut(a.m.reason, sizeof(a.m.reason), zg_slice_str(why));
+	describe(&r, ZG_RK_APPROVAL_EXPIRE, &a, "is void");
+	rc = zg_store_begin(&s->store);
+	if (rc < 0)
+		return rc;
+	rc = zg_store_set(&s->store, &a, was);
+	if (rc < 0) {
+		zg_store_rollback(&s->store);
+		return rc;
+	}
+	rc = conclude(s, &r, 1);
+	if (rc < 0)
+		return rc;
+	if (was == ZG_AS_PENDING)
+		s->pending--;
+	*out = a;
+	return 0;
+}
+
+int zg_approvals_prune(struct zg_approvals *s)
+{
+	uint64_t now = steady_ms(s);
+
+	return now > KEEP_MS ? zg_store_prune(&s->store, now - KEEP_MS) : 0;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control.c - see control.h. Trust: any local user may be at the other end; the
+ * parent's attestation says who. Rows and lines are read from the store and
+ * the log one at a time, when the socket has room for them, so that a slow
+ * reader costs one message of memory and never blocks; one that does not read
+ * at all is dropped after STALL_SEC.
+ */
+#include "control.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <sys/stat.h>
+
+#include "ipc.h"
+
+#define STALL_SEC	  30
+#define MESSAGES_PER_WAKE 64	 /* then the other sockets have their turn */
+#define TAIL_RECORDS_MAX  100000 /* lines from before; older ones are read from the files */
+
+/* Put the next message into the client's slot: 1 there is one, 0 nothing now
+ * (following), -ENODATA after the last, -errno. */
+typedef int next_fn(struct zg_ctl_client *client);
+
+struct zg_ctl_client {
+	struct zg_controls *owner;
+	struct zg_ctl_client *next;
+	struct zg_ctl_client **link;
+	int sock;
+	struct event *reads;  /* only to see it go away */
+	struct event *writes; /* with a timeout: no room in its socket */
+	next_fn *produce;
+	bool waiting; /* follows and has seen all there is */
+	bool follow;
+	bool all;
+	int64_t row;
+	int log; /* open segment */
+	struct zg_audit_place place;
+	enum zg_msg_type type; /* ZG_MSG_NONE = the slot is empty */
+	union {
+		struct zg_msg_ctl_approval approval;
+		struct zg_msg_ctl_audit_line line;
+		struct zg_msg_ctl_end end;
+	} slot;
+};
+
+/* --- one client ------------------------------------------------------------------- */
+
+static void drop(struct zg_ctl_client *k)
+{
+	*k->link = k->next;
+	if (k->next)
+		k->next->link = k->link;
+	k->owner->count--;
+	if (k->reads)
+		event_free(k->reads);
+	if (k->writes)
+		event_free(k->writes);
+	zg_close_(&k->log);
+	(void)close(k->sock);
+	free(k);
+}
+
+static void set_end(struct zg_ctl_client *k, int error, const char *what, const char *hint)
+{
+	k->slot.end = (struct zg_msg_ctl_end){.error = -error, .exit = error ? 1 : 0};
+	(void)zg_str_cut(k->slot.end.what, sizeof(k->slot.end.what), zg_slice_str(what));
+	(void)zg_str_cut(k->slot.end.hint, sizeof(k->slot.end.hint), zg_slice_str(hint));
+	k->type = ZG_MSG_CTL_END;
+}
+
+/* Fill the slot. False: nothing to send now. */
+static bool fill(struct zg_ctl_client *k)
+{
+	int rc;
+
+	if (k->type != ZG_MSG_NONE)
+		return true;
+	rc = k->produce(k);
+	if (rc == -ENODATA)
+		set_end(k, 0, "", "");
+	else if (rc < 0)
+		set_end(k, -rc, "storage: reading failed", "see the log of the agent");
+	k->waiting = rc == 0;
+	return rc != 0;
+}
+
+/* Send while there is something and room; the client may be gone afterwards. */
+static void pump(struct zg_ctl_client *k)
+{
+	const struct timeval stall = {.tv_sec = STALL_SEC};
+	const struct timeval soon = {0};
+
+	for (int i = 0; i < MESSAGES_PER_WAKE; i++) {
+		int rc;
+
+		if (!fill(k))
+			return;
+		rc = zg_msg_send(k->sock, k->type, &k->slot, -1);
+		if (rc == -EAGAIN) {
+			if (event_add(k->writes, &stall) < 0)
+				drop(k);
+			return;
+		}
+		if (rc < 0 || k->type == ZG_MSG_CTL_END) {
+			drop(k);
+			return;
+		}
+		k->type = ZG_MSG_NONE;
+	}
+	/* a timeout of nothing: go on in the next round of the loop */
+	if (event_add(k->writes, &soon) < 0)
+		drop(k);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct zg_ctl_client *k = arg;
+
+	(void)fd;
+	/* a message that still stands there after STALL_SEC was not wanted */
+	if (what == EV_TIMEOUT && k->type != ZG_MSG_NONE)
+		drop(k);
+	else
+		pump(k);
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	/* it hung up, or asked a second thing on a connection that carries one */
+	drop(arg);
+}
+
+/* --- verbs ------------------------------------------------------------------------ */
+
+static int nothing_more(struct zg_ctl_client *k)
+{
+	(void)k;
+	return -ENODATA;
+}
+
+static int next_row(struct zg_ctl_client *k)
+{
+	struct zg_approval a;
+	int rc = zg_store_page(&k->owner->approvals->store, k->row, k->all, &a);
+
+	if (rc < 0)
+		return rc == -ENOENT ? -ENODATA : rc;
+	k->row = a.row;
+	k->slot.approval = a.m;
+	memset(k->slot.approval.args_text, 0, sizeof(k->slot.approval.args_text));
+	k->type = ZG_MSG_CTL_APPROVAL;
+	return 1;
+}
+
+static void list(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	struct zg_msg_ctl_approvals_list m;
+
+	memcpy(&m, h->body, sizeof(m));
+	k->all = m.all != 0;
+	k->produce = next_row;
+}
+
+static void show(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	struct zg_msg_ctl_approval_show m;
+	struct zg_approval a;
+	int rc;
+
+	memcpy(&m, h->body, sizeof(m));
+	ZG_MSG_TEXT(m.approval);
+	rc = zg_store_get(&k->owner->approvals->store, m.approval, &a);
+	if (rc < 0) {
+		set_end(k, -rc,
+			rc == -ENOENT ? "not_found: there is no such approval"
+				      : "storage: the approvals cannot be read",
+			"zerogate approvals list");
+		return;
+	}
+	k->slot.approval = a.m;
+	k->type = ZG_MSG_CTL_APPROVAL;
+}
+
+static void decide(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	struct zg_msg_ctl_approval_decide m;
+	struct zg_msg_ctl_end end;
+
+	memcpy(&m, h->body, sizeof(m));
+	ZG_MSG_TEXT(m.approval);
+	ZG_MSG_TEXT(m.reason);
+	if (zg_holds_decide(k->owner->holds, &m, &h->peer, &end) < 0) {
+		k->slot.end = end;
+		k->type = ZG_MSG_CTL_END;
+	}
+}
+
+static int open_place(struct zg_ctl_client *k)
+{
+	if (k->log >= 0)
+		return 0;
+	k->log = zg_audit_segment(k->owner->trail->audit, k->place.segment);
+	return k->log < 0 ? k->log : 0;
+}
+
+static int next_line(struct zg_ctl_client *k)
+{
+	struct zg_msg_ctl_audit_line *m = &k->slot.line;
+	struct zg_audit_place end = zg_audit_end(k->owner->trail->audit);
+	const char *newline;
+	uint64_t left;
+	struct stat st;
+	ssize_t n;
+	int rc;
+
+	if (!k->place.segment) /* the log was empty when it asked */
+		k->place.segment = end.segment;
+	for (;;) {
+		if (!k->place.segment)
+			return k->follow ? 0 : -ENODATA;
+		rc = open_place(k);
+		if (rc < 0 || fstat(k->log, &st) < 0)
+			return rc < 0 ? rc : -errno;
+		left = (k->place.segment == end.segment ? end.offset : (uint64_t)st.st_size) -
+		       k->place.offset;
+		if (left)
+			break;
+		if (k->place.segment >= end.segment)
+			return k->follow ? 0 : -ENODATA;
+		zg_close_(&k->log);
+		k->log = -1;
+		k->place = (struct zg_audit_place){k->place.segment + 1, 0};
+	}
+	*m = (struct zg_msg_ctl_audit_line){0};
+	n = pread(k->log, m->text, left < sizeof(m->text) ? (size_t)left : sizeof(m->text),
+		  (off_t)k->place.offset);
+	if (n <= 0)
+		return n < 0 ? -errno : -EIO;
+	newline = memchr(m->text, '\n', (size_t)n);
+	m->last = newline != NULL;
+	m->bytes = newline ? (uint32_t)(newline - m->text) : (uint32_t)n;
+	memset(m->text + m->bytes, 0, sizeof(m->text) - m->bytes);
+	k->place.offset += m->bytes + m->last;
+	k->type = ZG_MSG_CTL_AUDIT_LINE;
+	return 1;
+}
+
+static void tail(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	struct zg_msg_ctl_audit_tail m;
+	uint64_t n;
+	int rc;
+
+	memcpy(&m, h->body, sizeof(m));
+	n = m.records < TAIL_RECORDS_MAX ? m.records : TAIL_RECORDS_MAX;
+	k->place = zg_audit_end(k->owner->trail->audit);
+	k->follow = m.follow != 0;
+	k->produce = next_line;
+	rc = zg_audit_last(k->owner->trail->audit, n, &k->place);
+	if (rc < 0)
+		set_end(k, -rc, "storage: the audit log cannot be read", "");
+}
+
+static const struct {
+	enum zg_msg_type type;
+	void (*start)(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
+	bool own_check; /* who may is part of the verb's answer, and recorded */
+} verbs[] = {
+	{ZG_MSG_CTL_APPROVALS_LIST, list, false},
+	{ZG_MSG_CTL_APPROVAL_SHOW, show, false},
+	{ZG_MSG_CTL_APPROVAL_DECIDE, decide, true},
+	{ZG_MSG_CTL_AUDIT_TAIL, tail, false},
+};
+
+static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if ((uint32_t)verbs[i].type != h->type || h->bytes != zg_msg_bytes(verbs[i].type) ||
+		    h->bytes > sizeof(h->body))
+			continue;
+		if (!verbs[i].own_check && h->peer.governed)
+			set_end(k, EPERM, "governed: not for a process in a governed cgroup",
+				"ask from a session outside");
+		else if (!verbs[i].own_check && !h->peer.approver)
+			set_end(k, EPERM, "not_approver: only for root and the approvers' group",
+				"ask to be added to the group that zerogate.yaml names under "
+				"approvers");
+		else
+			verbs[i].start(k, h);
+		return;
+	}
+	set_end(k, EPROTO, "the agent does not know this request",
+		"are zerogate and zerogated of one version?");
+}
+
+void zg_controls_accept(struct zg_controls *c, const struct zg_msg_ctl_handover *h, int sock)
+{
+	struct zg_ctl_client *k = calloc(1, sizeof(*k));
+
+	if (!k || evutil_make_socket_nonblocking(sock) < 0) {
+		free(k);
+		(void)close(sock);
+		return;
+	}
+	*k = (struct zg_ctl_client){
+		.owner = c, .sock = sock, .log = -1, .produce = nothing_more, .next = c->clients};
+	k->link = &c->clients;
+	if (k->next)
+		k->next->link = &k->next;
+	c->clients = k;
+	c->count++;
+	k->reads = event_new(c->base, sock, EV_READ, on_read, k);
+	k->writes = event_new(c->base, sock, EV_WRITE, on_write, k);
+	if (!k->reads || !k->writes || event_add(k->reads, NULL) < 0) {
+		drop(k);
+		return;
+	}
+	if (c->count > ZG_CTL_CLIENTS_MAX)
+		set_end(k, EBUSY, "too many clients are connected", "try again later");
+	else
+		start(k, h);
+	pump(k);
+}
+
+void zg_controls_init(struct zg_controls *c, struct event_base *base, struct zg_trail *trail,
+		      struct zg_approvals *approvals, struct zg_holds *holds)
+{
+	*c = (struct zg_controls){
+		.base = base, .trail = trail, .approvals = approvals, .holds = holds};
+}
+
+void zg_controls_release(struct zg_controls *c)
+{
+	while (c->clients)
+		drop(c->clients);
+}
+
+void zg_controls_wake(struct zg_controls *c)
+{
+	struct zg_ctl_client *k = c->clients, *next;
+
+	for (; k; k = next) {
+		next = k->next;
+		if (k->waiting)
+			pump(k);
+	}
+}

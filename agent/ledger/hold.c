@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hold.c - see hold.h. Trust: a gateway may be compromised: it can ask, and
+ * drop what it asked for, but not decide. One that breaks the wire's contract
+ * or does not read its answers loses its connection. Never blocks.
+ */
+#include "hold.h"
+
+#include <errno.h>
+#include <event2/event.h>
+
+#include "ipc.h"
+#include "log.h"
+
+#define WAITERS_MAX	  (ZG_WORKERS_MAX * ZG_INFLIGHT_MAX)
+#define MESSAGES_PER_WAKE 32 /* then the other sockets have their turn */
+
+int zg_holds_init(struct zg_holds *h, struct event_base *base, struct zg_approvals *approvals)
+{
+	*h = (struct zg_holds){.base = base, .approvals = approvals};
+	for (int i = 0; i < ZG_WORKERS_MAX; i++) {
+		h->link[i].owner = h;
+		h->link[i].sock = -1;
+	}
+	h->waiters = calloc(WAITERS_MAX, sizeof(*h->waiters));
+	return h->waiters ? 0 : -ENOMEM;
+}
+
+static void remove_waiter(struct zg_holds *h, size_t i)
+{
+	memmove(&h->waiters[i], &h->waiters[i + 1], (h->count - i - 1) * sizeof(*h->waiters));
+	h->count--;
+}
+
+static void drop_link(struct zg_hold_link *l)
+{
+	struct zg_holds *h = l->owner;
+	uint32_t index = (uint32_t)(l - h->link);
+
+	if (l->sock < 0)
+		return;
+	for (size_t i = h->count; i > 0; i--)
+		if (h->waiters[i - 1].link == index)
+			remove_waiter(h, i - 1);
+	event_free(l->reads);
+	event_free(l->writes);
+	(void)close(l->sock);
+	free(l->queue);
+	*l = (struct zg_hold_link){.owner = h, .sock = -1};
+}
+
+void zg_holds_release(struct zg_holds *h)
+{
+	for (int i = 0; i < ZG_WORKERS_MAX; i++)
+		drop_link(&h->link[i]);
+	free(h->waiters);
+	*h = (struct zg_holds){0};
+}
+
+/* --- answers ------------------------------------------------------------------- */
+
+static void flush(struct zg_hold_link *l)
+{
+	size_t sent = 0;
+	int rc = 0;
+
+	while (sent < l->queued) {
+		rc = zg_msg_send(l->sock, ZG_MSG_HOLD_STATE, &l->queue[sent], -1);
+		if (rc < 0)
+			break;
+		sent++;
+	}
+	if (rc < 0 && rc != -EAGAIN) {
+		drop_link(l);
+		return;
+	}
+	l->queued -= sent;
+	memmove(l->queue, l->queue + sent, l->queued * sizeof(*l->queue));
+	if (l->queued && event_add(l->writes, NULL) < 0)
+		drop_link(l);
+}
+
+/* Never drops the link itself: callers walk the waiters. */
+static void answer(struct zg_holds *h, uint32_t link, const struct zg_msg_hold_state *m)
+{
+	struct zg_hold_link *l = &h->link[link];
+
+	if (l->sock < 0 || l->queued == ZG_HOLD_QUEUE_MAX)
+		return; /* the first: gone; the second: flush finds it dead or drops it */
+	l->queue[l->queued++] = *m;
+}
+
+static void flush_all(struct zg_holds *h)
+{
+	for (int i = 0; i < ZG_WORKERS_MAX; i++) {
+		struct zg_hold_link *l = &h->link[i];
+
+		if (l->sock < 0 || !l->queued)
+			continue;
+		flush(l);
+		if (l->sock >= 0 && l->queued == ZG_HOLD_QUEUE_MAX) {
+			zg_log(ZG_LOG_ERR, "gateway %d does not read its answers; dropped", i);
+			drop_link(l);
+		}
+	}
+}
+
+static void tell(struct zg_holds *h, const struct zg_waiter *w, enum zg_hold_state state,
+		 const struct zg_approval *a, const char *reason)
+{
+	struct zg_msg_hold_state m = {
+		.call = w->call, .state = state, .approver_uid = a->m.approver_uid};
+
+	memcpy(m.approval, a->m.approval, sizeof(m.approval));
+	(void)zg_str_cut(m.reason, sizeof(m.reason), zg_slice_str(reason));
+	answer(h, w->link, &m);
+}
+
+/* Everybody who waits for this approval: the newest gets newest, the others rest. */
+static void tell_waiters(struct zg_holds *h, const struct zg_approval *a, enum zg_hold_state newest,
+			 enum zg_hold_state rest, const char *reason)
+{
+	enum zg_hold_state state = newest;
+
+	for (size_t i = h->count; i > 0; i--) {
+		if (strcmp(h->waiters[i - 1].approval, a->m.approval) != 0)
+			continue;
+		tell(h, &h->waiters[i - 1], state, a,
+		     state == ZG_HOLD_SUPERSEDED ? "another request for the same call was executed"
+						 : reason);
+		remove_waiter(h, i - 1);
+		state = rest;
+	}
+	flush_all(h);
+}
+
+static bool waits(const struct zg_holds *h, const char *approval)
+{
+	for (size_t i = 0; i < h->count; i++)
+		if (strcmp(h->waiters[i].approval, approval) == 0)
+			return true;
+	return false;
+}
+
+int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide *d,
+		    const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end)
+{
+	struct zg_approval a;
+	int rc = zg_approvals_decide(h->approvals, d, peer, waits(h, d->approval), &a, end);
+
+	if (rc < 0)
+		return rc;
+	if (d->approve)
+		tell_waiters(h, &a, ZG_HOLD_GRANTED, ZG_HOLD_SUPERSEDED, a.m.reason);
+	else
+		tell_waiters(h, &a, ZG_HOLD_DENIED, ZG_HOLD_DENIED, a.m.reason);
+	return 0;
+}
+
+void zg_holds_tick(struct zg_holds *h)
+{
+	struct zg_approval a;
+
+	if (h->approvals->trail->failed)
+		return; /* nothing can be voided without evidence */
+	while (zg_approvals_expire(h->approvals, &a) == 0)
+		tell_waiters(h, &a, ZG_HOLD_EXPIRED, ZG_HOLD_EXPIRED, a.m.reason);
+}
+
+/* --- requests ------------------------------------------------------------------ */
+
+static void terminate(struct zg_msg_hold *m)
+{
+	ZG_MSG_TEXT(m->principal.profile);
+	ZG_MSG_TEXT(m->principal.cgroup);
+	ZG_MSG_TEXT(m->principal.comm);
+	ZG_MSG_TEXT(m->server);
+	ZG_MSG_TEXT(m->method);
+	ZG_MSG_TEXT(m->tool);
+	ZG_MSG_TEXT(m->rules);
+	ZG_MSG_TEXT(m->risk_tags);
+	ZG_MSG_TEXT(m->args_text);
+}
+
+static const char *no_room(const struct zg_holds *h, uint32_t link, const struct zg_msg_hold *m)
+{
+	size_t same = 0;
+
+	if (h->count == WAITERS_MAX)
+		return "too many calls wait for approval on this host";
+	for (size_t i = 0; i < h->count; i++) {
+		if (h->waiters[i].link == link && h->waiters[i].call == m->call)
+			return "this call waits already";
+		if (h->waiters[i].cgroup_id == m->principal.cgroup_id)
+			same++;
+	}
+	return same >= ZG_HOLDS_PRINCIPAL_MAX ? "too many calls of this client wait for approval"
+					      : NULL;
+}
+
+static void hold(struct zg_hold_link *l, struct zg_msg_hold *m)
+{
+	struct zg_holds *h = l->owner;
+	struct zg_waiter w = {.link = (uint32_t)(l - h->link),
+			      .call = m->call,
+			      .cgroup_id = m->principal.cgroup_id};
+	struct zg_approval a = {0};
+	enum zg_hold_state state;
+	const char *full;
+
+	terminate(m);
+	full = no_room(h, w.link, m);
+	if (full) {
+		tell(h, &w, ZG_HOLD_REFUSED, &a, full);
+		return;
+	}
+	/* here, and not inside the lookup, so that others who wait are told */
+	zg_holds_tick(h);
+	state = zg_approvals_hold(h->approvals, m, &a);
+	if (state == ZG_HOLD_PENDING) {
+		memcpy(w.approval, a.m.approval, sizeof(w.approval));
+		h->waiters[h->count++] = w;
+	}
+	tell(h, &w, state, &a, a.m.reason);
+}
+
+static void release(struct zg_hold_link *l, const struct zg_msg_hold_release *m)
+{
+	struct zg_holds *h = l->owner;
+	uint32_t link = (uint32_t)(l - h->link);
+
+	for (size_t i = 0; i < h->count; i++) {
+		if (h->waiters[i].link == link && h->waiters[i].call == m->call) {
+			remove_waiter(h, i);
+			return;
+		}
+	}
+}
+
+static int handle(struct zg_hold_link *l, struct zg_msg *m)
+{
+	union {
+		struct zg_msg_hold hold;
+		struct zg_msg_hold_release release;
+	} body;
+
+	memcpy(&body, m->body, sizeof(body));
+	if (m->type == ZG_MSG_HOLD)
+		hold(l, &body.hold);
+	else if (m->type == ZG_MSG_HOLD_RELEASE)
+		release(l, &body.release);
+	else
+		return -EPROTO;
+	return 0;
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct zg_hold_link *l = arg;
+	struct zg_holds *h = l->owner;
+	struct zg_msg m;
+
+	(void)what;
+	for (int i = 0; i < MESSAGES_PER_WAKE; i++) {
+		int rc = zg_msg_recv(fd, &m);
+
+		if (rc == -EAGAIN)
+			break;
+		if (rc == 0) {
+			rc = handle(l, &m);
+			zg_msg_release(&m);
+		}
+		if (rc == -EPROTO)
+			zg_log(ZG_LOG_ERR, "gateway %td broke the wire's contract; dropped",
+			       l - h->link);
+		if (rc < 0)
+			drop_link(l);
+		/* the tick inside may have found the link dead, too */
+		if (l->sock < 0)
+			break;
+	}
+	flush_all(h);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	flush(arg);
+}
+
+int zg_holds_link(struct zg_holds *h, uint32_t worker, int sock)
+{
+	struct zg_hold_link new = {.owner = h, .sock = sock};
+	struct zg_hold_link *l;
+
+	if (worker >= ZG_WORKERS_MAX || evutil_make_socket_nonblocking(sock) < 0)
+		return -EINVAL;
+	l = &h->link[worker];
+	drop_link(l);
+	new.queue = calloc(ZG_HOLD_QUEUE_MAX, sizeof(*new.queue));
+	new.reads = event_new(h->base, sock, EV_READ | EV_PERSIST, on_read, l);
+	new.writes = event_new(h->base, sock, EV_WRITE, on_write, l);
+	if (!new.queue || !new.reads || !new.writes || event_add(new.reads, NULL) < 0) {
+		free(new.queue);
+		if (new.reads)
+			event_free(new.reads);
+		if (new.writes)
+			event_free(new.writes);
+		return -ENOMEM;
+	}
+	*l = new;
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hold.h - calls that wait for a person: one link to each gateway worker, one
+ * waiter per waiting call. A waiter lives as long as its gateway's connection;
+ * the approval it waits for outlives both.
+ */
+#ifndef ZG_HOLD_H
+#define ZG_HOLD_H
+
+#include "approval.h"
+
+struct event;
+struct event_base;
+struct zg_holds;
+
+#define ZG_HOLD_QUEUE_MAX 1024 /* answers to one gateway that does not read; then it is dropped */
+
+struct zg_hold_link {
+	struct zg_holds *owner;
+	int sock; /* -1 = no such worker now */
+	struct event *reads;
+	struct event *writes;
+	struct zg_msg_hold_state *queue; /* answers its socket had no room for */
+	size_t queued;
+};
+
+struct zg_waiter {
+	uint32_t link;
+	uint64_t call;
+	uint64_t cgroup_id;
+	char approval[ZG_NAME_LEN];
+};
+
+struct zg_holds {
+	struct event_base *base;
+	struct zg_approvals *approvals;
+	struct zg_hold_link link[ZG_WORKERS_MAX];
+	struct zg_waiter *waiters; /* oldest first */
+	size_t count;
+};
+
+int zg_holds_init(struct zg_holds *h, struct event_base *base,
+		  struct zg_approvals *approvals) ZG_MUST_CHECK;
+void zg_holds_release(struct zg_holds *h);
+
+/* A worker's socket, which is taken; its predecessor and its waiters are gone. */
+int zg_holds_link(struct zg_holds *h, uint32_t worker, int sock) ZG_MUST_CHECK;
+
+/* A person decides; whoever waits is told. As zg_approvals_decide. */
+int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide *d,
+		    const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
+
+/* Void what is due, tell whoever waits. */
+void zg_holds_tick(struct zg_holds *h);
+
+#endif

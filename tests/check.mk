@@ -17,12 +17,27 @@ LINT_SH := $(sort $(shell git ls-files | while read -r f; do head -c 14 "$$f" 2>
 LINT_MAN := $(sort $(shell git ls-files '*.[1-8]'))
 ANALYZER_OBJ := $(filter-out $(O)/agent/parent/kernel.o,$(LIB_OBJ) $(ROLE_OBJ))
 
-.PHONY: lint
-lint: all
+TIDY_C := $(filter agent/%.c tools/%.c,$(LINT_C))
+TIDY_FLAGS := $(filter-out -fcf-protection -fstack-clash-protection,$(ZG_CFLAGS)) $(TEST_INC) -Itools/zerogate
+
+.PHONY: lint lint-format lint-tidy lint-analyzer lint-man lint-shell
+lint: lint-format lint-man lint-shell lint-tidy lint-analyzer
+	@echo "lint: clean"
+
+lint-format:
 	$(Q)clang-format --dry-run -Werror $(LINT_C)
-	$(Q)clang-tidy --quiet $(filter agent/%.c tools/%.c,$(LINT_C)) -- $(filter-out -fcf-protection -fstack-clash-protection,$(ZG_CFLAGS)) $(TEST_INC) -Itools/zerogate
-	$(Q)$(MAKE) --no-print-directory O=$(O)/analyzer CFLAGS='$(CFLAGS) -fanalyzer -Werror' all
+
+lint-tidy: export TIDY = $(TIDY_FLAGS)
+lint-tidy: all
+	$(Q)printf '%s\n' $(TIDY_C) | xargs -P 2 -n 4 sh -c 'eval "clang-tidy --quiet \"\$$@\" -- $$TIDY" 2>/dev/null' sh
+
+# The analyzer of gcc 12 is made for C; what it cannot follow is justified in place.
+lint-analyzer:
+	$(Q)$(MAKE) --no-print-directory O=$(O)/analyzer WERROR=1 CFLAGS='$(CFLAGS) -fanalyzer' all
+
+lint-man:
 	$(Q)$(if $(LINT_MAN),mandoc -Tlint -Wwarning $(LINT_MAN))
+
+lint-shell:
 	$(Q)for f in $(LINT_SH); do bash -n $$f || exit 1; done
 	$(Q)! command -v shellcheck >/dev/null || shellcheck -S warning $(LINT_SH)
-	@echo "lint: clean"

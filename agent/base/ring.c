@@ -93,6 +93,14 @@ void zg_ring_release(struct zg_ring *r)
 	*r = (struct zg_ring){.event = -1};
 }
 
+size_t zg_ring_room(const struct zg_ring *r)
+{
+	uint64_t used = r->position - atomic_load_explicit(&r->shared->tail, memory_order_acquire);
+
+	/* a consumer that breaks the ring makes it full, and the push says so */
+	return used > ZG_RECORD_SLOTS ? 0 : (size_t)(ZG_RECORD_SLOTS - used);
+}
+
 enum zg_ring_state zg_ring_state(const struct zg_ring *r)
 {
 	switch (atomic_load_explicit(&r->shared->state, memory_order_acquire)) {

@@ -52,6 +52,9 @@ int zg_ring_push(struct zg_ring *r, const struct zg_record *rec) ZG_MUST_CHECK;
  * already ran, kernel events): waits for room, not for the state. */
 int zg_ring_push_always(struct zg_ring *r, const struct zg_record *rec) ZG_MUST_CHECK;
 
+/* Producer: slots that are free now. A loop that must not sleep asks first. */
+size_t zg_ring_room(const struct zg_ring *r);
+
 /* The state, and what the producer should tell people. */
 enum zg_ring_state zg_ring_state(const struct zg_ring *r);
 void zg_ring_set_state(struct zg_ring *r, enum zg_ring_state state); /* parent, ledger */

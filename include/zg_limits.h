@@ -35,6 +35,7 @@
 #define ZG_WORKERS_MAX		16	  /* gateway processes */
 #define ZG_CONFIG_FILES_MAX	4096	  /* policies and servers together */
 #define ZG_CONFIG_FILE_BYTES	4194304	  /* one policy or registry file */
+#define ZG_CONFIGURE_SEC	60	  /* compiling a million prefixes takes a few */
 #define ZG_SNAPSHOT_BYTES	268435456 /* compiled; 1,000,000 prefixes take 24 MB */
 #define ZG_SERVERS_MAX		4096	  /* registered servers */
 #define ZG_ENDPOINTS_PER_SERVER 16	  /* addresses of one server */
@@ -97,7 +98,10 @@
 
 /* control socket */
 #define ZG_CTL_CLIENTS_MAX 256
+#define ZG_CTL_CLIENTS_UID_MAX 64 /* of one uid that is not root: others stay served */
+#define ZG_CTL_IDLE_SEC	   10 /* a connection that asks nothing */
 #define ZG_RUNS_MAX	   4096
+#define ZG_RUN_LINGER_SEC  60 /* a report is kept so long for a command that ended */
 #define ZG_RUN_DENIALS_MAX 64 /* distinct destinations a run report names */
 
 #endif

@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cgroup.c - see cgroup.h. Trust: root acting on a tree in which others may
+ * create and remove directories at any time; a path is resolved below the
+ * root's descriptor and never followed out of it.
+ */
+#include "cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <linux/magic.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+
+#include "slice.h"
+
+#define GLOB_DEPTH_MAX 32    /* components of a glob: deeper trees inherit */
+#define WATCHES_MAX    16384 /* directories watched for new children */
+#define MARK	       "user.zerogate"
+#define FILEID_KERNFS  0xfe /* open_by_handle_at of a cgroup by its id */
+
+struct zg_cgroup_watch {
+	int wd;
+	char path[ZG_CGROUP_LEN];
+};
+
+static const char *const roles[] = {"parent", "gateway", "ledger", "config"};
+
+/* paths ------------------------------------------------------------------- */
+
+/* "a" + "b" -> "a/b"; false if it does not fit. */
+static bool join(char *out, size_t size, const char *a, const char *b)
+{
+	int n = snprintf(out, size, "%s%s%s", a, a[0] && b[0] ? "/" : "", b);
+
+	return n >= 0 && (size_t)n < size;
+}
+
+/* Bytes of the first n components of text, its whole length if it has fewer. */
+static size_t head_length(const char *text, size_t n)
+{
+	const char *at = text;
+
+	while (n && *at) {
+		at = strchrnul(at, '/');
+		if (--n && *at)
+			at++;
+	}
+	return (size_t)(at - text);
+}
+
+static size_t components(const char *path)
+{
+	size_t n = path[0] != '\0';
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+static int open_below(int root, const char *path)
+{
+	int fd =
+		openat(root, path[0] ? path : ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* root -------------------------------------------------------------------- */
+
+/* Longest cgroup2 mount point that holds path, or the first if path is "". */
+static int find_mount(const char *path, char out[ZG_PATH_LEN])
+{
+	zg_autofile FILE *f = fopen("/proc/self/mountinfo", "re");
+	zg_autofree char *line = NULL;
+	size_t cap = 0, best = 0;
+	bool found = false;
+
+	if (!f)
+		return -errno;
+	while (getline(&line, &cap, f) > 0) {
+		char point[ZG_PATH_LEN];
+		const char *tail = strstr(line, " - ");
+		size_t n;
+
+		if (!tail || strncmp(tail, " - cgroup2 ", 11) != 0 ||
+		    sscanf(line, "%*s %*s %*s %*s %511s", point) != 1)
+			continue;
+		n = strlen(point);
+		if (path[0] &&
+		    (strncmp(path, point, n) != 0 || (path[n] != '/' && path[n] != '\0')))
+			continue;
+		if (found && (!path[0] || n <= best))
+			continue;
+		found = true;
+		best = n;
+		memcpy(out, point, n + 1);
+	}
+	return found ? 0 : -ENOENT;
+}
+
+/* "0::/path" of /proc/PID/cgroup. */
+static int read_membership(const char *file, char out[ZG_PATH_LEN])
+{
+	zg_autofile FILE *f = fopen(file, "re");
+	zg_autofree char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+
+	if (!f)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while ((n = getline(&line, &cap, f)) > 0) {
+		if (strncmp(line, "0::", 3) != 0)
+			continue;
+		if (line[n - 1] == '\n')
+			line[n - 1] = '\0';
+		return zg_str_cut(out, ZG_PATH_LEN, zg_slice_str(line + 3)) ? 0 : -ENAMETOOLONG;
+	}
+	return -ESRCH;
+}
+
+int zg_cgroups_open(struct zg_cgroups *c, const char *path, struct zg_err *e)
+{
+	char mount[ZG_PATH_LEN];
+	struct statfs fs;
+	int rc;
+
+	*c = (struct zg_cgroups){.root = -1, .inotify = -1};
+	rc = find_mount(path, mount);
+	if (rc < 0) {
+		rc = zg_err_set(e, -rc, "no cgroup2 file system holds %s",
+				path[0] ? path : "this machine's cgroups");
+		zg_err_hint(e, "mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+		return rc;
+	}
+	if (!path[0])
+		path = mount;
+	c->root = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (c->root < 0 || fstatfs(c->root, &fs) < 0)
+		return zg_err_set(e, errno, "cannot open the cgroup root %s: %m", path);
+	if (fs.f_type != CGROUP2_SUPER_MAGIC)
+		return zg_err_set(e, EINVAL, "%s is not in a cgroup2 file system", path);
+	(void)zg_str_cut(c->root_path, sizeof(c->root_path), zg_slice_str(path));
+	(void)zg_str_cut(c->root_name, sizeof(c->root_name), zg_slice_str(path + strlen(mount)));
+	for (size_t n = strlen(c->root_name); n && c->root_name[n - 1] == '/'; n--)
+		c->root_name[n - 1] = '\0';
+	c->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (c->inotify < 0)
+		return zg_err_set(e, errno, "inotify: %m");
+	return 0;
+}
+
+void zg_cgroups_close(struct zg_cgroups *c)
+{
+	zg_close_(&c->root);
+	zg_close_(&c->inotify);
+	free(c->entry);
+	free(c->watch);
+	free(c->def);
+	*c = (struct zg_cgroups){.root = -1, .inotify = -1};
+}
+
+/* Path below the root of a name from /proc/PID/cgroup. */
+static int below_root(const struct zg_cgroups *c, const char *name, char *out, size_t size)
+{
+	size_t n = strlen(c->root_name);
+
+	if (strncmp(name, c->root_name, n) != 0 || name[n] != '/' ||
+	    strncmp(name + n, "/..", 3) == 0)
+		return -EXDEV;
+	return zg_str_cut(out, size, zg_slice_str(name + n + 1)) ? 0 : -ENAMETOOLONG;
+}
+
+int zg_cgroups_of_pid(const struct zg_cgroups *c, pid_t pid, char out[ZG_CGROUP_LEN])
+{
+	char file[64], name[ZG_PATH_LEN];
+	int rc;
+
+	(void)snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
+	rc = read_membership(file, name);
+	return rc < 0 ? rc : below_root(c, name, out, ZG_CGROUP_LEN);
+}
+
+int zg_cgroups_path(const struct zg_cgroups *c, uint64_t id, char out[ZG_CGROUP_LEN])
+{
+	union {
+		struct file_handle handle;
+		char space[sizeof(struct file_handle) + sizeof(uint64_t)];
+	} h = {.handle = {.handle_bytes = sizeof(id), .handle_type = FILEID_KERNFS}};
+	char link[64], path[PATH_MAX];
+	size_t n = strlen(c->root_path);
+	zg_autofd int fd = -1;
+	ssize_t len;
+
+	out[0] = '\0';
+	memcpy(h.space + sizeof(struct file_handle), &id, sizeof(id));
+	fd = open_by_handle_at(c->root, &h.handle, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ESTALE ? -ENOENT : -errno;
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	if (len < 0)
+		return -errno;
+	path[len] = '\0';
+	if (strncmp(path, c->root_path, n) != 0 || (path[n] != '/' && path[n] != '\0'))
+		return -EXDEV;
+	if (zg_str_cut(out, ZG_CGROUP_LEN, zg_slice_str(path[n] ? path + n + 1 : "")))
+		return 0;
+	/* the end of a path says more than its start */
+	memcpy(out, "...", 3);
+	memcpy(out + 3, path + len - (ZG_CGROUP_LEN - 4), ZG_CGROUP_LEN - 3);
+	return 0;
+}
+
+int zg_cgroups_make(const struct zg_cgroups *c, const char *path, bool mark)
+{
+	size_t count = components(path);
+	char part[ZG_CGROUP_LEN];
+	int fd;
+
+	for (size_t i = 1; i <= count; i++) {
+		size_t n = head_length(path, i);
+
+		if (n >= sizeof(part))
+			return -ENAMETOOLONG;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		if (mkdirat(c->root, part, 0755) < 0) {
+			if (errno != EEXIST)
+				return -errno;
+			continue;
+		}
+		fd = open_below(c->root, part);
+		if (fd >= 0 && mark)
+			(void)fsetxattr(fd, MARK, "1", 1, 0); /* without it, it merely stays */
+		zg_close_(&fd);
+	}
+	return open_below(c->root, path);
+}
+
+/* the agent's own ---------------------------------------------------------- */
+
+static int enter(int dir)
+{
+	zg_autofd int fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
+}
+
+int zg_cgroups_settle(struct zg_cgroups *c, struct zg_err *e)
+{
+	static const char service[] = ".service";
+	char here[ZG_CGROUP_LEN];
+	size_t n;
+	int rc;
+
+	rc = read_membership("/proc/self/cgroup", c->home);
+	if (rc < 0)
+		return zg_err_set(e, -rc, "cannot read /proc/self/cgroup: %s", strerror(-rc));
+	c->own_made = true;
+	if (below_root(c, c->home, here, sizeof(here)) == 0) {
+		n = strlen(here);
+		c->own_made = n < sizeof(service) ||
+			      strcmp(here + n - (sizeof(service) - 1), service) != 0;
+	}
+	(void)zg_str_cut(c->own, sizeof(c->own),
+			 zg_slice_str(c->own_made ? "zerogate.agent" : here));
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		char path[ZG_CGROUP_LEN];
+		zg_autofd int dir = -1;
+
+		if (!join(path, sizeof(path), c->own, roles[i]))
+			return zg_err_set(e, ENAMETOOLONG, "the path of our cgroup is too long");
+		dir = zg_cgroups_make(c, path, c->own_made);
+		rc = dir < 0 ? dir : 0;
+		if (rc == 0 && i == 0)
+			rc = enter(dir);
+		if (rc < 0) {
+			rc = zg_err_set(e, -rc, "cannot %s the cgroup %s/%s: %s",
+					dir < 0 ? "make" : "enter", c->root_path, path,
+					strerror(-rc));
+			zg_err_hint(e, "run zerogated as root; in a unit, set Delegate=yes");
+			return rc;
+		}
+	}
+	return 0;
+}
+
+void zg_cgroups_leave(struct zg_cgroups *c)
+{
+	char path[ZG_CGROUP_LEN];
+	zg_autofd int home = -1;
+
+	if (!c->own_made) /* a service's cgroup is the service manager's to remove */
+		return;
+	/* the way back leads through the mount, which may be above the root */
+	if (c->home[0]) {
+		size_t mount = strlen(c->root_path) - strlen(c->root_name);
+		char back[2 * ZG_PATH_LEN];
+
+		(void)snprintf(back, sizeof(back), "%.*s%s", (int)mount, c->root_path, c->home);
+		home = open(back, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	}
+	if (home >= 0 && enter(home) < 0)
+		return; /* what we still occupy cannot be removed */
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (join(path, sizeof(path), c->own, roles[i]))
+			(void)unlinkat(c->root, path, AT_REMOVEDIR);
+	(void)unlinkat(c->root, c->own, AT_REMOVEDIR);
+}
+
+int zg_cgroups_role(const struct zg_cgroups *c, const char *role, uint64_t *id)
+{
+	char path[ZG_CGROUP_LEN];
+	struct stat st;
+	int fd;
+
+	if (!join(path, sizeof(path), c->own, role))
+		return -ENAMETOOLONG;
+	fd = open_below(c->root, path);
+	if (fd >= 0 && id) {
+		if (fstat(fd, &st) < 0) {
+			int rc = -errno;
+
+			(void)close(fd);
+			return rc;
+		}
+		*id = st.st_ino;
+	}
+	return fd;
+}
+
+/* membership ---------------------------------------------------------------- */
+
+void zg_cgroups_set_gate(struct zg_cgroups *c, const struct zg_cgroup_gate *gate)
+{
+	c->gate = *gate;
+}
+
+static struct zg_cgroup_entry *find_id(const struct zg_cgroups *c, uint64_t id)
+{
+	for (size_t i = 0; i < c->entries; i++)
+		if (c->entry[i].id == id)
+			return &c->entry[i];
+	return NULL;
+}
+
+/* Room for one more of a growing table. */
+static int grow(void **table, size_t *cap, size_t used, size_t size, size_t max)
+{
+	size_t more = *cap ? *cap * 2 : 64;
+	void *p;
+
+	if (used < *cap)
+		return 0;
+	if (used >= max)
+		return -ENOSPC;
+	p = reallocarray(*table, more, size);
+	if (!p)
+		return -ENOMEM;
+	*table = p;
+	*cap = more;
+	return 0;
+}
+
+static int set_member(struct zg_cgroups *c, uint64_t id, const char *path, uint32_t profile,
+		      bool fixed, bool tell)
+{
+	struct zg_cgroup_entry *at = find_id(c, id);
+	int rc;
+
+	if (!at) {
+		rc = grow((void **)&c->entry, &c->entry_cap, c->entries, sizeof(*c->entry),
+			  ZG_GOVERNED_MAX);
+		if (rc < 0)
+			return rc;
+	}
+	if (tell) { /* the gate may have renumbered it: never trust what we remember */
+		rc = c->gate.govern(c->gate.arg, id, profile);
+		if (rc < 0)
+			return rc;
+	}
+	if (!at)
+		at = &c->entry[c->entries++];
+	*at = (struct zg_cgroup_entry){.id = id, .profile = profile, .fixed = fixed, .seen = true};
+	(void)zg_str_cut(at->path, sizeof(at->path), zg_slice_str(path));
+	return 0;
+}
+
+int zg_cgroups_govern(struct zg_cgroups *c, uint64_t id, const char *path, uint32_t profile)
+{
+	return set_member(c, id, path, profile, true, true);
+}
+
+int zg_cgroups_adopt(struct zg_cgroups *c, uint64_t id, uint32_t profile)
+{
+	char path[ZG_CGROUP_LEN];
+
+	(void)!zg_cgroups_path(c, id, path); /* "" when it is gone: released later */
+	return set_member(c, id, path, profile, false, false);
+}
+
+static void drop_entry(struct zg_cgroups *c, size_t i)
+{
+	c->entry[i] = c->entry[--c->entries];
+}
+
+/* Does the glob, cut to as many components as path has, match it? */
+static bool leads_to(const char *glob, const char *path)
+{
+	size_t n = head_length(glob, components(path));
+	char head[ZG_CGROUP_LEN];
+
+	if (!path[0])
+		return true;
+	memcpy(head, glob, n);
+	head[n] = '\0';
+	return fnmatch(head, path, FNM_PATHNAME | FNM_PERIOD) == 0;
+}
+
+static uint32_t match(const struct zg_cgroup_def *defs, size_t count, const char *path)
+{
+	for (size_t i = 0; path[0] && i < count; i++)
+		if (components(defs[i].glob) == components(path) && leads_to(defs[i].glob, path))
+			return defs[i].profile;
+	return ZG_PROFILE_NONE;
+}
+
+/* Could a child of path be named by a glob? */
+static bool leads_below(const struct zg_cgroups *c, const char *path)
+{
+	for (size_t i = 0; i < c->defs; i++)
+		if (components(c->def[i].glob) > components(path) && leads_to(c->def[i].glob, path))
+			return true;
+	return false;
+}
+
+static int watch(struct zg_cgroups *c, int dir, const char *path)
+{
+	char proc[64];
+	int wd, rc;
+
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", dir);
+	wd = inotify_add_watch(c->inotify, proc, IN_CREATE | IN_DELETE | IN_ONLYDIR);
+	if (wd < 0)
+		return -errno;
+	for (size_t i = 0; i < c->watches; i++)
+		if (c->watch[i].wd == wd)
+			return 0;
+	rc = grow((void **)&c->watch, &c->watch_cap, c->watches, sizeof(*c->watch), WATCHES_MAX);
+	if (rc < 0) {
+		(void)inotify_rm_watch(c->inotify, wd);
+		return rc;
+	}
+	c->watch[c->watches].wd = wd;
+	(void)zg_str_cut(c->watch[c->watches].path, ZG_CGROUP_LEN, zg_slice_str(path));
+	c->watches++;
+	return 0;
+}
+
+/* Govern path if a glob names it, watch it and look below it if one leads
+ * there. A directory that vanishes meanwhile is no error. */
+static int visit(struct zg_cgroups *c, const char *path, int depth)
+{
+	uint32_t profile = match(c->def, c->defs, path);
+	zg_autofd int fd = open_below(c->root, path);
+	struct dirent *de;
+	struct stat st;
+	DIR *dir;
+	int rc;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR || fd == -ENODEV ? 0 : fd;
+	if (profile != ZG_PROFILE_NONE && strcmp(path, c->own) != 0) {
+		if (fstat(fd, &st) < 0)
+			return -errno;
+		rc = set_member(c, st.st_ino, path, profile, false, true);
+		if (rc < 0)
+			return rc;
+	}
+	if (depth >= GLOB_DEPTH_MAX || !leads_below(c, path))
+		return 0;
+	rc = watch(c, fd, path); /* before the look: nothing appears unseen */
+	if (rc < 0)
+		return rc;
+	dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	(void)zg_take_fd(&fd);
+	while (rc == 0 && (de = readdir(dir))) {
+		char child[ZG_CGROUP_LEN];
+
+		if (de->d_type == DT_DIR && de->d_name[0] != '.' &&
+		    join(child, sizeof(child), path, de->d_name))
+			rc = visit(c, child, depth + 1);
+	}
+	(void)closedir(dir);
+	return rc;
+}
+
+int zg_cgroups_follow(struct zg_cgroups *c, const struct zg_cgroup_def *defs, size_t count,
+		      struct zg_err *e)
+{
+	struct zg_cgroup_def *copy = calloc(count ? count : 1, sizeof(*copy));
+	int rc;
+
+	if (!copy)
+		return zg_err_set(e, ENOMEM, "no memory for the profiles' cgroups");
+	memcpy(copy, defs, count * sizeof(*copy));
+	free(c->def);
+	c->def = copy;
+	c->defs = count;
+	for (size_t i = 0; i < c->entries; i++)
+		c->entry[i].seen = c->entry[i].fixed;
+	rc = visit(c, "", 0);
+	if (rc < 0)
+		return zg_err_set(e, -rc, "cannot govern the profiles' cgroups: %s", strerror(-rc));
+	for (size_t i = c->entries; i-- > 0;) {
+		if (c->entry[i].seen)
+			continue;
+		rc = c->gate.release(c->gate.arg, c->entry[i].id);
+		if (rc < 0 && rc != -ENOENT)
+			return zg_err_set(e, -rc, "cannot release the cgroup %s: %s",
+					  c->entry[i].path, strerror(-rc));
+		drop_entry(c, i);
+	}
+	return 0;
+}
+
+static int forget(struct zg_cgroups *c, const char *path)
+{
+	for (size_t i = 0; i < c->entries; i++) {
+		int rc;
+
+		if (c->entry[i].fixed || strcmp(c->entry[i].path, path) != 0)
+			continue;
+		rc = c->gate.release(c->gate.arg, c->entry[i].id);
+		drop_entry(c, i);
+		return rc == -ENOENT ? 0 : rc;
+	}
+	return 0;
+}
+
+static int one_event(struct zg_cgroups *c, const struct inotify_event *ev)
+{
+	char path[ZG_CGROUP_LEN];
+	int rc;
+
+	if (ev->mask & IN_Q_OVERFLOW)
+		return visit(c, "", 0);
+	for (size_t i = 0; i < c->watches; i++) {
+		if (c->watch[i].wd != ev->wd)
+			continue;
+		if (ev->mask & IN_IGNORED) {
+			c->watch[i] = c->watch[--c->watches];
+			return 0;
+		}
+		if (!(ev->mask & IN_ISDIR) || !join(path, sizeof(path), c->watch[i].path, ev->name))
+			return 0;
+		/* a directory of this name may have come and gone and come again */
+		rc = ev->mask & IN_DELETE ? forget(c, path) : 0;
+		return rc < 0 ? rc : visit(c, path, (int)components(path));
+	}
+	return 0;
+}
+
+int zg_cgroups_event(struct zg_cgroups *c)
+{
+	_Alignas(struct inotify_event) char buf[4096];
+	ssize_t n;
+	int rc = 0;
+
+	while ((n = read(c->inotify, buf, sizeof(buf))) > 0) {
+		for (char *at = buf; at < buf + n;) {
+			const struct inotify_event *ev = (const struct inotify_event *)(void *)at;
+			int one = one_event(c, ev);
+
+			rc = rc < 0 ? rc : one;
+			at += sizeof(*ev) + ev->len;
+		}
+	}
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	return rc;
+}
+
+uint32_t zg_cgroups_profile(const struct zg_cgroups *c, const char *path)
+{
+	size_t n = strlen(path);
+
+	while (n) {
+		for (size_t i = 0; i < c->entries; i++)
+			if (strncmp(c->entry[i].path, path, n) == 0 && !c->entry[i].path[n])
+				return c->entry[i].profile;
+		while (n && path[--n] != '/')
+			;
+	}
+	return ZG_PROFILE_NONE;
+}
+
+/* clean up ------------------------------------------------------------------- */
+
+bool zg_cgroup_literal(const char *glob)
+{
+	return glob[0] && !strpbrk(glob, "*?[\\");
+}
+
+static void sweep_runs(const struct zg_cgroups *c, const char *path)
+{
+	int fd = open_below(c->root, path);
+	struct dirent *de;
+	DIR *dir;
+
+	if (fd < 0)
+		return;
+	dir = fdopendir(fd);
+	if (!dir) {
+		(void)close(fd);
+		return;
+	}
+	while ((de = readdir(dir)))
+		if (de->d_type == DT_DIR &&
+		    strncmp(de->d_name, ZG_RUN_PREFIX, strlen(ZG_RUN_PREFIX)) == 0)
+			(void)unlinkat(fd, de->d_name, AT_REMOVEDIR); /* EBUSY: in use */
+	(void)closedir(dir);
+}
+
+void zg_cgroups_sweep(const struct zg_cgroups *c, const struct zg_cgroup_def *defs, size_t count,
+		      bool marked)
+{
+	for (size_t i = 0; i < count; i++) {
+		zg_autofd int fd = -1;
+		char mark;
+
+		if (!zg_cgroup_literal(defs[i].glob))
+			continue;
+		sweep_runs(c, defs[i].glob);
+		fd = marked ? open_below(c->root, defs[i].glob) : -1;
+		if (fd >= 0 && fgetxattr(fd, MARK, &mark, 1) == 1)
+			(void)unlinkat(c->root, defs[i].glob, AT_REMOVEDIR);
+	}
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * children.c - supervision of the ledger and the gateways (state.h). Trust:
+ * a child may be compromised: its messages are checked by ipc.h, and only the
+ * few that a role may send are answered; anything else ends that child.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+
+#include "log.h"
+#include "spawn.h"
+#include "state.h"
+
+#define LONG_LIFE_MS	10000 /* a child that lived so long starts anew at once */
+#define BACK_OFF_MIN_MS 50
+#define BACK_OFF_MAX_MS 1000 /* a dead child is back within a second */
+#define STOP_MS		4000 /* then it is killed */
+
+static bool is_ledger(const struct zg_child *c)
+{
+	return c == &c->parent->children.ledger;
+}
+
+/* sending: in order, without ever blocking the loop ------------------------- */
+
+/* The socket's buffer holds more than a child is ever owed at once; a child
+ * that lets it run full does not read, and is replaced. */
+static void send_to(struct zg_child *c, enum zg_msg_type type, const void *body, int fd)
+{
+	int rc;
+
+	if (c->pid < 0)
+		return;
+	rc = zg_msg_send(c->sock, type, body, fd);
+	if (rc == 0 || rc == -EPIPE) /* its end is seen by the reader */
+		return;
+	zg_log(ZG_LOG_ERR, "%s %u does not take %s: %s; replacing it", c->role, c->worker,
+	       zg_msg_name(type), strerror(-rc));
+	(void)kill(c->pid, SIGKILL);
+}
+
+static void give(struct zg_child *c, enum zg_fd_kind kind, uint32_t index, int fd)
+{
+	struct zg_msg_give_fd body = {.kind = kind, .index = index};
+
+	send_to(c, ZG_MSG_GIVE_FD, &body, fd);
+}
+
+static void send_snapshot(struct zg_child *c)
+{
+	struct zg_parent *p = c->parent;
+	struct zg_msg_snapshot body = {.generation = p->generation};
+
+	memcpy(body.id, p->snapshot.header->id, sizeof(body.id));
+	send_to(c, ZG_MSG_SNAPSHOT, &body, p->snapshot_fd);
+}
+
+/* A fresh channel between a gateway and the ledger, when both are there. */
+static void connect_ledger(struct zg_parent *p, struct zg_child *gateway)
+{
+	struct zg_child *ledger = &p->children.ledger;
+	int pair[2];
+
+	if (gateway->pid < 0 || ledger->pid < 0)
+		return;
+	if (zg_ipc_pair(pair, true) < 0) {
+		zg_log(ZG_LOG_ERR, "no channel between gateway %u and the ledger: %s",
+		       gateway->worker, strerror(errno));
+		return;
+	}
+	give(ledger, ZG_FD_LEDGER, gateway->worker, pair[0]);
+	give(gateway, ZG_FD_LEDGER, gateway->worker, pair[1]);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+}
+
+static void give_ledger(struct zg_parent *p, struct zg_child *c)
+{
+	struct zg_children *all = &p->children;
+
+	give(c, ZG_FD_STATE_DIR, 0, all->state_dir);
+	give(c, ZG_FD_RING_EVENT, 0, all->ring_event);
+	for (uint32_t i = 0; i <= all->workers; i++)
+		give(c, ZG_FD_RING, i, all->ring_fd[i]);
+	for (uint32_t i = 0; i < all->workers; i++)
+		connect_ledger(p, &all->gateway[i]);
+}
+
+static void give_gateway(struct zg_parent *p, struct zg_child *c)
+{
+	struct zg_children *all = &p->children;
+
+	for (uint32_t i = 0; i < p->settings.listen_count; i++)
+		give(c, ZG_FD_LISTENER, i, all->listener[i]);
+	give(c, ZG_FD_RING, c->worker + 1, all->ring_fd[c->worker + 1]);
+	give(c, ZG_FD_RING_EVENT, 0, all->ring_event);
+	connect_ledger(p, c);
+}
+
+/* life and death ------------------------------------------------------------- */
+
+static void on_readable(evutil_socket_t sock, short what, void *arg);
+static void start_one(struct zg_child *c);
+
+static void on_again(evutil_socket_t sock, short what, void *arg)
+{
+	(void)sock;
+	(void)what;
+	start_one(arg);
+}
+
+static void start_later(struct zg_child *c)
+{
+	uint32_t shift = c->failures > 5 ? 5 : c->failures;
+	uint32_t ms = BACK_OFF_MIN_MS << shift;
+	struct timeval tv;
+
+	if (c->parent->children.stopping)
+		return;
+	if (ms > BACK_OFF_MAX_MS)
+		ms = BACK_OFF_MAX_MS;
+	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+	if (event_add(c->again, &tv) < 0)
+		zg_log(ZG_LOG_ERR, "no timer to restart %s %u", c->role, c->worker);
+}
+
+static void start_one(struct zg_child *c)
+{
+	struct zg_parent *p = c->parent;
+	bool ledger = is_ledger(c);
+	struct zg_msg_start start = {.worker = c->worker,
+				     .workers = p->children.workers,
+				     .approver_gid = p->approver_gid,
+				     .boot_id = p->boot_id};
+	zg_autofd int dir = zg_cgroups_role(&p->cgroups, c->role, NULL);
+	struct zg_spawn spawn = {.role = c->role,
+				 .cgroup = dir,
+				 .drop = true,
+				 .uid = ledger ? p->ledger_uid : p->user_uid,
+				 .gid = ledger ? p->ledger_gid : p->user_gid,
+				 /* the ledger still has rings to empty when we are gone */
+				 .death_signal = ledger ? 0 : SIGKILL};
+	struct zg_err e;
+	int rc;
+
+	rc = dir < 0 ? zg_err_set(&e, -dir, "the %s cgroup is gone", c->role)
+		     : zg_spawn(&spawn, &c->pid, &c->sock, &e);
+	if (rc < 0) {
+		zg_log_err(ZG_LOG_ERR, "cannot start a child", &e);
+		c->pid = -1;
+		c->failures++;
+		start_later(c);
+		return;
+	}
+	c->started_ms = zg_parent_now_ms();
+	c->readable = event_new(p->loop, c->sock, EV_READ | EV_PERSIST, on_readable, c);
+	if (!c->readable || event_add(c->readable, NULL) < 0)
+		(void)kill(c->pid, SIGKILL); /* reaped, then tried again */
+	if (ledger)
+		give_ledger(p, c);
+	else
+		give_gateway(p, c);
+	send_snapshot(c);
+	send_to(c, ZG_MSG_START, &start, -1);
+}
+
+static void record_exit(struct zg_child *c, int status)
+{
+	struct zg_parent *p = c->parent;
+	struct zg_record r;
+	char text[128];
+
+	if (WIFSIGNALED(status))
+		(void)snprintf(text, sizeof(text), "%s %u was killed by signal %d (%s)", c->role,
+			       c->worker, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		(void)snprintf(text, sizeof(text), "%s %u ended with status %d", c->role, c->worker,
+			       WEXITSTATUS(status));
+	zg_log(ZG_LOG_ERR, "%s", text);
+	zg_record_init(&r, ZG_RK_AGENT_CHILD_EXIT);
+	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
+	zg_record_str(&r, ZG_RF_role, zg_slice_str(c->role));
+	ZG_REC_NUM(&r, worker, c->worker);
+	ZG_REC_NUM(&r, pid, (uint64_t)c->pid);
+	if (WIFSIGNALED(status))
+		ZG_REC_NUM(&r, signal, (uint64_t)WTERMSIG(status));
+	else
+		ZG_REC_NUM(&r, status, (uint64_t)WEXITSTATUS(status));
+	(void)zg_events_record(p, &r);
+}
+
+static void forget(struct zg_child *c)
+{
+	if (c->readable)
+		event_free(c->readable);
+	c->readable = NULL;
+	zg_close_(&c->sock);
+	c->sock = -1;
+	c->pid = -1;
+	c->ready = false;
+}
+
+static void died(struct zg_child *c, int status)
+{
+	struct zg_parent *p = c->parent;
+
+	/* first of all: nobody may think that records are taken */
+	if (is_ledger(c))
+		for (uint32_t i = 0; i <= p->children.workers; i++)
+			zg_ring_set_state(&p->children.ring[i], ZG_RING_DOWN);
+	if (!p->children.stopping) {
+		record_exit(c, status);
+		p->children.restarts++;
+		if (zg_parent_now_ms() - c->started_ms >= LONG_LIFE_MS)
+			c->failures = 0;
+	}
+	forget(c);
+	start_later(c);
+	c->failures++;
+}
+
+static void reap_one(struct zg_child *c, int flags)
+{
+	int status;
+
+	if (c->pid > 0 && waitpid(c->pid, &status, flags) == c->pid)
+		died(c, status);
+}
+
+void zg_children_reap(struct zg_parent *p)
+{
+	reap_one(&p->children.ledger, WNOHANG);
+	for (uint32_t i = 0; i < p->children.workers; i++)
+		reap_one(&p->children.gateway[i], WNOHANG);
+}
+
+/* messages -------------------------------------------------------------------- */
+
+static void answer_cgroup(struct zg_child *c, const struct zg_msg_cgroup_query *q)
+{
+	struct zg_msg_cgroup_path answer = {.cgroup_id = q->cgroup_id};
+
+	/* "" says that it is gone, or not ours to name */
+	(void)!zg_cgroups_path(&c->parent->cgroups, q->cgroup_id, answer.path);
+	send_to(c, ZG_MSG_CGROUP_PATH, &answer, -1);
+}
+
+static void announce_if_ready(struct zg_parent *p);
+
+static int on_message(struct zg_child *c, const struct zg_msg *m)
+{
+	switch ((int)m->type) {
+	case ZG_MSG_READY:
+		c->ready = true;
+		announce_if_ready(c->parent);
+		return 0;
+	case ZG_MSG_SNAPSHOT_OK:
+		return 0;
+	case ZG_MSG_CGROUP_QUERY:
+		if (is_ledger(c))
+			return -EPROTO;
+		answer_cgroup(c, (const struct zg_msg_cgroup_query *)(const void *)m->body);
+		return 0;
+	default: /* no other message is a child's to send */
+		return -EPROTO;
+	}
+}
+
+static void on_readable(evutil_socket_t sock, short what, void *arg)
+{
+	struct zg_child *c = arg;
+	struct zg_msg m = {.fd = -1};
+	int rc;
+
+	(void)what;
+	do {
+		rc = zg_msg_recv((int)sock, &m);
+		if (rc == 0)
+			rc = on_message(c, &m);
+		zg_msg_release(&m);
+	} while (rc == 0);
+	if (rc == -EAGAIN)
+		return;
+	/* it has ended or is about to: SIGCHLD tells how */
+	if (rc == -EPROTO)
+		zg_log(ZG_LOG_ERR, "%s %u broke the protocol; replacing it", c->role, c->worker);
+	(void)event_del(c->readable);
+	(void)kill(c->pid, SIGKILL);
+}
+
+/* ------------------------------------------------------------------------------ */
+
+static int prepare_child(struct zg_parent *p, struct zg_child *c, const char *role, uint32_t worker)
+{
+	*c = (struct zg_child){.parent = p, .role = role, .worker = worker, .pid = -1, .sock = -1};
+	c->again = event_new(p->loop, -1, 0, on_again, c);
+	return c->again ? 0 : -ENOMEM;
+}
+
+int zg_children_prepare(struct zg_parent *p, struct zg_err *e)
+{
+	struct zg_children *all = &p->children;
+	int rc = prepare_child(p, &all->ledger, "ledger", 0);
+
+	for (uint32_t i = 0; rc == 0 && i < all->workers; i++)
+		rc = prepare_child(p, &all->gateway[i], "gateway", i);
+	if (rc < 0)
+		return zg_err_set(e, -rc, "no memory for the children");
+	all->ring_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (all->ring_event < 0)
+		return zg_err_set(e, errno, "eventfd: %m");
+	for (uint32_t i = 0; i <= all->workers; i++) {
+		all->ring_fd[i] = zg_ring_create();
+		rc = all->ring_fd[i] < 0
+			     ? all->ring_fd[i]
+			     : zg_ring_attach(&all->ring[i], all->ring_fd[i], all->ring_event);
+		if (rc < 0)
+			return zg_err_set(e, -rc, "cannot make a ring: %s", strerror(-rc));
+	}
+	return 0;
+}
+
+/* The ledger first, so that its end of the channels is there. */
+void zg_children_start(struct zg_parent *p)
+{
+	start_one(&p->children.ledger);
+	for (uint32_t i = 0; i < p->children.workers; i++)
+		start_one(&p->children.gateway[i]);
+}
+
+void zg_children_snapshot(struct zg_parent *p)
+{
+	send_snapshot(&p->children.ledger);
+	for (uint32_t i = 0; i < p->children.workers; i++)
+		send_snapshot(&p->children.gateway[i]);
+}
+
+uint32_t zg_children_workers_ready(const struct zg_parent *p)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->children.workers; i++)
+		n += p->children.gateway[i].ready;
+	return n;
+}
+
+bool zg_children_ready(const struct zg_parent *p)
+{
+	return p->children.ledger.ready && zg_children_workers_ready(p) == p->children.workers;
+}
+
+static void announce_if_ready(struct zg_parent *p)
+{
+	if (!p->announced && zg_children_ready(p)) {
+		p->announced = true;
+		zg_parent_announce(p);
+	}
+}
+
+/* The end of its channel asks a child to finish; what does not is killed. */
+static void stop_one(struct zg_child *c)
+{
+	uint64_t deadline = zg_parent_now_ms() + STOP_MS;
+	const struct timespec nap = {.tv_nsec = 5000000};
+
+	if (c->again)
+		event_free(c->again);
+	c->again = NULL;
+	if (c->pid < 0)
+		return;
+	if (c->readable)
+		(void)event_del(c->readable);
+	zg_close_(&c->sock);
+	c->sock = -1;
+	while (c->pid > 0) {
+		reap_one(c, WNOHANG);
+		if (c->pid < 0)
+			break;
+		if (zg_parent_now_ms() >= deadline) {
+			zg_log(ZG_LOG_WARN, "%s %u does not end; killing it", c->role, c->worker);
+			(void)kill(c->pid, SIGKILL);
+			reap_one(c, 0);
+		}
+		(void)nanosleep(&nap, NULL);
+	}
+}
+
+void zg_children_stop(struct zg_parent *p)
+{
+	p->children.stopping = true;
+	for (uint32_t i = 0; i < p->children.workers; i++) {
+		struct zg_child *c = &p->children.gateway[i];
+
+		if (c->readable)
+			(void)event_del(c->readable);
+		zg_close_(&c->sock); /* all at once */
+		c->sock = -1;
+	}
+	for (uint32_t i = 0; i < p->children.workers; i++)
+		stop_one(&p->children.gateway[i]);
+	stop_one(&p->children.ledger);
+}
+
+void zg_children_release(struct zg_parent *p)
+{
+	struct zg_children *all = &p->children;
+
+	for (uint32_t i = 0; i <= ZG_WORKERS_MAX; i++) {
+		if (all->ring[i].shared)
+			zg_ring_release(&all->ring[i]);
+		zg_close_(&all->ring_fd[i]);
+	}
+	for (uint32_t i = 0; i < ZG_LISTEN_MAX; i++)
+		zg_close_(&all->listener[i]);
+	zg_close_(&all->ring_event);
+	zg_close_(&all->state_dir);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * configure.c - see configure.h. Trust: root, opening files that policy
+ * depends on. It never looks into them; it does look at who can write them.
+ */
+#include "configure.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "ipc.h"
+#include "spawn.h"
+
+#define NOBODY 65534
+
+struct zg_configure_file {
+	enum zg_config_file kind;
+	char name[ZG_PATH_LEN];
+};
+
+static int fail(struct zg_configure *c, int rc, const struct zg_err *e)
+{
+	if (c->errors++ == 0)
+		c->first = *e;
+	c->in.report(c->in.arg, e);
+	return rc;
+}
+
+/* files ------------------------------------------------------------------- */
+
+static int owner_of(const char *path, uid_t *uid)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*uid = st.st_uid;
+	return 0;
+}
+
+/* Who else could change it? 0 or -EPERM. */
+static int writers_ok(const struct stat *st, const char *path, uid_t config_owner, struct zg_err *e)
+{
+	int rc;
+
+	if (st->st_uid != 0 && st->st_uid != config_owner) {
+		rc = zg_err_at(e, EPERM, path, 0, 0,
+			       "it belongs to uid %u, neither to root nor to the owner of the "
+			       "configuration",
+			       (unsigned)st->st_uid);
+		zg_err_hint(e, "chown root %s", path);
+		return rc;
+	}
+	if (st->st_mode & (S_IWGRP | S_IWOTH)) {
+		rc = zg_err_at(e, EPERM, path, 0, 0, "others than its owner can write to it");
+		zg_err_hint(e, "chmod go-w %s", path);
+		return rc;
+	}
+	return 0;
+}
+
+/* Last component without following a link: what is checked is what is read. */
+static int open_checked(const char *path, bool folder, uid_t config_owner, struct zg_err *e)
+{
+	zg_autofd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	int rc;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return zg_err_at(e, errno, path, 0, 0, "cannot open it: %s",
+				 errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+	if (folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
+		return zg_err_at(e, EINVAL, path, 0, 0, "it is not a %s",
+				 folder ? "folder" : "regular file");
+	if (!folder && st.st_size > ZG_CONFIG_FILE_BYTES)
+		return zg_err_at(e, EFBIG, path, 0, 0, "it is larger than %d bytes",
+				 ZG_CONFIG_FILE_BYTES);
+	rc = writers_ok(&st, path, config_owner, e);
+	return rc < 0 ? rc : zg_take_fd(&fd);
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return name[0] != '.' && n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+static int add_file(struct zg_configure *c, enum zg_config_file kind, const char *folder,
+		    const char *name, struct zg_err *e)
+{
+	struct zg_configure_file *more;
+	int n;
+
+	if (c->files >= ZG_CONFIG_FILES_MAX)
+		return zg_err_at(e, E2BIG, folder, 0, 0, "more than %d files", ZG_CONFIG_FILES_MAX);
+	more = reallocarray(c->file, c->files + 1, sizeof(*more));
+	if (!more)
+		return zg_err_set(e, ENOMEM, "no memory for the list of files");
+	c->file = more;
+	more[c->files].kind = kind;
+	n = snprintf(more[c->files].name, ZG_PATH_LEN, "%s%s%s", folder, folder[0] ? "/" : "",
+		     name);
+	if (n < 0 || n >= ZG_PATH_LEN)
+		return zg_err_at(e, ENAMETOOLONG, folder, 0, 0, "the path of %s is too long", name);
+	c->files++;
+	return 0;
+}
+
+/* In the order of their names, so that messages come in a stable order. */
+static int add_folder(struct zg_configure *c, enum zg_config_file kind, const char *path,
+		      const char *suffix, uid_t config_owner, struct zg_err *e)
+{
+	struct dirent **list = NULL;
+	int fd = open_checked(path, true, config_owner, e);
+	int n, rc = 0;
+
+	if (fd < 0)
+		return fd;
+	(void)close(fd);
+	n = scandir(path, &list, NULL, alphasort);
+	if (n < 0)
+		return zg_err_at(e, errno, path, 0, 0, "cannot list it: %m");
+	for (int i = 0; i < n; i++) {
+		if (rc == 0 && has_suffix(list[i]->d_name, suffix))
+			rc = add_file(c, kind, path, list[i]->d_name, e);
+		free(list[i]);
+	}
+	free(list);
+	return rc;
+}
+
+static int collect(struct zg_configure *c, struct zg_err *e)
+{
+	uid_t owner = 0;
+	int rc = owner_of(c->in.main, &owner);
+
+	if (rc < 0)
+		return zg_err_at(e, -rc, c->in.main, 0, 0, "cannot open it: %s", strerror(-rc));
+	rc = add_file(c, ZG_CF_MAIN, "", c->in.main, e);
+	if (rc == 0 && c->in.policies)
+		rc = add_folder(c, ZG_CF_POLICY, c->in.policies, ".yaml", owner, e);
+	if (rc == 0 && c->in.servers)
+		rc = add_folder(c, ZG_CF_SERVER, c->in.servers, ".json", owner, e);
+	return rc;
+}
+
+/* talk -------------------------------------------------------------------- */
+
+int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *in)
+{
+	struct zg_spawn spawn = {.role = "config",
+				 .cgroup = in->cgroup,
+				 .drop = in->drop,
+				 .uid = NOBODY,
+				 .gid = NOBODY,
+				 .death_signal = SIGKILL};
+	struct zg_err e;
+	int rc;
+
+	*c = (struct zg_configure){.in = *in, .pid = -1, .sock = -1, .snapshot = -1};
+	rc = collect(c, &e);
+	if (rc == 0)
+		rc = zg_spawn(&spawn, &c->pid, &c->sock, &e);
+	if (rc < 0) {
+		(void)fail(c, rc, &e);
+		zg_configure_release(c);
+	}
+	return rc;
+}
+
+static int send_file(struct zg_configure *c)
+{
+	const struct zg_configure_file *f = &c->file[c->next];
+	struct zg_msg_config_file body = {.kind = f->kind};
+	zg_autofd int fd = -1;
+	struct zg_err e;
+	uid_t owner = 0;
+	int rc;
+
+	rc = owner_of(c->in.main, &owner);
+	if (rc < 0)
+		return fail(c, rc, (zg_err_at(&e, -rc, c->in.main, 0, 0, "it vanished"), &e));
+	fd = open_checked(f->name, false, owner, &e);
+	if (fd < 0)
+		return fail(c, fd, &e);
+	(void)zg_str_cut(body.name, sizeof(body.name), zg_slice_str(f->name));
+	return zg_msg_send(c->sock, ZG_MSG_CONFIG_FILE, &body, fd);
+}
+
+static int send_all(struct zg_configure *c)
+{
+	struct zg_msg_config_compile compile = {.settings_only = !c->in.policies};
+	int rc = 0;
+
+	for (; c->next < c->files; c->next++) {
+		rc = send_file(c);
+		if (rc < 0)
+			return rc;
+	}
+	if (!c->compiling)
+		rc = zg_msg_send(c->sock, ZG_MSG_CONFIG_COMPILE, &compile, -1);
+	if (rc == 0)
+		c->compiling = true;
+	return rc;
+}
+
+static void take_error(struct zg_configure *c, struct zg_msg_config_error *m)
+{
+	struct zg_err e = {.line = m->line, .column = m->column};
+
+	ZG_MSG_TEXT(m->file);
+	ZG_MSG_TEXT(m->what);
+	ZG_MSG_TEXT(m->hint);
+	memcpy(e.file, m->file, sizeof(e.file));
+	memcpy(e.what, m->what, sizeof(e.what));
+	memcpy(e.hint, m->hint, sizeof(e.hint));
+	(void)fail(c, 0, &e);
+}
+
+/* The channel ended: how did the child? */
+static int ended(struct zg_configure *c)
+{
+	struct zg_err e;
+	int status = 0;
+
+	(void)waitpid(c->pid, &status, 0);
+	c->pid = -1;
+	if (c->snapshot >= 0)
+		return 1;
+	if (c->errors)
+		return -EINVAL;
+	if (WIFSIGNALED(status))
+		(void)zg_err_set(&e, EIO, "the config role was killed by signal %d (%s)",
+				 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		(void)zg_err_set(&e, EIO, "the config role ended with status %d and no answer",
+				 WEXITSTATUS(status));
+	return fail(c, -EIO, &e);
+}
+
+int zg_configure_step(struct zg_configure *c)
+{
+	struct zg_err e;
+	struct zg_msg m = {.fd = -1};
+	int rc = send_all(c);
+
+	/* a child that ended early has said why: read that first */
+	if (rc < 0 && rc != -EAGAIN && rc != -EPIPE) {
+		if (!c->errors)
+			(void)fail(c, rc,
+				   (zg_err_set(&e, -rc, "config role: %s", strerror(-rc)), &e));
+		return rc;
+	}
+	while ((rc = zg_msg_recv(c->sock, &m)) == 0) {
+		if (m.type == ZG_MSG_CONFIG_ERROR) {
+			take_error(c, (struct zg_msg_config_error *)(void *)m.body);
+		} else if (m.type == ZG_MSG_CONFIG_DONE && c->compiling && c->snapshot < 0) {
+			c->snapshot = zg_take_fd(&m.fd);
+		} else {
+			zg_msg_release(&m);
+			rc = -EPROTO;
+			break;
+		}
+	}
+	if (rc == -EAGAIN)
+		return 0;
+	if (rc == -EPIPE)
+		return ended(c);
+	return fail(c, rc, (zg_err_set(&e, -rc, "the config role broke the protocol"), &e));
+}
+
+short zg_configure_wants(const struct zg_configure *c)
+{
+	return c->compiling ? POLLIN : POLLIN | POLLOUT;
+}
+
+int zg_configure_run(struct zg_configure *c, const struct zg_configure_input *in)
+{
+	struct zg_err e;
+	struct timespec now;
+	time_t deadline;
+	int rc = zg_configure_start(c, in);
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	deadline = now.tv_sec + ZG_CONFIGURE_SEC;
+	while (rc == 0) {
+		struct pollfd p = {.fd = c->sock, .events = zg_configure_wants(c)};
+
+		if (poll(&p, 1, 1000) < 0 && errno != EINTR)
+			rc = -errno;
+		if (rc == 0)
+			rc = zg_configure_step(c);
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+		if (rc == 0 && now.tv_sec >= deadline)
+			rc = fail(
+				c, -ETIMEDOUT,
+				(zg_err_set(&e, ETIMEDOUT, "no answer from the config role in %d s",
+					    ZG_CONFIGURE_SEC),
+				 &e));
+	}
+	if (rc < 0)
+		zg_configure_release(c);
+	return rc < 0 ? rc : 0;
+}
+
+void zg_configure_release(struct zg_configure *c)
+{
+	if (c->pid > 0) {
+		(void)kill(c->pid, SIGKILL);
+		(void)waitpid(c->pid, NULL, 0);
+	}
+	c->pid = -1;
+	zg_close_(&c->sock);
+	zg_close_(&c->snapshot);
+	c->sock = c->snapshot = -1;
+	free(c->file);
+	c->file = NULL;
+	c->files = c->next = 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * configure.h - from files to a sealed snapshot. The parent opens the files
+ * and checks who could have written them; the one-shot config role, without
+ * ids or network, reads what is in them. Twice at start: for the settings
+ * (which say where the other files are), then for all.
+ */
+#ifndef ZG_CONFIGURE_H
+#define ZG_CONFIGURE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "snapshot.h"
+
+struct zg_configure_input {
+	const char *main;     /* zerogate.yaml */
+	const char *policies; /* folder of *.yaml, NULL = settings only */
+	const char *servers;  /* folder of *.json */
+	bool drop;	      /* we are root: the child becomes nobody */
+	int cgroup;	      /* the child's, -1 = stay */
+	void (*report)(void *arg, const struct zg_err *e); /* each thing that is wrong */
+	void *arg;
+};
+
+struct zg_configure_file;
+
+struct zg_configure {
+	struct zg_configure_input in;
+	pid_t pid;
+	int sock;
+	struct zg_configure_file *file;
+	size_t files, next;
+	bool compiling; /* everything was sent */
+	size_t errors;
+	struct zg_err first; /* of the errors, for whoever asked */
+	int snapshot;	     /* the result; -1 */
+};
+
+/* Collect the files and start the role. On failure nothing is left running;
+ * the error was reported. in's texts must live until the end. */
+int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *in) ZG_MUST_CHECK;
+/* Go on without blocking. 1 done (c->snapshot is sealed and ours), 0 not yet,
+ * < 0 failed and reported. */
+int zg_configure_step(struct zg_configure *c) ZG_MUST_CHECK;
+/* What to poll c->sock for. */
+short zg_configure_wants(const struct zg_configure *c);
+/* All of it in one go, ZG_CONFIGURE_SEC at most. 0 or < 0. */
+int zg_configure_run(struct zg_configure *c, const struct zg_configure_input *in) ZG_MUST_CHECK;
+/* End the child if it runs, close what is held (c->snapshot too). */
+void zg_configure_release(struct zg_configure *c);
+
+#endif

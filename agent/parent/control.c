@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control.c - the control socket (state.h). Trust: any process on the machine
+ * connects. Who it is comes from the kernel alone (peer credentials, groups,
+ * and the cgroup of a process that provably still lives); what it may ask for
+ * stands in one table. The ledger's verbs are handed over with that word.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "listen.h"
+#include "log.h"
+#include "state.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
+#define PEER_GROUPS_MAX 65536 /* the kernel's NGROUPS_MAX */
+
+struct peer {
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+	int pidfd;
+	bool approver;
+	bool placed;	  /* its cgroup is known */
+	uint32_t profile; /* that governs it */
+	uint64_t cgroup_id;
+};
+
+struct client {
+	struct zg_parent *parent;
+	int sock; /* -1 = free */
+	uid_t uid;
+	bool waits; /* for the reload that runs */
+	struct event *readable;
+};
+
+struct zg_control {
+	int listener;
+	struct event *accept;
+	struct client client[ZG_CTL_CLIENTS_MAX];
+};
+
+/* who asks ------------------------------------------------------------------ */
+
+static bool in_group(int sock, gid_t gid)
+{
+	zg_autofree gid_t *groups = NULL;
+	socklen_t len = 0;
+
+	/* the first call says how much room it takes */
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE ||
+	    len > PEER_GROUPS_MAX * sizeof(gid_t))
+		return false;
+	groups = malloc(len);
+	if (!groups || getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(gid_t); i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
+
+/* A descriptor of the process that connected. Older kernels only give its
+ * number: then the owner must match, which leaves a process of the same user. */
+static int peer_pidfd(int sock, const struct ucred *who)
+{
+	socklen_t len = sizeof(int);
+	char path[32];
+	struct stat st;
+	int fd;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
+		return fd;
+	if (errno != ENOPROTOOPT)
+		return -errno;
+	fd = (int)syscall(SYS_pidfd_open, who->pid, 0);
+	if (fd < 0)
+		return -errno;
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)who->pid);
+	if (stat(path, &st) == 0 && (st.st_uid == who->uid || st.st_uid == 0))
+		return fd;
+	(void)close(fd);
+	return -ESRCH;
+}
+
+static bool alive(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 0;
+}
+
+/* Where it is now. Not to be told counts as governed by whoever decides. */
+static void place(struct zg_parent *p, struct peer *who)
+{
+	char path[ZG_CGROUP_LEN] = "", abs[ZG_PATH_LEN + ZG_CGROUP_LEN];
+	struct stat st;
+	int rc = zg_cgroups_of_pid(&p->cgroups, who->pid, path);
+
+	who->profile = ZG_PROFILE_NONE;
+	if ((rc < 0 && rc != -EXDEV) || !alive(who->pidfd))
+		return; /* the number may be another's already */
+	if (rc == 0) {
+		who->profile = zg_cgroups_profile(&p->cgroups, path);
+		(void)snprintf(abs, sizeof(abs), "%s/%s", p->cgroups.root_path, path);
+		who->cgroup_id = stat(abs, &st) == 0 ? st.st_ino : 0;
+	}
+	who->placed = true;
+}
+
+static int identify(struct zg_parent *p, int sock, struct peer *who)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	*who = (struct peer){.pidfd = -1};
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return -errno;
+	if (cred.pid <= 0)
+		return -ESRCH; /* of a pid namespace that is not below ours */
+	who->pid = cred.pid;
+	who->uid = cred.uid;
+	who->gid = cred.gid;
+	who->pidfd = peer_pidfd(sock, &cred);
+	if (who->pidfd < 0)
+		return who->pidfd;
+	who->approver =
+		cred.uid == 0 || (p->approver_gid != (gid_t)-1 &&
+				  (cred.gid == p->approver_gid || in_group(sock, p->approver_gid)));
+	place(p, who);
+	return 0;
+}
+
+/* answers --------------------------------------------------------------------- */
+
+static void drop(struct client *c)
+{
+	if (c->readable)
+		event_free(c->readable);
+	zg_close_(&c->sock);
+	*c = (struct client){.parent = c->parent, .sock = -1};
+}
+
+/* Never waits: a client that does not read is dropped. False: it was. */
+static bool send_to(struct client *c, enum zg_msg_type type, const void *body)
+{
+	if (zg_msg_send(c->sock, type, body, -1) == 0)
+		return true;
+	drop(c);
+	return false;
+}
+
+static void end(struct client *c, uint32_t status, const struct zg_err *e)
+{
+	struct zg_msg_ctl_end body = {.exit = status, .error = status ? -EIO : 0};
+
+	if (e) {
+		char text[ZG_PATH_LEN + ZG_REASON_LEN];
+		struct zg_err plain = *e;
+
+		plain.hint[0] = '\0';
+		(void)zg_err_text(&plain, text, sizeof(text));
+		(void)zg_str_cut(body.what, sizeof(body.what), zg_slice_str(text));
+		memcpy(body.hint, e->hint, sizeof(body.hint));
+	}
+	(void)send_to(c, ZG_MSG_CTL_END, &body);
+}
+
+static void refuse(struct client *c, int code, const char *what)
+{
+	struct zg_err e;
+
+	(void)zg_err_set(&e, code, "%s", what);
+	end(c, 1, &e);
+}
+
+/* verbs --------------------------------------------------------------------------- */
+
+static void do_status(struct zg_parent *p, struct client *c, const struct peer *who,
+		      const struct zg_msg *m)
+{
+	struct zg_msg_ctl_status status;
+
+	(void)who;
+	(void)m;
+	zg_parent_status(p, &status);
+	if (send_to(c, ZG_MSG_CTL_STATUS, &status))
+		end(c, 0, NULL);
+}
+
+static void do_reload(struct zg_parent *p, struct client *c, const struct peer *who,
+		      const struct zg_msg *m)
+{
+	(void)who;
+	(void)m;
+	c->waits = true;
+	zg_parent_reload(p);
+}
+
+static void do_detach(struct zg_parent *p, struct client *c, const struct peer *who,
+		      const struct zg_msg *m)
+{
+	struct zg_err e;
+	int rc = zg_parent_detach(p, &e);
+
+	(void)m;
+	if (rc == 0)
+		zg_log(ZG_LOG_WARN, "detached by pid %d, uid %u: nothing is enforced any more",
+		       (int)who->pid, (unsigned)who->uid);
+	end(c, rc < 0, rc < 0 ? &e : NULL);
+}
+
+static void do_run(struct zg_parent *p, struct client *c, const struct peer *who,
+		   const struct zg_msg *m)
+{
+	struct zg_msg_ctl_run ask;
+	struct zg_msg_ctl_run_started started;
+	struct zg_err e;
+	int rc;
+
+	memcpy(&ask, m->body, sizeof(ask));
+	ZG_MSG_TEXT(ask.profile);
+	ZG_MSG_TEXT(ask.comm);
+	if (!who->placed) {
+		refuse(c, ESRCH, "the cgroup of the asking process cannot be told");
+		return;
+	}
+	rc = zg_runs_begin(p, &ask, who->pid, who->pidfd, who->uid, who->profile, &started, &e);
+	if (rc < 0)
+		end(c, rc == -ENOENT || rc == -EINVAL ? 2 : 1, &e);
+	else if (send_to(c, ZG_MSG_CTL_RUN_STARTED, &started))
+		end(c, 0, NULL);
+}
+
+static void do_run_report(struct zg_parent *p, struct client *c, const struct peer *who,
+			  const struct zg_msg *m)
+{
+	struct zg_msg_ctl_run_report ask;
+	struct zg_run *r;
+
+	memcpy(&ask, m->body, sizeof(ask));
+	/* what the kernel refused up to now, not up to the last wake-up */
+	zg_events_drain(p);
+	r = zg_runs_find(p, ask.run);
+	if (!r || r->uid != who->uid) {
+		refuse(c, ENOENT, "there is no such run");
+		return;
+	}
+	for (uint32_t i = 0; i < r->denials; i++)
+		if (!send_to(c, ZG_MSG_CTL_RUN_DENIAL, &r->denial[i]))
+			return;
+	if (r->more) {
+		struct zg_err e;
+
+		(void)zg_err_set(&e, 0, "%u further destinations were refused", r->more);
+		end(c, 0, &e);
+	} else {
+		end(c, 0, NULL);
+	}
+	zg_runs_reported(p, r, ask.exit_status);
+}
+
+static void do_handover(struct zg_parent *p, struct client *c, const struct peer *who,
+			const struct zg_msg *m)
+{
+	struct zg_child *ledger = &p->children.ledger;
+	struct zg_msg_ctl_handover body = {
+		.peer = {.pid = (uint32_t)who->pid,
+			 .uid = who->uid,
+			 .gid = who->gid,
+			 .approver = who->approver,
+			 .governed = !who->placed || who->profile != ZG_PROFILE_NONE,
+			 .cgroup_id = who->cgroup_id},
+		.type = m->type,
+		.bytes = (uint32_t)zg_msg_bytes(m->type),
+	};
+	struct zg_err e;
+	int rc = -EPIPE;
+
+	if (body.bytes > sizeof(body.body)) {
+		refuse(c, EMSGSIZE, "the request is too long");
+		return;
+	}
+	memcpy(body.body, m->body, body.bytes);
+	if (ledger->ready)
+		rc = zg_msg_send(ledger->sock, ZG_MSG_CTL_HANDOVER, &body, c->sock);
+	if (rc < 0) {
+		(void)zg_err_set(&e, -rc, "the ledger is not there: %s", strerror(-rc));
+		zg_err_hint(&e, "it is being restarted; try again");
+		end(c, 3, &e);
+	}
+	drop(c); /* the ledger has it, or nobody */
+}
+
+enum who { ANYONE, UNGOVERNED, ROOT };
+
+static const struct verb {
+	enum zg_msg_type type;
+	enum who who;
+	void (*run)(struct zg_parent *p, struct client *c, const struct peer *who,
+		    const struct zg_msg *m);
+} verbs[] = {
+	{ZG_MSG_CTL_STATUS_GET, UNGOVERNED, do_status},
+	{ZG_MSG_CTL_RELOAD, ROOT, do_reload},
+	{ZG_MSG_CTL_DETACH, ROOT, do_detach},
+	{ZG_MSG_CTL_RUN, ANYONE, do_run},
+	{ZG_MSG_CTL_RUN_REPORT, ANYONE, do_run_report},
+	/* the ledger decides by the peer that is handed over */
+	{ZG_MSG_CTL_APPROVALS_LIST, ANYONE, do_handover},
+	{ZG_MSG_CTL_APPROVAL_SHOW, ANYONE, do_handover},
+	{ZG_MSG_CTL_APPROVAL_DECIDE, ANYONE, do_handover},
+	{ZG_MSG_CTL_AUDIT_TAIL, ANYONE, do_handover},
+};
+
+static bool may(const struct peer *who, enum who required)
+{
+	bool free_peer = who->placed && who->profile == ZG_PROFILE_NONE;
+
+	switch (required) {
+	case ANYONE:
+		return true;
+	case UNGOVERNED:
+		return free_peer;
+	case ROOT:
+		return free_peer && who->uid == 0;
+	}
+	return false;
+}
+
+static void on_request(struct client *c, const struct zg_msg *m)
+{
+	struct zg_parent *p = c->parent;
+	const struct verb *v = NULL;
+	struct peer who;
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (verbs[i].type == m->type)
+			v = &verbs[i];
+	if (!v) {
+		drop(c);
+		return;
+	}
+	if (identify(p, c->sock, &who) < 0)
+		refuse(c, ESRCH, "the asking process is gone or out of sight");
+	else if (!may(&who, v->who))
+		refuse(c, EPERM,
+		       v->who == ROOT ? "only root may do this, from outside governed cgroups"
+				      : "not from a governed cgroup");
+	else
+		v->run(p, c, &who, m);
+	zg_close_(&who.pidfd);
+}
+
+static void on_readable(evutil_socket_t sock, short what, void *arg)
+{
+	struct client *c = arg;
+	struct zg_msg m = {.fd = -1};
+	int rc;
+
+	if (what & EV_TIMEOUT) {
+		if (!c->waits)
+			drop(c);
+		return;
+	}
+	rc = zg_msg_recv((int)sock, &m);
+	if (rc == 0)
+		on_request(c, &m);
+	else if (rc != -EAGAIN)
+		drop(c);
+	zg_msg_release(&m);
+}
+
+/* connections --------------------------------------------------------------------- */
+
+static struct client *free_client(struct zg_control *ctl, uid_t uid)
+{
+	struct client *at = NULL;
+	size_t same = 0;
+
+	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++) {
+		if (ctl->client[i].sock < 0)
+			at = &ctl->client[i];
+		else
+			same += ctl->client[i].uid == uid;
+	}
+	return uid != 0 && same >= ZG_CTL_CLIENTS_UID_MAX ? NULL : at;
+}
+
+static void on_accept(evutil_socket_t listener, short what, void *arg)
+{
+	const struct timeval idle = {.tv_sec = ZG_CTL_IDLE_SEC};
+	struct zg_parent *p = arg;
+	int sock = accept4((int)listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ucred cred = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(cred);
+	struct client *c;
+
+	(void)what;
+	if (sock < 0)
+		return;
+	c = getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0
+		    ? NULL
+		    : free_client(p->control, cred.uid);
+	if (!c) {
+		(void)close(sock);
+		return;
+	}
+	*c = (struct client){.parent = p, .sock = sock, .uid = cred.uid};
+	c->readable = event_new(p->loop, sock, EV_READ | EV_PERSIST, on_readable, c);
+	if (!c->readable || event_add(c->readable, &idle) < 0)
+		drop(c);
+}
+
+void zg_control_reloaded(struct zg_parent *p, const struct zg_err *e, size_t errors)
+{
+	struct zg_err first;
+
+	if (e) {
+		first = *e;
+		if (errors > 1 && !first.hint[0])
+			zg_err_hint(&first, "and %zu more: see the agent's log", errors - 1);
+	}
+	for (size_t i = 0; p->control && i < ZG_CTL_CLIENTS_MAX; i++) {
+		struct client *c = &p->control->client[i];
+
+		if (c->sock < 0 || !c->waits)
+			continue;
+		c->waits = false;
+		end(c, e != NULL, e ? &first : NULL);
+	}
+}
+
+int zg_control_start(struct zg_parent *p, struct zg_err *e)
+{
+	struct zg_control *ctl = calloc(1, sizeof(*ctl));
+	char path[ZG_PATH_LEN + 16];
+
+	if (!ctl)
+		return zg_err_set(e, ENOMEM, "no memory for the control socket");
+	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++)
+		ctl->client[i] = (struct client){.parent = p, .sock = -1};
+	p->control = ctl;
+	(void)snprintf(path, sizeof(path), "%s/control.sock", p->runtime_dir);
+	ctl->listener = zg_listen_control(path, e);
+	if (ctl->listener < 0)
+		return ctl->listener;
+	ctl->accept = event_new(p->loop, ctl->listener, EV_READ | EV_PERSIST, on_accept, p);
+	if (!ctl->accept || event_add(ctl->accept, NULL) < 0)
+		return zg_err_set(e, ENOMEM, "no memory for the control socket");
+	return 0;
+}
+
+void zg_control_stop(struct zg_parent *p)
+{
+	char path[ZG_PATH_LEN + 16];
+
+	if (!p->control)
+		return;
+	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++)
+		if (p->control->client[i].sock >= 0)
+			drop(&p->control->client[i]);
+	if (p->control->accept)
+		event_free(p->control->accept);
+	zg_close_(&p->control->listener);
+	(void)snprintf(path, sizeof(path), "%s/control.sock", p->runtime_dir);
+	(void)unlink(path);
+	free(p->control);
+	p->control = NULL;
+}

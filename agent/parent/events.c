@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * events.c - the kernel gate's events become audit records (state.h). Trust:
+ * the kernel's word, except comm, which a workload chooses. Never sleeps on a
+ * full ring: what has no room stays in the kernel's ring buffer, whose own
+ * overflow is counted and recorded.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "log.h"
+#include "state.h"
+
+/* Room kept for the agent's own records (starts, exits, reloads). */
+#define RESERVE 64
+
+static const char *const reasons[ZG_GR_MAX] = {
+#define X(NAME, text) [ZG_GR_##NAME] = text,
+#include "tbl/gate_reason.h"
+#undef X
+};
+
+static const char *const layers[ZG_L_MAX] = {
+	[ZG_L_NONE] = "",
+	[ZG_L_CONNECT] = "connect",
+	[ZG_L_SENDMSG] = "sendmsg",
+	[ZG_L_SOCKOPS] = "sockops",
+};
+
+bool zg_events_record(struct zg_parent *p, const struct zg_record *r)
+{
+	struct zg_ring *ring = &p->children.ring[0];
+
+	return ring->shared && zg_ring_room(ring) && zg_ring_push_always(ring, r) == 0;
+}
+
+static const char *protocol(uint8_t proto)
+{
+	return proto == IPPROTO_TCP ? "tcp" : proto == IPPROTO_UDP ? "udp" : "other";
+}
+
+static void record(struct zg_parent *p, const struct zg_event *ev)
+{
+	bool denied = ev->kind == ZG_E_DENY;
+	const char *reason = ev->reason < ZG_GR_MAX ? reasons[ev->reason] : "";
+	char addr[INET6_ADDRSTRLEN], text[ZG_REASON_LEN], comm[ZG_COMM_LEN + 1] = "";
+	char cgroup[ZG_CGROUP_LEN];
+	struct zg_record r;
+
+	memcpy(comm, ev->comm, sizeof(ev->comm));
+	zg_addr_text(addr, sizeof(addr), ev->addr);
+	(void)!zg_cgroups_path(&p->cgroups, ev->cgroup_id, cgroup); /* "" when gone */
+	(void)snprintf(text, sizeof(text), "%s (pid %u) %s refused %s %s port %u: %s", comm,
+		       ev->pid, denied ? "was" : "would be", protocol(ev->proto), addr,
+		       ntohs(ev->port_be), reason);
+	zg_record_init(&r, denied ? ZG_RK_KERNEL_DENY : ZG_RK_KERNEL_WOULD_DENY);
+	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
+	zg_record_str(&r, ZG_RF_profile,
+		      zg_slice_str(ev->profile == ZG_PROFILE_GATEWAY
+					   ? "(gateway)"
+					   : zg_snapshot_profile(&p->snapshot, ev->profile)));
+	zg_record_str(&r, ZG_RF_cgroup, zg_slice_str(cgroup));
+	zg_record_str(&r, ZG_RF_comm, zg_slice_str(comm));
+	ZG_REC_NUM(&r, cgroup_id, ev->cgroup_id);
+	ZG_REC_NUM(&r, pid, ev->pid);
+	ZG_REC_NUM(&r, pid_start_ns, ev->start_ns);
+	ZG_REC_NUM(&r, uid, ev->uid);
+	ZG_REC_NUM(&r, gid, ev->gid);
+	zg_record_str(&r, ZG_RF_decision, ZG_SLICE("DENY"));
+	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
+	zg_record_bytes(&r, ZG_RF_address, ev->addr);
+	ZG_REC_NUM(&r, port, ntohs(ev->port_be));
+	zg_record_str(&r, ZG_RF_protocol, zg_slice_str(protocol(ev->proto)));
+	zg_record_str(&r, ZG_RF_layer, zg_slice_str(ev->layer < ZG_L_MAX ? layers[ev->layer] : ""));
+	zg_record_bytes(&r, ZG_RF_snapshot, p->snapshot.header->id);
+	if (!zg_events_record(p, &r))
+		p->records_lost++;
+}
+
+static void on_event(const struct zg_event *ev, void *arg)
+{
+	struct zg_parent *p = arg;
+
+	if (ev->kind != ZG_E_DENY && ev->kind != ZG_E_WOULD_DENY)
+		return;
+	if (ev->kind == ZG_E_DENY) {
+		p->denials++;
+		zg_runs_denied(p, ev);
+	}
+	record(p, ev);
+}
+
+void zg_events_drain(struct zg_parent *p)
+{
+	if (zg_ring_room(&p->children.ring[0]) > RESERVE)
+		(void)zg_kernel_consume(p->kernel, on_event, p);
+}
+
+uint64_t zg_events_lost(struct zg_parent *p)
+{
+	uint64_t lost[ZG_E_MAX] = {0};
+
+	if (zg_kernel_lost(p->kernel, lost) < 0)
+		return p->records_lost;
+	return p->records_lost + lost[ZG_E_DENY] + lost[ZG_E_WOULD_DENY];
+}
+
+static void on_kernel(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	zg_events_drain(arg);
+}
+
+/* Losses are told, and a ring that was full when the kernel woke us is looked
+ * at again. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct zg_parent *p = arg;
+	uint64_t lost;
+	struct zg_record r;
+	char text[ZG_REASON_LEN];
+
+	(void)fd;
+	(void)what;
+	zg_events_drain(p);
+	lost = zg_events_lost(p);
+	if (lost <= p->lost_told)
+		return;
+	zg_record_init(&r, ZG_RK_KERNEL_LOST);
+	(void)snprintf(text, sizeof(text), "%llu denials found no room and were not recorded",
+		       (unsigned long long)(lost - p->lost_told));
+	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
+	ZG_REC_NUM(&r, count, lost - p->lost_told);
+	if (zg_events_record(p, &r)) {
+		zg_log(ZG_LOG_WARN, "%s", text);
+		p->lost_told = lost;
+	}
+}
+
+int zg_events_start(struct zg_parent *p, struct zg_err *e)
+{
+	const struct timeval tick = {.tv_sec = 1};
+	int rc;
+
+	rc = zg_parent_watch(p, zg_kernel_event_fd(p->kernel), EV_READ | EV_PERSIST, NULL,
+			     on_kernel);
+	if (rc == 0)
+		rc = zg_parent_watch(p, -1, EV_PERSIST, &tick, on_tick);
+	/* what the pinned counters already hold was told by a former run */
+	p->lost_told = zg_events_lost(p);
+	return rc < 0 ? zg_err_set(e, -rc, "no memory for the kernel's events") : 0;
+}

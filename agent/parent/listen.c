@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listen.c - see listen.h. Trust: binds what the configuration names, no more. */
+#include "listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "slice.h"
+
+#define BACKLOG 1024 /* connections that wait while a worker restarts */
+
+static bool is_v4(const uint8_t addr[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(addr, mapped, sizeof(mapped)) == 0;
+}
+
+static socklen_t address(const struct zg_listen *at, struct sockaddr_storage *out)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+
+	memset(out, 0, sizeof(*out));
+	if (is_v4(at->addr)) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(at->port);
+		memcpy(&in->sin_addr, at->addr + 12, 4);
+		return sizeof(*in);
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(at->port);
+	memcpy(&in6->sin6_addr, at->addr, 16);
+	return sizeof(*in6);
+}
+
+int zg_listen_tcp(const struct zg_listen *at, struct zg_err *e)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = address(at, &addr);
+	char text[INET6_ADDRSTRLEN];
+	zg_autofd int fd = -1;
+	int one = 1, rc;
+
+	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+	    (addr.ss_family == AF_INET ||
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == 0) &&
+	    bind(fd, (struct sockaddr *)&addr, len) == 0 && listen(fd, BACKLOG) == 0)
+		return zg_take_fd(&fd);
+	rc = -errno;
+	zg_addr_text(text, sizeof(text), at->addr);
+	(void)zg_err_set(e, -rc, "cannot listen on %s port %u: %s", text, at->port, strerror(-rc));
+	if (rc == -EADDRINUSE)
+		zg_err_hint(e, "another process has it: ss -ltnp sport = :%u", at->port);
+	else if (rc == -EADDRNOTAVAIL)
+		zg_err_hint(e, "no interface has this address");
+	return rc;
+}
+
+int zg_listen_control(const char *path, struct zg_err *e)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	zg_autofd int fd = -1;
+
+	if (!zg_str_cut(at.sun_path, sizeof(at.sun_path), zg_slice_str(path)))
+		return zg_err_set(e, ENAMETOOLONG, "the control socket's path is too long: %s",
+				  path);
+	/* the lock on the folder is ours, so what lies there is a dead agent's */
+	if (unlink(path) < 0 && errno != ENOENT)
+		return zg_err_set(e, errno, "cannot remove %s: %m", path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || chmod(path, 0666) < 0 ||
+	    listen(fd, ZG_CTL_CLIENTS_MAX) < 0)
+		return zg_err_set(e, errno, "cannot listen on %s: %m", path);
+	return zg_take_fd(&fd);
+}

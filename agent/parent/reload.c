@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reload.c - see reload.h. Trust: the snapshot's writer is unprivileged; it is
+ * checked (zg_snapshot_open) before the kernel gate or a child sees it.
+ */
+#include "reload.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <systemd/sd-daemon.h>
+
+#include "log.h"
+
+/* Grows over restarts as well: by the wall clock, or by one. */
+static uint64_t next_generation(const struct zg_parent *p)
+{
+	struct timespec now;
+	uint64_t ms;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return ms > p->generation ? ms : p->generation + 1;
+}
+
+static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t generation,
+		 struct zg_err *e)
+{
+	int rc = zg_kernel_apply(p->kernel, s, generation, e);
+
+	return rc < 0 ? rc : zg_cgroups_follow(&p->cgroups, s->cgroups, s->cgroup_count, e);
+}
+
+static void record(struct zg_parent *p, enum zg_record_kind kind, const struct zg_err *e)
+{
+	struct zg_record r;
+	char text[ZG_PATH_LEN + 2 * ZG_REASON_LEN];
+
+	zg_record_init(&r, kind);
+	if (e) {
+		zg_record_str(&r, ZG_RF_message, zg_slice_str(zg_err_text(e, text, sizeof(text))));
+		zg_record_str(&r, ZG_RF_reason, zg_slice_str(e->what));
+		zg_record_str(&r, ZG_RF_file, zg_slice_str(e->file));
+		if (e->line) {
+			ZG_REC_NUM(&r, line, e->line);
+			ZG_REC_NUM(&r, column, e->column);
+		}
+		ZG_REC_NUM(&r, count, p->configure.errors ? p->configure.errors : 1);
+	} else {
+		zg_record_str(&r, ZG_RF_message, ZG_SLICE("a configuration is in force"));
+	}
+	/* of what is in force, before or after */
+	zg_record_bytes(&r, ZG_RF_snapshot, p->snapshot.header->id);
+	(void)zg_events_record(p, &r);
+}
+
+int zg_reload_apply(struct zg_parent *p, struct zg_err *e)
+{
+	uint64_t generation = next_generation(p);
+	int rc = apply(p, &p->snapshot, generation, e);
+
+	if (rc < 0)
+		return rc;
+	p->generation = generation;
+	record(p, ZG_RK_POLICY_LOAD, NULL);
+	return 0;
+}
+
+/* Settings that only a restart can change. */
+static void warn_of_restart(const struct zg_settings *was, const struct zg_settings *now)
+{
+	const struct {
+		const char *what;
+		bool differs;
+	} rows[] = {
+		{"policies", strcmp(was->policies, now->policies) != 0},
+		{"servers", strcmp(was->servers, now->servers) != 0},
+		{"state_dir", strcmp(was->state_dir, now->state_dir) != 0},
+		{"runtime_dir", strcmp(was->runtime_dir, now->runtime_dir) != 0},
+		{"pin_dir", strcmp(was->pin_dir, now->pin_dir) != 0},
+		{"cgroup_root", strcmp(was->cgroup_root, now->cgroup_root) != 0},
+		{"user", strcmp(was->user, now->user) != 0},
+		{"ledger_user", strcmp(was->ledger_user, now->ledger_user) != 0},
+		{"approvers", strcmp(was->approver_group, now->approver_group) != 0},
+		{"workers", was->workers != now->workers},
+		{"listen", was->listen_count != now->listen_count ||
+				   memcmp(was->listen, now->listen, sizeof(was->listen)) != 0},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].differs)
+			zg_log(ZG_LOG_WARN, "'%s' changes with the next restart only",
+			       rows[i].what);
+}
+
+/* The new snapshot everywhere; the old one goes only when the new one holds. */
+static int take(struct zg_parent *p, struct zg_err *e)
+{
+	uint64_t generation = next_generation(p);
+	struct zg_snapshot s;
+	int rc = zg_snapshot_open(&s, p->configure.snapshot, e);
+
+	if (rc < 0)
+		return rc;
+	rc = apply(p, &s, generation, e);
+	if (rc < 0) {
+		struct zg_err again;
+
+		zg_snapshot_close(&s);
+		if (apply(p, &p->snapshot, next_generation(p), &again) < 0)
+			zg_log_err(ZG_LOG_ERR, "cannot restore the former configuration", &again);
+		return rc;
+	}
+	zg_snapshot_close(&p->snapshot);
+	zg_close_(&p->snapshot_fd);
+	p->snapshot = s;
+	p->snapshot_fd = zg_take_fd(&p->configure.snapshot);
+	p->generation = generation;
+	zg_children_snapshot(p);
+	return 0;
+}
+
+static void finish(struct zg_parent *p, const struct zg_err *e)
+{
+	if (e) {
+		zg_log_err(ZG_LOG_ERR, "reload: the former configuration stays", e);
+		(void)zg_err_text(e, p->last_reload_error, sizeof(p->last_reload_error));
+		record(p, ZG_RK_POLICY_REJECT, e);
+	} else {
+		zg_log(ZG_LOG_NOTICE, "reloaded");
+		p->last_reload_error[0] = '\0';
+		warn_of_restart(&p->settings, p->snapshot.settings);
+		record(p, ZG_RK_POLICY_LOAD, NULL);
+	}
+	(void)sd_notify(0, "READY=1");
+	zg_control_reloaded(p, e, p->configure.errors);
+	zg_reload_release(p);
+	if (p->reload_again) {
+		p->reload_again = false;
+		zg_parent_reload(p);
+	}
+}
+
+static void go_on(struct zg_parent *p);
+
+static void on_ready(evutil_socket_t sock, short what, void *arg)
+{
+	struct zg_parent *p = arg;
+	struct zg_err e;
+
+	(void)sock;
+	if (what & EV_TIMEOUT) {
+		(void)zg_err_set(&e, ETIMEDOUT, "no answer from the config role in %d s",
+				 ZG_CONFIGURE_SEC);
+		finish(p, &e);
+		return;
+	}
+	go_on(p);
+}
+
+static void go_on(struct zg_parent *p)
+{
+	const struct timeval limit = {.tv_sec = ZG_CONFIGURE_SEC};
+	struct zg_configure *c = &p->configure;
+	struct zg_err e;
+	short wants;
+	int rc = zg_configure_step(c);
+
+	if (p->configure_event)
+		event_free(p->configure_event);
+	p->configure_event = NULL;
+	if (rc > 0) {
+		rc = take(p, &e);
+		finish(p, rc < 0 ? &e : NULL);
+		return;
+	}
+	if (rc == 0) {
+		wants = zg_configure_wants(c);
+		p->configure_event = event_new(
+			p->loop, c->sock, (short)(wants & POLLOUT ? EV_READ | EV_WRITE : EV_READ),
+			on_ready, p);
+		if (p->configure_event && event_add(p->configure_event, &limit) == 0)
+			return;
+		(void)zg_err_set(&c->first, ENOMEM, "no memory for a reload");
+	}
+	e = c->first;
+	finish(p, &e);
+}
+
+static void report(void *arg, const struct zg_err *e)
+{
+	(void)arg;
+	zg_log_err(ZG_LOG_ERR, "configuration", e);
+}
+
+void zg_parent_reload(struct zg_parent *p)
+{
+	zg_autofd int dir = -1;
+	struct zg_configure_input in = {.main = p->config,
+					.policies = p->policies,
+					.servers = p->servers,
+					.drop = true,
+					.report = report};
+	struct timespec now;
+	char text[64];
+	int rc;
+
+	if (p->configure.pid > 0) {
+		p->reload_again = true;
+		return;
+	}
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+		       (unsigned long long)now.tv_sec * 1000000 +
+			       (unsigned long long)now.tv_nsec / 1000);
+	(void)sd_notify(0, text);
+	dir = zg_cgroups_role(&p->cgroups, "config", NULL);
+	in.cgroup = dir;
+	rc = zg_configure_start(&p->configure, &in);
+	if (rc < 0) {
+		struct zg_err e = p->configure.first;
+
+		finish(p, &e);
+		return;
+	}
+	go_on(p);
+}
+
+void zg_reload_init(struct zg_parent *p)
+{
+	p->configure = (struct zg_configure){.pid = -1, .sock = -1, .snapshot = -1};
+}
+
+void zg_reload_release(struct zg_parent *p)
+{
+	if (p->configure_event)
+		event_free(p->configure_event);
+	p->configure_event = NULL;
+	zg_configure_release(&p->configure);
+}

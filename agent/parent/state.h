@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.h - what the parent's loop holds, and the entry points of its parts.
+ * One thread, one loop (libevent): nothing here is shared.
+ */
+#ifndef ZG_PARENT_STATE_H
+#define ZG_PARENT_STATE_H
+
+#include <event2/event.h>
+#include <sys/types.h>
+
+#include "cgroup.h"
+#include "configure.h"
+#include "ipc.h"
+#include "kernel.h"
+#include "parent.h"
+#include "record.h"
+#include "ring.h"
+#include "snapshot.h"
+
+struct zg_parent;
+
+/* children.c: supervision ------------------------------------------------- */
+
+struct zg_child {
+	struct zg_parent *parent;
+	const char *role;
+	uint32_t worker; /* gateway: which */
+	pid_t pid;	 /* -1 = not running */
+	int sock;
+	bool ready;
+	uint64_t started_ms; /* CLOCK_MONOTONIC */
+	uint32_t failures;   /* deaths in a row without a long life between */
+	struct event *readable;
+	struct event *again; /* the restart that waits */
+};
+
+struct zg_children {
+	struct zg_child ledger;
+	struct zg_child gateway[ZG_WORKERS_MAX];
+	uint32_t workers;
+	uint32_t restarts;
+	bool stopping;
+	int ring_fd[ZG_WORKERS_MAX + 1]; /* 0 = ours */
+	struct zg_ring ring[ZG_WORKERS_MAX + 1];
+	int ring_event;
+	int state_dir;
+	int listener[ZG_LISTEN_MAX];
+};
+
+int zg_children_prepare(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
+void zg_children_start(struct zg_parent *p);
+void zg_children_reap(struct zg_parent *p);	/* SIGCHLD */
+void zg_children_snapshot(struct zg_parent *p); /* a new one is in force */
+bool zg_children_ready(const struct zg_parent *p);
+uint32_t zg_children_workers_ready(const struct zg_parent *p);
+/* Close the channels, wait for the children, then kill: gateways, then ledger. */
+void zg_children_stop(struct zg_parent *p);
+void zg_children_release(struct zg_parent *p);
+
+/* events.c: what the kernel tells ------------------------------------------ */
+
+int zg_events_start(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
+void zg_events_drain(struct zg_parent *p);
+uint64_t zg_events_lost(struct zg_parent *p);
+/* Hand a record of ours over, without ever sleeping: false = no room. */
+bool zg_events_record(struct zg_parent *p, const struct zg_record *r);
+
+/* runs.c: cgroups made for `zerogate run` ----------------------------------- */
+
+struct zg_run {
+	uint64_t ticket; /* 0 = free */
+	uint64_t cgroup_id;
+	uint32_t uid;
+	pid_t pid;
+	uint64_t ended_ms; /* the cgroup is gone since; 0 = lives */
+	bool reported;
+	bool recorded;
+	int watch; /* inotify of cgroup.events */
+	uint32_t status;
+	uint32_t denials; /* distinct, in denial[] */
+	uint32_t more;	  /* further distinct ones, not kept */
+	char path[ZG_CGROUP_LEN];
+	char profile[ZG_NAME_LEN];
+	char comm[ZG_COMM_LEN];
+	struct zg_msg_ctl_run_denial denial[ZG_RUN_DENIALS_MAX];
+};
+
+int zg_runs_start(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
+/* Make the cgroup and move pid (uid's) into it. pidfd tells whether it is
+ * still the same process. */
+int zg_runs_begin(struct zg_parent *p, const struct zg_msg_ctl_run *ask, pid_t pid, int pidfd,
+		  uint32_t uid, uint32_t peer_profile, struct zg_msg_ctl_run_started *out,
+		  struct zg_err *e) ZG_MUST_CHECK;
+struct zg_run *zg_runs_find(struct zg_parent *p, uint64_t ticket);
+void zg_runs_reported(struct zg_parent *p, struct zg_run *r, uint32_t status);
+void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev);
+void zg_runs_release(struct zg_parent *p);
+
+/* control.c: the control socket ---------------------------------------------- */
+
+int zg_control_start(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
+void zg_control_reloaded(struct zg_parent *p, const struct zg_err *e, size_t errors);
+void zg_control_stop(struct zg_parent *p);
+
+/* parent.c ------------------------------------------------------------------- */
+
+/* Start a reload; answers come through zg_control_reloaded. -EALREADY while
+ * one runs: it will be followed by another. */
+void zg_parent_reload(struct zg_parent *p);
+void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out);
+/* Remove all enforcement, then end. */
+int zg_parent_detach(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
+/* An event of the loop, kept until the end; fn gets p. 0 or -ENOMEM. */
+int zg_parent_watch(struct zg_parent *p, int fd, short what, const struct timeval *every,
+		    event_callback_fn fn) ZG_MUST_CHECK;
+uint64_t zg_parent_now_ms(void); /* CLOCK_MONOTONIC */
+/* All children are ready for the first time: tell whoever started us. */
+void zg_parent_announce(struct zg_parent *p);
+
+struct zg_parent {
+	const struct zg_parent_options *options;
+	struct event_base *loop;
+	/* configuration */
+	char config[ZG_PATH_LEN];
+	char policies[ZG_PATH_LEN];
+	char servers[ZG_PATH_LEN];
+	char state_dir[ZG_PATH_LEN];
+	char runtime_dir[ZG_PATH_LEN];
+	char pin_dir[ZG_PATH_LEN];
+	struct zg_settings settings; /* of the start */
+	struct zg_snapshot snapshot; /* in force */
+	int snapshot_fd;
+	uint64_t generation;
+	char last_reload_error[ZG_REASON_LEN];
+	struct zg_configure configure; /* of a running reload */
+	struct event *configure_event;
+	bool reload_again;
+	/* ids */
+	uid_t user_uid, ledger_uid;
+	gid_t user_gid, ledger_gid, approver_gid;
+	/* things held */
+	int runtime_lock, pin_lock;
+	struct zg_cgroups cgroups;
+	struct zg_kernel *kernel;
+	uint64_t boot_id;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	uint64_t denials;
+	uint64_t records_lost; /* kernel denials that found no room in our ring */
+	uint64_t lost_told;    /* of the kernel's count, already recorded */
+	struct zg_children children;
+	struct zg_run *run; /* ZG_RUNS_MAX */
+	int run_inotify;
+	uint64_t run_next;
+	struct zg_control *control;
+	struct event *event[16]; /* signals, timers, inotify, kernel */
+	size_t events;
+	bool announced; /* READY was sent */
+	bool detached;
+	int exit_status;
+};
+
+#endif

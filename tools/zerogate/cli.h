@@ -39,6 +39,12 @@ int zg_ctl_connect(const struct zg_cli *cli);
 int zg_ctl_request(int sock, enum zg_msg_type type, const void *body) ZG_MUST_CHECK;
 int zg_ctl_next(int sock, struct zg_msg *m, int *exit_status) ZG_MUST_CHECK;
 
+/* Request without rows: ask, print the end's text, return the exit status. */
+int zg_ctl_simple(const struct zg_cli *cli, enum zg_msg_type type, const void *body);
+
+/* The agent's status (status.c). 0, or the exit status after saying why. */
+int zg_cli_status(const struct zg_cli *cli, struct zg_msg_ctl_status *out);
+
 /* Text from outside on a terminal: control characters made visible. */
 void zg_print_safe(FILE *out, const char *text);
 

@@ -74,6 +74,23 @@ int zg_ctl_next(int sock, struct zg_msg *m, int *exit_status)
 	return 0;
 }
 
+int zg_ctl_simple(const struct zg_cli *cli, enum zg_msg_type type, const void *body)
+{
+	int sock = zg_ctl_connect(cli), status = ZG_EXIT_DAEMON, rc = 1;
+	struct zg_msg m = {.fd = -1};
+
+	if (sock < 0)
+		return ZG_EXIT_DAEMON;
+	if (zg_ctl_request(sock, type, body) < 0)
+		rc = -1;
+	while (rc > 0) {
+		rc = zg_ctl_next(sock, &m, &status);
+		zg_msg_release(&m);
+	}
+	(void)close(sock);
+	return rc < 0 ? ZG_EXIT_DAEMON : status;
+}
+
 /* Length of a printable UTF-8 sequence at s, 0 if its first byte must be shown
  * as an escape: controls (C0, DEL, C1), bidirectional overrides, invalid. */
 static size_t printable(const char *s, size_t left)

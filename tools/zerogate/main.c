@@ -16,7 +16,12 @@ struct verb {
 
 static const struct verb verbs[] = {
 	/* one row a verb, by name */
+	{"detach", "", zg_verb_detach},
+	{"doctor", "", zg_verb_doctor},
+	{"reload", "", zg_verb_reload},
+	{"run", "[--profile NAME] -- COMMAND...", zg_verb_run},
 	{"scan", "[--json] [--lines] FILE|-", zg_verb_scan},
+	{"status", "", zg_verb_status},
 	{NULL, NULL, NULL},
 };
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status.c - `zerogate status`: what the running agent enforces. Exit 1 when
+ * that is not all it should. Trust: as any user; prints what the agent says.
+ */
+#include <inttypes.h>
+
+#include "buf.h"
+#include "cli.h"
+#include "slice.h"
+
+static void print_text(const struct zg_msg_ctl_status *s)
+{
+	char id[65], since[32] = "";
+	time_t at = (time_t)(s->started_ns / 1000000000);
+	struct tm tm;
+
+	zg_hex(id, s->snapshot, sizeof(s->snapshot));
+	if (localtime_r(&at, &tm))
+		(void)strftime(since, sizeof(since), "%F %T %z", &tm);
+	fputs("enforcement  ", stdout);
+	zg_print_safe(stdout, s->enforcement);
+	printf("\nsince        %s\n", since);
+	printf("snapshot     %s (generation %" PRIu64 ")\n", id, s->generation);
+	printf("gateways     %u of %u ready\n", s->workers_ready, s->workers);
+	printf("ledger       %s\n", s->ledger_ready ? "ready" : "not ready: calls are refused");
+	printf("restarts     %u\n", s->restarts);
+	printf("governs      %u cgroups, %u profiles, %u servers, %" PRIu64 " prefixes, %" PRIu64
+	       " rules\n",
+	       s->governed_cgroups, s->profiles, s->servers, s->prefixes, s->rules);
+	printf("denials      %" PRIu64 " (%" PRIu64 " not recorded)\n", s->denials, s->events_lost);
+	if (s->last_reload_error[0]) {
+		fputs("last reload  failed: ", stdout);
+		zg_print_safe(stdout, s->last_reload_error);
+		putchar('\n');
+	}
+}
+
+static int print_json(const struct zg_msg_ctl_status *s)
+{
+	zg_autobuf out = ZG_BUF(16384);
+	char id[65];
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{"generation", s->generation}, {"started_ns", s->started_ns},
+		{"workers", s->workers},       {"workers_ready", s->workers_ready},
+		{"restarts", s->restarts},     {"governed_cgroups", s->governed_cgroups},
+		{"profiles", s->profiles},     {"servers", s->servers},
+		{"prefixes", s->prefixes},     {"rules", s->rules},
+		{"denials", s->denials},       {"events_lost", s->events_lost},
+	};
+
+	zg_hex(id, s->snapshot, sizeof(s->snapshot));
+	zg_buf_str(&out, "{\"enforcement\":");
+	zg_buf_json(&out, zg_slice_str(s->enforcement));
+	zg_buf_fmt(&out, ",\"snapshot\":\"%s\",\"ledger_ready\":%s", id,
+		   s->ledger_ready ? "true" : "false");
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		zg_buf_fmt(&out, ",\"%s\":%" PRIu64, numbers[i].name, numbers[i].value);
+	zg_buf_str(&out, ",\"last_reload_error\":");
+	zg_buf_json(&out, zg_slice_str(s->last_reload_error));
+	zg_buf_str(&out, "}\n");
+	if (!zg_buf_ok(&out))
+		return -1;
+	return fwrite(out.ptr, 1, out.len, stdout) == out.len ? 0 : -1;
+}
+
+int zg_cli_status(const struct zg_cli *cli, struct zg_msg_ctl_status *out)
+{
+	const struct zg_msg_ctl_status_get request = {0};
+	int sock = zg_ctl_connect(cli), status = ZG_EXIT_DAEMON, rc = 1;
+	struct zg_msg m = {.fd = -1};
+	bool got = false;
+
+	if (sock < 0)
+		return ZG_EXIT_DAEMON;
+	if (zg_ctl_request(sock, ZG_MSG_CTL_STATUS_GET, &request) < 0)
+		rc = -1;
+	while (rc > 0) {
+		rc = zg_ctl_next(sock, &m, &status);
+		if (rc > 0 && m.type == ZG_MSG_CTL_STATUS) {
+			memcpy(out, m.body, sizeof(*out));
+			ZG_MSG_TEXT(out->enforcement);
+			ZG_MSG_TEXT(out->last_reload_error);
+			got = true;
+		}
+	}
+	(void)close(sock);
+	if (rc < 0)
+		return ZG_EXIT_DAEMON;
+	return status == 0 && !got ? ZG_EXIT_DAEMON : status;
+}
+
+int zg_verb_status(struct zg_cli *cli, int argc, char **argv)
+{
+	struct zg_msg_ctl_status s;
+	int rc;
+
+	(void)argv;
+	if (argc != 1) {
+		fputs("usage: zerogate [--json] status\n", stderr);
+		return ZG_EXIT_USAGE;
+	}
+	rc = zg_cli_status(cli, &s);
+	if (rc != 0)
+		return rc;
+	if (!cli->json)
+		print_text(&s);
+	else if (print_json(&s) < 0)
+		return ZG_EXIT_NO;
+	return strcmp(s.enforcement, "full") == 0 && s.ledger_ready && s.workers_ready == s.workers
+		       ? ZG_EXIT_OK
+		       : ZG_EXIT_NO;
+}

@@ -30,7 +30,7 @@ static __always_inline void zg_flow_of(struct bpf_sock_ops *ctx, struct zg_flow_
 	}
 	k->netns_cookie = bpf_get_netns_cookie(ctx);
 	k->src_port_be = bpf_htons(ctx->local_port);
-	k->dst_port_be = ctx->remote_port; /* network order, in the low half */
+	k->dst_port_be = bpf_htons(bpf_ntohl(ctx->remote_port)); /* in the high half */
 	k->pad = 0;
 }
 

@@ -52,7 +52,7 @@ static __always_inline void zg_answer_origin(struct bpf_sockopt *ctx)
 		return;
 	__builtin_memcpy(out, o, sizeof(*out));
 	ctx->optlen = sizeof(*out);
-	barrier(); /* merged into one store of 8 bytes, the verifier refuses both */
+	barrier();	 /* merged into one store of 8 bytes, the verifier refuses both */
 	ctx->retval = 0; /* the kernel itself had said ENOPROTOOPT */
 }
 

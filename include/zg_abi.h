@@ -129,8 +129,9 @@ struct zg_membership { /* hash by cgroup id (the directory's inode number) */
 
 /*
  * getsockopt(fd, ZG_SOL, ZG_SO_ORIGIN, &origin, &len) on a connection that the
- * gateway accepted. Answered by the kernel gate; ENOPROTOOPT means that nobody
- * attests this connection, and it must be refused.
+ * gateway accepted. Answered by the kernel gate; any error (the kernel's own is
+ * EOPNOTSUPP or ENOPROTOOPT) means that nobody attests this connection, and it
+ * must be refused.
  */
 #define ZG_SOL	     0x5a47
 #define ZG_SO_ORIGIN 1

@@ -49,7 +49,8 @@ int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
  * the new id of the profile that it has, or ZG_PROFILE_GONE, which is denied
  * everything. So no cgroup is ever judged by another profile's rules; the
  * caller re-governs those whose profile itself changes after this returns.
- * Containment follows by name too. */
+ * Containment follows by name too. generation is never 0, which the maps hold
+ * before the first one. */
 int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e) ZG_MUST_CHECK;
 
@@ -57,7 +58,7 @@ int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t g
 int zg_kernel_contain(struct zg_kernel *k, uint32_t profile, bool contained) ZG_MUST_CHECK;
 
 /* Membership: by cgroup id (inode number of its directory); profile is an id
- * of the generation in force. */
+ * of the generation in force, or before the first one, of that one. */
 int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
 int zg_kernel_release(struct zg_kernel *k, uint64_t cgroup_id) ZG_MUST_CHECK;
 /* The pinned membership after a takeover: call fn for each. */

@@ -212,11 +212,12 @@ static int read_profile(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-/* Pair by name, and let containment outlive the change. */
-static void pair_profiles(struct profiles *p, const struct zg_snapshot *s)
+/* Pair by name, and let containment outlive the change. Before the first
+ * generation there are no names: ids are already those of this snapshot. */
+static void pair_profiles(struct profiles *p, const struct zg_snapshot *s, bool first)
 {
 	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
-		p->new_id[id] = id <= ZG_PROFILE_GATEWAY ? id : ZG_PROFILE_GONE;
+		p->new_id[id] = id <= ZG_PROFILE_GATEWAY || first ? id : ZG_PROFILE_GONE;
 	p->new[ZG_PROFILE_GATEWAY].contained = p->old[ZG_PROFILE_GATEWAY].contained;
 	for (size_t i = 0; i < s->profile_count; i++) {
 		uint32_t id = (uint32_t)i + ZG_PROFILE_FIRST;
@@ -284,7 +285,7 @@ static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
 	r = zg_map_each(&t->profile, read_profile, p);
 	if (r < 0)
 		return r;
-	pair_profiles(p, s);
+	pair_profiles(p, s, t->ctl->generation == 0);
 	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
 		p->index[id] = set->new *ZG_PROFILES_MAX + id;
 	r = zg_map_put(&t->profile, p->index, p->new, ZG_PROFILES_MAX);
@@ -401,6 +402,8 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 	zg_autofree struct zg_prefix_def *copy = NULL;
 	int r;
 
+	if (!generation)
+		return zg_err_set(e, EINVAL, "generation 0 means that there is none");
 	if (zg_prefix_check(s->prefixes, s->prefix_count) < 0)
 		return zg_err_set(e, EBADMSG, "the snapshot's prefixes are not in order");
 	copy = calloc(s->prefix_count + 1, sizeof(*copy));

@@ -16,6 +16,8 @@
 #include "digest.h"
 
 #define AUDIT_DIR	"audit"
+#define LOCK_WAIT_MS	10000
+#define LOCK_PAUSE_MS	20
 #define BATCH_BYTES_MAX 4194304 /* the loop commits long before */
 
 void zg_audit_segment_name(char out[ZG_SEGMENT_NAME_LEN], uint64_t number)
@@ -34,6 +36,22 @@ static int open_dir(int parent, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The predecessor may still be emptying its rings: wait for its lock, bounded. */
+static int take_lock(struct zg_audit *a)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
+
+	a->lock = openat(a->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->lock < 0)
+		return -errno;
+	for (int waited = 0; flock(a->lock, LOCK_EX | LOCK_NB) < 0; waited += LOCK_PAUSE_MS) {
+		if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS)
+			return -errno;
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	return 0;
+}
+
 int zg_audit_open(struct zg_audit **out, int state_dir, struct zg_err *e)
 {
 	struct zg_audit *a = calloc(1, sizeof(*a));
@@ -50,13 +68,13 @@ int zg_audit_open(struct zg_audit **out, int state_dir, struct zg_err *e)
 			       strerror(-a->dir));
 		goto fail;
 	}
-	a->lock = openat(a->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (a->lock < 0 || flock(a->lock, LOCK_EX | LOCK_NB) < 0) {
-		rc = zg_err_at(e, errno, AUDIT_DIR, 0, 0,
-			       "another ledger is writing to this folder");
+	rc = take_lock(a);
+	if (rc < 0) {
+		(void)zg_err_at(e, -rc, AUDIT_DIR, 0, 0,
+				"another ledger is writing to this folder");
 		goto fail;
 	}
-	rc = zg_audit_key(&a->key, state_dir, e);
+	rc = zg_audit_key(&a->key, state_dir, a->dir, e);
 	if (rc == 0)
 		rc = zg_audit_recover(a, e);
 	if (rc < 0)

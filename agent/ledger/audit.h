@@ -5,7 +5,8 @@
  *
  *   audit/000000000001.jsonl ...  segments, 0600
  *   audit/NNNNNNNNNNNN.torn-SEQ   what a crash left half-written after that seq
- *   audit.key, audit.pub          Ed25519 in PEM; made on the first start
+ *   audit/audit.pub               the public key, PEM
+ *   audit.key                     the Ed25519 key, PEM, 0600; made on the first start
  *
  * Records are added to a batch, which is written with one write(2) and only
  * then counts: a batch that cannot be written leaves no trace in the file.

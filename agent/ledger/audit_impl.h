@@ -43,8 +43,9 @@ void zg_audit_segment_name(char out[ZG_SEGMENT_NAME_LEN], uint64_t number);
  * marks; move a torn tail away and say so in the log. */
 int zg_audit_recover(struct zg_audit *a, struct zg_err *e) ZG_MUST_CHECK;
 
-/* key.c: load the signing key, or make one */
-int zg_audit_key(EVP_PKEY **out, int state_dir, struct zg_err *e) ZG_MUST_CHECK;
+/* key.c: load the signing key, or make one; the public key goes beside the
+ * segments, so that a copy of that folder can be checked */
+int zg_audit_key(EVP_PKEY **out, int state_dir, int audit_dir, struct zg_err *e) ZG_MUST_CHECK;
 /* base64 of the signature over n bytes; out has 89 bytes */
 int zg_audit_sign(EVP_PKEY *key, const char *text, size_t n, char *out) ZG_MUST_CHECK;
 

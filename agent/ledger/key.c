@@ -60,7 +60,7 @@ static EVP_PKEY *read_key(int dir, int *error)
 	return NULL;
 }
 
-int zg_audit_key(EVP_PKEY **out, int state_dir, struct zg_err *e)
+int zg_audit_key(EVP_PKEY **out, int state_dir, int audit_dir, struct zg_err *e)
 {
 	EVP_PKEY *key;
 	int rc;
@@ -70,8 +70,8 @@ int zg_audit_key(EVP_PKEY **out, int state_dir, struct zg_err *e)
 		key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 		rc = key ? write_pem(state_dir, KEY_FILE, 0600, key, true) : -ENOMEM;
 	}
-	if (rc == 0 && faccessat(state_dir, PUB_FILE, F_OK, 0) < 0)
-		rc = write_pem(state_dir, PUB_FILE, 0644, key, false);
+	if (rc == 0 && faccessat(audit_dir, PUB_FILE, F_OK, 0) < 0)
+		rc = write_pem(audit_dir, PUB_FILE, 0644, key, false);
 	if (rc < 0) {
 		EVP_PKEY_free(key);
 		(void)zg_err_at(e, -rc, KEY_FILE, 0, 0, "the audit key cannot be used: %s",

@@ -16,6 +16,9 @@ struct verb {
 
 static const struct verb verbs[] = {
 	/* one row a verb, by name */
+	{"approvals", "list [--all] | show ID | approve|deny ID [--reason TEXT]",
+	 zg_verb_approvals},
+	{"audit", "tail [-n N] [-f] | verify [--pubkey FILE] [DIR | FILE...]", zg_verb_audit},
 	{"detach", "", zg_verb_detach},
 	{"doctor", "", zg_verb_doctor},
 	{"reload", "", zg_verb_reload},

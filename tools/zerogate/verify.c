@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * verify.c - zerogate audit verify: reads segments of the audit log from end
+ * to end and names the first record that does not hold (format and rules:
+ * base/chain.h). Trust: the files may have been changed by anyone. Reads one
+ * line at a time and never writes.
+ */
+#include "verify.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <openssl/pem.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "buf.h"
+#include "chain.h"
+
+#define DEFAULT_DIR   "/var/lib/zerogate/audit"
+#define PUB_FILE      "audit.pub"
+#define FILES_MAX     1000000
+#define LIVE_TRIES    100 /* of 10 ms: a ledger that runs completes its line */
+#define SEGMENT_CHARS 18  /* 000000000001.jsonl */
+
+struct place {
+	const char *file;
+	uint64_t line;
+	uint64_t seq;
+};
+
+struct verify {
+	const struct zg_cli *cli;
+	struct zg_chain chain;
+	struct place at;
+	struct place before; /* the line before: a hash that does not match accuses it */
+	const char *why;     /* NULL = all is well so far */
+};
+
+static int usage(void)
+{
+	fputs("usage: zerogate audit verify [--pubkey FILE] [--dir DIR | DIR | FILE...]\n", stderr);
+	return ZG_EXIT_USAGE;
+}
+
+/* --- one file ---------------------------------------------------------------------- */
+
+struct reader {
+	int fd;
+	size_t start; /* of what is not consumed */
+	size_t end;
+	char bytes[4 * ZG_CHAIN_LINE_MAX];
+};
+
+/* More bytes. 1, 0 at the end, -errno. */
+static int read_more(struct reader *r)
+{
+	ssize_t n;
+
+	memmove(r->bytes, r->bytes + r->start, r->end - r->start);
+	r->end -= r->start;
+	r->start = 0;
+	do
+		n = read(r->fd, r->bytes + r->end, sizeof(r->bytes) - r->end);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	r->end += (size_t)n;
+	return n > 0;
+}
+
+/* Half a line at the end: a running ledger may be about to write the rest. */
+static int read_rest(struct reader *r, bool last)
+{
+	int rc = read_more(r);
+
+	for (int i = 0; rc == 0 && last && r->end > r->start && i < LIVE_TRIES; i++) {
+		(void)poll(NULL, 0, 10);
+		rc = read_more(r);
+	}
+	return rc;
+}
+
+static void accuse(struct verify *v, const char *why)
+{
+	v->why = why;
+	if (strncmp(why, "hash-mismatch", 13) == 0 && v->before.line)
+		v->at = v->before;
+}
+
+static void check_line(struct verify *v, struct zg_slice line)
+{
+	struct zg_chain_line parsed;
+	const char *why;
+
+	v->at.line++;
+	v->at.seq = zg_chain_parse(line, &parsed) == 0 ? parsed.seq : 0;
+	why = zg_chain_next(&v->chain, line);
+	if (why)
+		accuse(v, why);
+	else
+		v->before = v->at;
+}
+
+static int check_file(struct verify *v, int dir, const char *name, bool last)
+{
+	static struct reader r;
+	zg_autofd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	int rc = fd < 0 ? -errno : 1;
+
+	r = (struct reader){.fd = fd};
+	v->at = (struct place){.file = name};
+	while (rc > 0 && !v->why) {
+		const char *from = r.bytes + r.start;
+		const char *newline = memchr(from, '\n', r.end - r.start);
+
+		if (newline) {
+			check_line(v, (struct zg_slice){from, (size_t)(newline - from)});
+			r.start = (size_t)(newline + 1 - r.bytes);
+		} else if (r.end - r.start > ZG_CHAIN_LINE_MAX) {
+			v->at.line++;
+			v->why = "bad-json: a line longer than the ledger writes";
+		} else {
+			rc = read_rest(&r, last);
+		}
+	}
+	if (rc == 0 && r.end > r.start) {
+		v->at.line++;
+		v->at.seq = 0;
+		v->why = "torn-tail: the file ends inside a line";
+	}
+	return rc;
+}
+
+/* --- which files ------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_segment(const char *name)
+{
+	return strlen(name) == SEGMENT_CHARS && strspn(name, "0123456789") == 12 &&
+	       strcmp(name + 12, ".jsonl") == 0;
+}
+
+static int list_segments(int dir, char ***out, size_t *count)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	size_t cap = 0;
+
+	if (!d) {
+		zg_close_(&fd);
+		return -errno;
+	}
+	while ((entry = readdir(d)) && *count < FILES_MAX) {
+		if (!is_segment(entry->d_name))
+			continue;
+		if (*count == cap) {
+			char **grown = realloc(*out, (cap * 2 + 16) * sizeof(**out));
+
+			if (!grown)
+				break;
+			cap = cap * 2 + 16;
+			*out = grown;
+		}
+		(*out)[*count] = strdup(entry->d_name);
+		if (!(*out)[*count])
+			break;
+		++*count;
+	}
+	(void)closedir(d);
+	if (entry)
+		return -ENOMEM;
+	if (*count)
+		qsort(*out, *count, sizeof(**out), by_name);
+	return 0;
+}
+
+/* "DIR/audit.pub", or beside the first file. */
+static char *default_key(const char *path, bool is_dir)
+{
+	const char *slash = is_dir ? NULL : strrchr(path, '/');
+	int n = is_dir ? (int)strlen(path) : slash ? (int)(slash - path) : 1;
+	char *out = NULL;
+
+	if (asprintf(&out, "%.*s/" PUB_FILE, n, is_dir || slash ? path : ".") < 0)
+		return NULL;
+	return out;
+}
+
+static EVP_PKEY *read_key(const char *path)
+{
+	zg_autofile FILE *f = path ? fopen(path, "re") : NULL;
+	EVP_PKEY *key = f ? PEM_read_PUBKEY(f, NULL, NULL, NULL) : NULL;
+
+	if (key && EVP_PKEY_get_id(key) == EVP_PKEY_ED25519)
+		return key;
+	EVP_PKEY_free(key);
+	fprintf(stderr,
+		"zerogate: cannot read the public key %s: %s\n"
+		"  Without it signatures cannot be checked; name it with --pubkey FILE.\n",
+		path ? path : "", f ? "not an Ed25519 key" : strerror(errno));
+	return NULL;
+}
+
+/* --- the answer ---------------------------------------------------------------------- */
+
+static int report(const struct verify *v, size_t files)
+{
+	const struct zg_chain *c = &v->chain;
+	zg_autobuf b = ZG_BUF(65536);
+
+	if (v->cli->json && v->why) {
+		zg_buf_str(&b, "{\"good\":false,\"segment\":");
+		zg_buf_json(&b, zg_slice_str(v->at.file));
+		zg_buf_fmt(&b, ",\"line\":%llu,\"seq\":%llu,\"why\":\"%s\"}",
+			   (unsigned long long)v->at.line, (unsigned long long)v->at.seq, v->why);
+	} else if (v->cli->json) {
+		zg_buf_fmt(&b,
+			   "{\"good\":true,\"records\":%llu,\"segments\":%zu,\"checkpoints\":%llu,"
+			   "\"unsigned\":%llu}",
+			   (unsigned long long)c->lines, files, (unsigned long long)c->checkpoints,
+			   (unsigned long long)c->unsigned_);
+	} else if (v->why) {
+		fputs("broken: ", stdout);
+		zg_print_safe(stdout, v->at.file);
+		printf(" line %llu", (unsigned long long)v->at.line);
+		if (v->at.seq)
+			printf(" (record %llu)", (unsigned long long)v->at.seq);
+		printf(": %s\n", v->why);
+	} else {
+		printf("good: %llu records in %zu segment%s, %llu signed checkpoints, "
+		       "%llu records after the last\n",
+		       (unsigned long long)c->lines, files, files == 1 ? "" : "s",
+		       (unsigned long long)c->checkpoints, (unsigned long long)c->unsigned_);
+	}
+	if (zg_buf_ok(&b) && b.len)
+		printf("%.*s\n", (int)b.len, b.ptr);
+	return v->why ? ZG_EXIT_NO : ZG_EXIT_OK;
+}
+
+static int run(struct verify *v, int dir, char **names, size_t count)
+{
+	for (size_t i = 0; i < count && !v->why; i++) {
+		int rc = check_file(v, dir, names[i], i + 1 == count);
+
+		if (rc < 0) {
+			fprintf(stderr, "zerogate: cannot read %s: %s\n", names[i], strerror(-rc));
+			return ZG_EXIT_USAGE;
+		}
+	}
+	return report(v, count);
+}
+
+static int verify_dir(struct verify *v, const char *path, EVP_PKEY *key)
+{
+	zg_autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char **names = NULL;
+	size_t count = 0;
+	int rc = dir < 0 ? -errno : list_segments(dir, &names, &count);
+
+	if (rc == 0 && !count)
+		rc = -ENOENT;
+	if (rc < 0) {
+		fprintf(stderr, "zerogate: no audit log in %s: %s\n", path, strerror(-rc));
+		rc = ZG_EXIT_USAGE;
+	} else {
+		zg_chain_start(&v->chain, key, false);
+		rc = run(v, dir, names, count);
+	}
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+	return rc;
+}
+
+int zg_audit_verify(const struct zg_cli *cli, int argc, char **argv)
+{
+	static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
+						{"pubkey", required_argument, NULL, 'p'},
+						{NULL, 0, NULL, 0}};
+	struct verify v = {.cli = cli};
+	const char *dir = NULL, *pubkey = NULL;
+	zg_autofree char *beside = NULL;
+	struct stat st;
+	EVP_PKEY *key;
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, "d:p:", options, NULL)) != -1) {
+		if (c == 'd')
+			dir = optarg;
+		else if (c == 'p')
+			pubkey = optarg;
+		else
+			return usage();
+	}
+	if (dir && optind != argc)
+		return usage();
+	if (!dir && optind == argc)
+		dir = DEFAULT_DIR;
+	if (optind + 1 == argc && stat(argv[optind], &st) == 0 && S_ISDIR(st.st_mode))
+		dir = argv[optind];
+	if (!pubkey)
+		pubkey = beside = default_key(dir ? dir : argv[optind], dir != NULL);
+	key = read_key(pubkey);
+	if (!key)
+		return ZG_EXIT_USAGE;
+	if (dir) {
+		status = verify_dir(&v, dir, key);
+	} else {
+		zg_chain_start(&v.chain, key, true);
+		status = run(&v, AT_FDCWD, argv + optind, (size_t)(argc - optind));
+	}
+	EVP_PKEY_free(key);
+	return status;
+}

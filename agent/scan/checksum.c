@@ -82,7 +82,7 @@ long zg_base64(uint8_t *out, size_t size, const char *s, size_t n)
 			out[got++] = (uint8_t)(acc >> bits);
 		}
 	}
-	return (long)got;
+	return acc & ((1U << bits) - 1) ? -EBADMSG : (long)got; /* spare bits are zero */
 }
 
 static uint32_t rotl(uint32_t v, unsigned n)

@@ -87,26 +87,36 @@ static size_t card_at(const struct zg_probe *p, const struct group *g, size_t n,
 	return 0;
 }
 
-/* A number goes on beyond the card: a table, an identifier, a decimal. */
-static bool card_apart(const struct zg_probe *p, const struct group *g, size_t n, size_t i,
-		       size_t took)
+/* Is the group at `other`, joined by sep, more of the same number? Beside a card
+ * in groups, groups of its size make a table; whole numbers may stand in a row. */
+static bool goes_on(const struct group *g, size_t i, size_t took, size_t other, char sep)
 {
-	size_t start = g[i].start, end = g[i + took - 1].start + g[i + took - 1].len;
+	if (!sep)
+		return false;
+	if (took == 1 || g[i + 1].before == '-')
+		return sep == '-';
+	return sep == ' ' && g[other].len >= 4 && g[other].len <= 6;
+}
+
+/* Nothing joins the card to its neighbours: a table, an identifier, a decimal.
+ * Another card beside it is no objection. */
+static bool card_apart(const struct zg_probe *p, const struct group *g, size_t n, size_t i,
+		       size_t took, bool after_card)
+{
+	size_t start = g[i].start, next = i + took, end = g[next - 1].start + g[next - 1].len;
 	const unsigned word = ZG_CC_ALNUM | ZG_CC_UNDERLINE;
 
-	/* beside a card in groups, more groups make a table; whole numbers may
-	 * stand in a row */
-	if (g[i].before && (g[i].before == '-' || (took > 1 && i && g[i - 1].len >= 4)))
+	if (i && !after_card && goes_on(g, i, took, i - 1, g[i].before))
 		return false;
-	if (i + took < n && g[i + took].before &&
-	    (g[i + took].before == '-' || (took > 1 && g[i + took].len >= 4)))
+	if (next < n && goes_on(g, i, took, next, g[next].before) && !card_at(p, g, n, next))
 		return false;
 	if (!zg_token_begins(p, start, word) || !zg_token_ends(p, end, word))
 		return false;
-	if (start && p->text[start - 1] && strchr(".-+/", p->text[start - 1]))
+	if (start && p->text[start - 1] && strchr(".-+/", p->text[start - 1]) && !g[i].before &&
+	    !(start > 1 && p->text[start - 1] == '-' && p->text[start - 2] == '-'))
 		return false;
 	return end + 1 >= p->len || !strchr(".-/", p->text[end]) || !p->text[end] ||
-	       !zg_is(p->text[end + 1], ZG_CC_ALNUM);
+	       (next < n && g[next].before) || !zg_is(p->text[end + 1], ZG_CC_ALNUM);
 }
 
 static bool card_char(char c)
@@ -114,43 +124,65 @@ static bool card_char(char c)
 	return zg_is(c, ZG_CC_DIGIT) || c == ' ' || c == '-';
 }
 
-/* One run of digits and separators, [at, end). */
+/* Append the groups of [*at, end) to g until it is full. */
+static size_t read_groups(const struct zg_probe *p, size_t *at, size_t end, struct group *g,
+			  size_t n, size_t max)
+{
+	size_t i = *at;
+
+	while (n < max && i < end) {
+		size_t from = i;
+
+		while (i < end && !zg_is(p->text[i], ZG_CC_DIGIT))
+			i++;
+		if (i == end)
+			break;
+		g[n].before = n && i - from == 1 ? p->text[from] : '\0';
+		g[n].start = i;
+		while (i < end && zg_is(p->text[i], ZG_CC_DIGIT))
+			i++;
+		g[n].len = i - g[n].start;
+		n++;
+	}
+	*at = i;
+	return n;
+}
+
+/* One run of digits and separators, [at, end), through a window of groups: each
+ * is judged with the one before it and two cards' worth behind it in view. */
 static bool cards_in(struct zg_probe *p, size_t at, size_t end)
 {
-	enum { WINDOW = 32 };
+	enum { WINDOW = 32, AHEAD = 11 };
 	struct group g[WINDOW];
+	size_t n = 0, i = 0, done = 0;
 
-	while (at < end) {
-		size_t n = 0, done = 0, next = at;
+	for (;;) {
+		size_t stop, drop;
 
-		for (; next < end && n < WINDOW; n++) {
-			size_t from = next;
-
-			while (next < end && !zg_is(p->text[next], ZG_CC_DIGIT))
-				next++;
-			g[n].before = next - from == 1 && next > at && n ? p->text[from] : '\0';
-			g[n].start = next;
-			while (next < end && zg_is(p->text[next], ZG_CC_DIGIT))
-				next++;
-			g[n].len = next - g[n].start;
-		}
-		for (size_t i = 0; i<n; i = done> i ? done : i + 1) {
+		n = read_groups(p, &at, end, g, n, WINDOW);
+		stop = n < WINDOW ? n : n - AHEAD;
+		while (i < stop) {
 			size_t took = card_at(p, g, n, i);
 
-			if (!took || !card_apart(p, g, n, i, took))
+			if (!took || !card_apart(p, g, n, i, took, done && done == i)) {
+				i++;
 				continue;
+			}
 			done = i + took;
 			if (!zg_report(p, ZG_DET_CREDIT_CARD,
 				       (struct zg_span){g[i].start,
 							g[done - 1].start + g[done - 1].len}))
 				return false;
+			i = done;
 		}
 		if (n < WINDOW)
 			return true;
-		/* the last groups again: a card may straddle two windows */
-		at = done > WINDOW - 6 ? next : g[WINDOW - 6].start;
+		drop = i - 1;
+		n -= drop;
+		memmove(g, g + drop, n * sizeof(*g));
+		done = done > drop ? done - drop : 0;
+		i = 1;
 	}
-	return true;
 }
 
 void zg_find_cards(struct zg_probe *p)
@@ -206,6 +238,20 @@ static bool one_of(struct zg_slice s, const char *const *list, size_t n)
 }
 #define ONE_OF(s, list) one_of(s, list, sizeof(list) / sizeof((list)[0]))
 
+/* The label at `at`: letters, digits, single dashes inside (two in an xn-- name). */
+static size_t label_length(const struct zg_probe *p, size_t at)
+{
+	size_t n = zg_span_of(p, at, ZG_CC_ALNUM | ZG_CC_DASH, 64);
+	size_t from = n > 4 && strncasecmp(p->text + at, "xn--", 4) == 0 ? 4 : 1;
+
+	for (size_t i = from; i < n; i++)
+		if (p->text[at + i] == '-' && p->text[at + i - 1] == '-')
+			n = i;
+	while (n && p->text[at + n - 1] == '-')
+		n--;
+	return n;
+}
+
 /* The domain that begins at `at`: its length, or 0. */
 static size_t domain_length(const struct zg_probe *p, size_t at)
 {
@@ -216,9 +262,7 @@ static size_t domain_length(const struct zg_probe *p, size_t at)
 	for (;;) {
 		size_t from = n;
 
-		label = zg_span_of(p, at + n, ZG_CC_ALNUM | ZG_CC_DASH, 64);
-		while (label && d[n + label - 1] == '-')
-			label--;
+		label = label_length(p, at + n);
 		if (label == 0 || label == 64 || d[from] == '-' || from + label > DOMAIN_MAX)
 			break;
 		n = from + label;

@@ -518,6 +518,8 @@ static int walk_all(struct zg_scanner *s, struct zg_slice raw, struct walk *w, s
 {
 	if (raw.len > ZG_SCAN_BYTES)
 		return zg_err_set(e, EFBIG, "JSON: the text is too long");
+	if (!raw.ptr)
+		raw.ptr = ""; /* an empty text has no place to point at */
 	if (s->text_cap < raw.len + 16) {
 		size_t cap = raw.len + 16 > 65536 ? raw.len + 16 : 65536;
 		char *grown = realloc(s->text, cap);
@@ -598,6 +600,7 @@ static void map_to_raw(struct zg_slice raw, struct zg_findings *f)
 int zg_scan_json(struct zg_scanner *s, struct zg_slice raw, struct zg_findings *f,
 		 struct zg_buf *out, bool *changed, struct zg_json_facts *facts, struct zg_err *e)
 {
+	struct zg_json_facts learnt;
 	struct zg_slice text;
 	struct walk w;
 	int r;
@@ -611,13 +614,17 @@ int zg_scan_json(struct zg_scanner *s, struct zg_slice raw, struct zg_findings *
 	r = zg_scan_layers(s, text, w.seen == 0, f);
 	if (r < 0)
 		goto done;
-	*changed = f->count > 0;
-	if (facts)
-		*facts = w.facts;
+	learnt = w.facts;
 	if (f->count) {
 		map_to_raw(raw, f);
 		zg_redact_text(raw, f, out);
-		r = out->error;
+		/* two names may have become one; what leaves must hold the same rules */
+		r = out->error ? out->error : walk_all(s, zg_buf_slice(out), &w, e);
+	}
+	if (r == 0) {
+		*changed = f->count > 0;
+		if (facts)
+			*facts = learnt;
 	}
 done:
 	zg_scanner_shrink(s);

@@ -38,5 +38,6 @@ void zg_redact_text(struct zg_slice text, const struct zg_findings *f, struct zg
 		zg_buf_fmt(out, "[zerogate:%s:%u]", zg_detector_name(it->detector), n);
 		at = it->end;
 	}
-	zg_buf_add(out, text.ptr + at, text.len - at);
+	if (at < text.len)
+		zg_buf_add(out, text.ptr + at, text.len - at);
 }

@@ -124,8 +124,8 @@ static const struct azure_kind azure_kinds[] = {
 	{"+ASt", 88, 76, 64, "Default0"},
 	{"+ABa", 88, 76, 64, "AbAcct00"},
 	{"+AMC", 88, 76, 64, "Classic0"},
-	{"ACDb", 88, 76, 64, "MastRO00MastRW00SysAll00Resour00SystRO00Encryp00SysyRW00SystRW00"},
-	{"APIM", 88, 76, 64, "Tenant00IoTHub00Gateway0GitKey00Gatewy00"},
+	{"ACDb", 88, 76, 64, "MastRO00MastRW00SystRO00SystRW00SysAll00Resour00Encryp00"},
+	{"APIM", 88, 76, 64, "Tenant00IoTHub00Gatewy00GitKey00"},
 	{"+AEh", 44, 33, 32, "Send0000Manage00Listen00System00Unknown0"},
 	{"+ASb", 44, 33, 32, "Send0000Manage00Listen00System00Unknown0"},
 	{"+ARm", 44, 33, 32, "Send0000Manage00Listen00System00Unknown0"},
@@ -172,7 +172,8 @@ bool zg_verify_azure(const struct zg_probe *p, struct zg_span match, struct zg_s
 		*out = (struct zg_span){start, end};
 		return start >= p->found_end && end <= p->len &&
 		       zg_span_of(p, start, alphabet, match.start - start) == k->at &&
-		       zg_token_begins(p, start, alphabet) && zg_token_ends(p, end, alphabet) &&
+		       zg_token_begins(p, start, alphabet) &&
+		       (p->text[end - 1] == '=' || zg_token_ends(p, end, alphabet)) &&
 		       azure_checksum(k, p->text + start);
 	}
 	return false;

@@ -89,9 +89,14 @@ static size_t card_at(const struct zg_probe *p, const struct group *g, size_t n,
 
 /* Is the group at `other`, joined by sep, more of the same number? Beside a card
  * in groups, groups of its size make a table; whole numbers may stand in a row. */
-static bool goes_on(const struct group *g, size_t i, size_t took, size_t other, char sep)
+static bool goes_on(const struct zg_probe *p, const struct group *g, size_t i, size_t took,
+		    size_t other, char sep)
 {
-	if (!sep)
+	size_t start = g[other].start, end = start + g[other].len;
+
+	/* digits of a word are no number */
+	if (!sep || (start && zg_is(p->text[start - 1], ZG_CC_ALNUM)) ||
+	    !zg_token_ends(p, end, ZG_CC_ALNUM))
 		return false;
 	if (took == 1 || g[i + 1].before == '-')
 		return sep == '-';
@@ -106,9 +111,9 @@ static bool card_apart(const struct zg_probe *p, const struct group *g, size_t n
 	size_t start = g[i].start, next = i + took, end = g[next - 1].start + g[next - 1].len;
 	const unsigned word = ZG_CC_ALNUM | ZG_CC_UNDERLINE;
 
-	if (i && !after_card && goes_on(g, i, took, i - 1, g[i].before))
+	if (i && !after_card && goes_on(p, g, i, took, i - 1, g[i].before))
 		return false;
-	if (next < n && goes_on(g, i, took, next, g[next].before) && !card_at(p, g, n, next))
+	if (next < n && goes_on(p, g, i, took, next, g[next].before) && !card_at(p, g, n, next))
 		return false;
 	if (!zg_token_begins(p, start, word) || !zg_token_ends(p, end, word))
 		return false;

@@ -282,8 +282,8 @@ static uint64_t *shared_words(struct pair *p, size_t *count)
 
 static void hostile_numbers_are_errors(void **state)
 {
-	static const uint64_t evil[] = {UINT64_MAX, UINT64_MAX - 5, 1u << 20,
-					ZG_RECORD_SLOTS + 1, INT64_MAX};
+	static const uint64_t evil[] = {UINT64_MAX, UINT64_MAX - 5, 1u << 20, ZG_RECORD_SLOTS + 1,
+					INT64_MAX};
 	struct pair *p = *state;
 	struct zg_record r;
 	size_t count;

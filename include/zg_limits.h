@@ -40,6 +40,15 @@
 #define ZG_SERVERS_MAX		4096	  /* registered servers */
 #define ZG_ENDPOINTS_PER_SERVER 16	  /* addresses of one server */
 #define ZG_POLICY_RULES_MAX	65535	  /* rule index is 16 bits */
+#define ZG_POLICY_RUNTIME_MAX	86400	  /* max_runtime_sec: a day */
+#define ZG_POLICY_RETRIES_MAX	1000	  /* max_retries: above it is no bound */
+#define ZG_YAML_DEPTH		16	  /* nested lists and maps; ours need six */
+#define ZG_YAML_KEYS		1024	  /* of one map: duplicates are found by comparing */
+#define ZG_YAML_BYTES		268435456 /* memory of one document's tree */
+#define ZG_BUILD_BYTES		536870912 /* what all parsed files may hold together */
+#define ZG_DIAG_MAX		64	  /* errors and notices kept; more are counted */
+#define ZG_ALLOW_ENTRIES_MAX	2097152	  /* allow and deny entries of all profiles */
+#define ZG_ENVELOPE_LINE_BYTES	1048576	  /* one line of policy explain --lines */
 
 /* one envelope */
 #define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */

@@ -42,6 +42,10 @@ struct zg_slice zg_policy_rule_reason(const struct zg_policy *p, uint16_t rule);
 /* May this host (lower case, no port, no brackets) be used under list? */
 bool zg_policy_allowlist_has(const struct zg_policy *p, uint16_t list, struct zg_slice host);
 
+/* The i-th entry of a list as its author wrote it ("*.x" covers what ends in
+ * .x), for people; empty behind the last. */
+struct zg_slice zg_policy_allowlist_entry(const struct zg_policy *p, uint16_t list, size_t i);
+
 /* One sentence for the person or model: why d is what it is. */
 void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope *env,
 			     const struct zg_decision *d, char *out, size_t size);

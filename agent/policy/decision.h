@@ -21,6 +21,7 @@ enum zg_decision_reason {
 	ZG_DR_UNREGISTERED,   /* the server is not in the registry */
 	ZG_DR_OVERFLOW,	      /* more labels, tags or allowlists than can be judged */
 	ZG_DR_UNKNOWN_METHOD, /* a method that no classification covers */
+	ZG_DR_PROFILE,	      /* the caller's profile may not use this server */
 };
 
 /* Constraints of all matching rules, combined to the tightest. 0 = none. */

@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
 	{"audit", "tail [-n N] [-f] | verify [--pubkey FILE] [DIR | FILE...]", zg_verb_audit},
 	{"detach", "", zg_verb_detach},
 	{"doctor", "", zg_verb_doctor},
+	{"policy", "check|test|explain [--config FILE] ...", zg_verb_policy},
 	{"reload", "", zg_verb_reload},
 	{"run", "[--profile NAME] -- COMMAND...", zg_verb_run},
 	{"scan", "[--json] [--lines] FILE|-", zg_verb_scan},

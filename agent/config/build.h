@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build.h - from the text of configuration files to one compiled snapshot
+ * (zg_snapshot.h). Used by the config role and, offline, by the CLI: both see
+ * the same errors and the same snapshot. Opens nothing.
+ */
+#ifndef ZG_BUILD_H
+#define ZG_BUILD_H
+
+#include "buf.h"
+#include "diag.h"
+#include "slice.h"
+#include "zg_snapshot.h"
+#include "zg_wire.h"
+
+struct zg_build;
+
+/* NULL: out of memory. diag is borrowed; all errors and notices go there. */
+struct zg_build *zg_build_new(struct zg_diag *diag);
+void zg_build_free(struct zg_build *b);
+
+/* Read one file; exactly one ZG_CF_MAIN, in any order with the others. name is
+ * for people and is copied. */
+void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name,
+		  struct zg_slice text);
+
+/* After ZG_CF_MAIN was added: its settings. */
+const struct zg_settings *zg_build_settings(const struct zg_build *b);
+
+struct zg_build_counts {
+	size_t rules, servers, profiles, prefixes, kernel_rules;
+};
+
+/* Append the snapshot to out (empty). settings_only: of ZG_CF_MAIN alone, only
+ * the settings section is filled. 0; -EINVAL: the diag has errors, out is not
+ * to be used. counts may be NULL. */
+int zg_build_finish(struct zg_build *b, bool settings_only, struct zg_buf *out, uint8_t id[32],
+		    struct zg_build_counts *counts) ZG_MUST_CHECK;
+
+#endif

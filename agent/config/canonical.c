@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * canonical.c - see canonical.h. Trust: parsed and checked input. Members are
+ * written in sorted order by hand; keys that people choose are ASCII, so that
+ * byte order is RFC 8785's order of UTF-16 units.
+ */
+#include "canonical.h"
+
+#include <errno.h>
+
+#include "compile.h"
+
+static int by_text(const void *a, const void *b)
+{
+	return zg_slice_order(*(const struct zg_slice *)a, *(const struct zg_slice *)b);
+}
+
+/* An array of texts as a set: sorted, each once. */
+static void put_set(struct zg_buf *out, const struct zg_texts *t, struct zg_arena *arena)
+{
+	struct zg_slice *s = zg_arena_alloc(arena, (t->count + 1) * sizeof(*s));
+	bool first = true;
+
+	zg_buf_char(out, '[');
+	if (s && t->count)
+		memcpy(s, t->item, t->count * sizeof(*s));
+	if (s)
+		qsort(s, t->count, sizeof(*s), by_text);
+	for (size_t i = 0; s && i < t->count; i++) {
+		if (i && zg_slice_eq(s[i - 1], s[i]))
+			continue;
+		zg_buf_str(out, first ? "" : ",");
+		zg_buf_json(out, s[i]);
+		first = false;
+	}
+	zg_buf_char(out, ']');
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return zg_slice_order(((const struct zg_label_src *)a)->key,
+			      ((const struct zg_label_src *)b)->key);
+}
+
+static void put_labels(struct zg_buf *out, const struct zg_labels_src *l, struct zg_arena *arena)
+{
+	struct zg_label_src *s = zg_arena_alloc(arena, (l->count + 1) * sizeof(*s));
+
+	zg_buf_char(out, '{');
+	if (s && l->count)
+		memcpy(s, l->item, l->count * sizeof(*s));
+	if (s)
+		qsort(s, l->count, sizeof(*s), by_key);
+	for (size_t i = 0; s && i < l->count; i++) {
+		zg_buf_str(out, i ? "," : "");
+		zg_buf_json(out, s[i].key);
+		zg_buf_char(out, ':');
+		zg_buf_json(out, s[i].value);
+	}
+	zg_buf_char(out, '}');
+}
+
+static void put_cond(struct zg_buf *out, const struct zg_cond_src *c, struct zg_arena *arena)
+{
+	static const char *const kind[ZG_CK_MAX] = {
+		[ZG_CK_LABEL] = "label",
+		[ZG_CK_RISK_TAG] = "risk_tags",
+		[ZG_CK_SERVER_NOT_IN] = "deny_servers_not_in",
+	};
+
+	zg_buf_str(out, "{\"key\":");
+	zg_buf_json(out, c->key);
+	zg_buf_fmt(out, ",\"kind\":\"%s\",\"values\":", kind[c->kind]);
+	put_set(out, &c->values, arena);
+	zg_buf_char(out, '}');
+}
+
+/* Conditions all hold or do not: their order says nothing. */
+static void put_conds(struct zg_buf *out, const struct zg_conds_src *c, struct zg_arena *arena)
+{
+	zg_autobuf one = ZG_BUF(out->max);
+	struct zg_slice *text = zg_arena_alloc(arena, (c->count + 1) * sizeof(*text));
+
+	for (size_t i = 0; text && i < c->count; i++) {
+		zg_buf_reset(&one);
+		put_cond(&one, &c->item[i], arena);
+		text[i] = (struct zg_slice){zg_arena_copy(arena, zg_buf_slice(&one)), one.len};
+		if (!zg_buf_ok(&one) || !text[i].ptr) {
+			out->error = -ENOMEM;
+			return;
+		}
+	}
+	if (text)
+		qsort(text, c->count, sizeof(*text), by_text);
+	zg_buf_char(out, '[');
+	for (size_t i = 0; text && i < c->count; i++) {
+		zg_buf_str(out, i ? "," : "");
+		zg_buf_add(out, text[i].ptr, text[i].len);
+	}
+	zg_buf_char(out, ']');
+}
+
+static void put_rule(struct zg_buf *out, const struct zg_rule_src *r, struct zg_arena *arena)
+{
+	const char *comma = "";
+
+	zg_buf_str(out, "{\"constraints\":{");
+	if (r->has_max_retries) {
+		zg_buf_fmt(out, "\"max_retries\":%u", r->max_retries);
+		comma = ",";
+	}
+	if (r->max_runtime_sec) {
+		zg_buf_fmt(out, "%s\"max_runtime_sec\":%u", comma, r->max_runtime_sec);
+		comma = ",";
+	}
+	if (r->allowlist.count) {
+		zg_buf_fmt(out, "%s\"network_allowlist\":", comma);
+		put_set(out, &r->allowlist, arena);
+	}
+	zg_buf_fmt(out, "},\"decision\":\"%s\",\"id\":", zg_decision_text(r->decision));
+	zg_buf_json(out, r->id);
+	zg_buf_str(out, ",\"match\":");
+	put_conds(out, &r->match, arena);
+	zg_buf_str(out, ",\"reason\":");
+	zg_buf_json(out, r->reason);
+	if (r->has_unless) {
+		zg_buf_str(out, ",\"unless\":");
+		put_conds(out, &r->unless, arena);
+	}
+	zg_buf_char(out, '}');
+}
+
+static int by_pattern(const void *a, const void *b)
+{
+	return zg_slice_order((*(const struct zg_tool_src *const *)a)->pattern,
+			      (*(const struct zg_tool_src *const *)b)->pattern);
+}
+
+/* An array, not an object: tool names may be any text. */
+static void put_tools(struct zg_buf *out, const struct zg_server_src *s, struct zg_arena *arena)
+{
+	const struct zg_tool_src **tool =
+		zg_arena_alloc(arena, (s->tool_count + 1) * sizeof(const struct zg_tool_src *));
+
+	zg_buf_char(out, '[');
+	for (size_t i = 0; tool && i < s->tool_count; i++)
+		tool[i] = &s->tools[i];
+	if (tool)
+		qsort(tool, s->tool_count, sizeof(const struct zg_tool_src *), by_pattern);
+	for (size_t i = 0; tool && i < s->tool_count; i++) {
+		zg_buf_fmt(out, "%s{\"action\":\"%s\",\"labels\":", i ? "," : "",
+			   tool[i]->action == ZG_ACTION_READ ? "read" : "write");
+		put_labels(out, &tool[i]->labels, arena);
+		zg_buf_str(out, ",\"name\":");
+		zg_buf_json(out, tool[i]->pattern);
+		if (tool[i]->has_risk_tags) {
+			zg_buf_str(out, ",\"risk_tags\":");
+			put_set(out, &tool[i]->risk_tags, arena);
+		}
+		zg_buf_char(out, '}');
+	}
+	zg_buf_char(out, ']');
+}
+
+static void put_addresses(struct zg_buf *out, const struct zg_entry_src *s, struct zg_arena *arena)
+{
+	struct zg_slice item[ZG_ENDPOINTS_PER_SERVER];
+	char text[ZG_ENDPOINTS_PER_SERVER][64];
+	struct zg_texts t = {item, s->address_count};
+
+	for (size_t i = 0; i < s->address_count; i++) {
+		zg_addr_text(text[i], sizeof(text[i]), s->address[i]);
+		item[i] = zg_slice_str(text[i]);
+	}
+	put_set(out, &t, arena);
+}
+
+void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struct zg_arena *arena)
+{
+	static const char *const transport[] = {
+		[ZG_T_STREAMABLE_HTTP] = "streamable-http",
+		[ZG_T_SSE] = "sse",
+		[ZG_T_STDIO] = "stdio",
+	};
+
+	zg_buf_str(out, "{\"addresses\":");
+	put_addresses(out, s, arena);
+	zg_buf_str(out, ",\"id\":");
+	zg_buf_json(out, zg_slice_str(s->def.id));
+	zg_buf_str(out, ",\"labels\":");
+	put_labels(out, &s->policy.labels, arena);
+	zg_buf_str(out, ",\"name\":");
+	zg_buf_json(out, zg_slice_str(s->def.name));
+	zg_buf_str(out, ",\"owner\":");
+	zg_buf_json(out, zg_slice_str(s->def.owner));
+	zg_buf_str(out, ",\"risk_tags\":");
+	put_set(out, &s->policy.risk_tags, arena);
+	zg_buf_str(out, ",\"tools\":");
+	put_tools(out, &s->policy, arena);
+	zg_buf_fmt(out, ",\"transport\":\"%s\",\"url\":", transport[s->def.transport]);
+	zg_buf_json(out, zg_slice_str(s->def.url));
+	zg_buf_str(out, ",\"version\":");
+	zg_buf_json(out, zg_slice_str(s->def.version));
+	zg_buf_char(out, '}');
+}
+
+/* Who may use which server is part of what is decided. */
+static void put_users(struct zg_buf *out, const struct zg_entry_src *s,
+		      const struct zg_slice *profile_names, struct zg_arena *arena)
+{
+	struct zg_texts t = {
+		zg_arena_alloc(arena, (s->policy.profile_count + 1) * sizeof(struct zg_slice)), 0};
+
+	for (size_t i = 0; t.item && i < s->policy.profile_count; i++)
+		t.item[t.count++] = profile_names[s->policy.profiles[i] - ZG_PROFILE_FIRST];
+	put_set(out, &t, arena);
+}
+
+int zg_canonical(struct zg_buf *out, const struct zg_policy_src *p,
+		 struct zg_entry_src *const *servers, size_t server_count,
+		 const struct zg_slice *profile_names, struct zg_arena *arena)
+{
+	const struct zg_rule_src **rule = zg_policy_order(p, arena);
+
+	if (!rule)
+		return -ENOMEM;
+	zg_buf_fmt(out, "{\"default_decision\":\"%s\",\"rules\":[",
+		   zg_decision_text(p->default_decision));
+	for (size_t i = 0; i < p->rule_count; i++) {
+		zg_buf_str(out, i ? "," : "");
+		put_rule(out, rule[i], arena);
+	}
+	zg_buf_str(out, "],\"servers\":[");
+	for (size_t i = 0; i < server_count; i++) {
+		zg_buf_str(out, i ? ",{\"entry\":" : "{\"entry\":");
+		zg_canonical_server(out, servers[i], arena);
+		zg_buf_str(out, ",\"profiles\":");
+		put_users(out, servers[i], profile_names, arena);
+		zg_buf_char(out, '}');
+	}
+	zg_buf_str(out, "],\"version\":\"v1\"}");
+	return zg_arena_ok(arena) ? out->error : -ENOMEM;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.c - the one-shot config role: takes open files from the parent, reads
+ * what people wrote, and answers with one sealed snapshot or with everything
+ * that is wrong. Trust: unprivileged, sandboxed before it reads the first
+ * byte; its answer is checked again by whoever maps it. Opens no path.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+
+#include "build.h"
+#include "ipc.h"
+#include "log.h"
+#include "sandbox.h"
+
+#define FILES_OPEN   16
+#define MEMORY_BYTES (UINT64_C(4) << 30) /* a million entries need about one */
+
+static const int syscalls[] = {SCMP_SYS(memfd_create)};
+
+static int sandbox(void)
+{
+	const struct zg_sandbox s = {
+		.role = "config",
+		.syscalls = syscalls,
+		.syscall_count = sizeof(syscalls) / sizeof(syscalls[0]),
+		.no_paths = true,
+		.max_files = FILES_OPEN,
+		.max_memory = MEMORY_BYTES,
+	};
+	struct zg_err e;
+	int r = zg_sandbox_enter(&s, &e);
+
+	if (r < 0)
+		zg_log_err(ZG_LOG_ERR, "sandbox", &e);
+	return r;
+}
+
+/* All of a file, or one byte more than is allowed: its reader then refuses it. */
+static int slurp(int fd, struct zg_buf *text)
+{
+	for (;;) {
+		char *room = zg_buf_room(text, 65536);
+		ssize_t n;
+
+		if (!room)
+			return text->error == -EFBIG ? 0 : text->error;
+		n = read(fd, room, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		zg_buf_wrote(text, (size_t)n);
+		if (text->len > ZG_CONFIG_FILE_BYTES)
+			return 0;
+	}
+}
+
+static void take_file(struct zg_build *b, struct zg_diag *diag, struct zg_msg *m)
+{
+	struct zg_msg_config_file *body = (void *)m->body;
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES + 2 * 65536);
+	int r;
+
+	ZG_MSG_TEXT(body->name);
+	r = slurp(m->fd, &text);
+	if (r < 0)
+		zg_diag_error(diag, body->name, 0, 0, "cannot be read: %s", strerror(-r));
+	else if (body->kind > ZG_CF_SERVER)
+		zg_diag_error(diag, body->name, 0, 0, "unknown kind of file");
+	else
+		zg_build_add(b, (enum zg_config_file)body->kind, body->name, zg_buf_slice(&text));
+}
+
+static int send_errors(int sock, const struct zg_diag *diag)
+{
+	for (size_t i = 0; i < diag->kept; i++) {
+		const struct zg_err *e = &diag->item[i];
+		struct zg_msg_config_error m = {.line = e->line, .column = e->column};
+		int r;
+
+		_Static_assert(sizeof(m.file) == sizeof(e->file) &&
+				       sizeof(m.what) == sizeof(e->what) &&
+				       sizeof(m.hint) == sizeof(e->hint),
+			       "an error travels whole");
+		if (diag->notice[i])
+			continue;
+		memcpy(m.file, e->file, sizeof(m.file));
+		memcpy(m.what, e->what, sizeof(m.what));
+		memcpy(m.hint, e->hint, sizeof(m.hint));
+		r = zg_msg_send(sock, ZG_MSG_CONFIG_ERROR, &m, -1);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The snapshot in memory that nobody can change any more, we included. */
+static int seal(const struct zg_buf *snapshot)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	zg_autofd int fd = memfd_create("zerogate-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t done = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (done < snapshot->len) {
+		ssize_t n = write(fd, snapshot->ptr + done, snapshot->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, seals) < 0)
+		return -errno;
+	return zg_take_fd(&fd);
+}
+
+/* Exit status: 0 a snapshot was sent, 1 errors were. */
+static int answer(int sock, struct zg_build *b, struct zg_diag *diag, bool settings_only)
+{
+	zg_autobuf snapshot = ZG_BUF(ZG_SNAPSHOT_BYTES);
+	struct zg_msg_config_done done = {0};
+	zg_autofd int fd = -1;
+
+	if (zg_build_finish(b, settings_only, &snapshot, done.id, NULL) == 0) {
+		fd = seal(&snapshot);
+		if (fd < 0)
+			zg_diag_error(diag, "", 0, 0, "cannot hand over the snapshot: %s",
+				      strerror(-fd));
+		else
+			return zg_msg_send(sock, ZG_MSG_CONFIG_DONE, &done, fd) < 0;
+	}
+	(void)send_errors(sock, diag);
+	return 1;
+}
+
+static int serve(int sock, struct zg_build *b, struct zg_diag *diag)
+{
+	for (;;) {
+		struct zg_msg m = {.fd = -1};
+		int r = zg_msg_recv(sock, &m);
+
+		if (r < 0) {
+			if (r != -EPIPE) /* the parent is gone: nobody wants an answer */
+				zg_log(ZG_LOG_ERR, "channel: %s", strerror(-r));
+			return 1;
+		}
+		if (m.type == ZG_MSG_CONFIG_FILE) {
+			take_file(b, diag, &m);
+			zg_msg_release(&m);
+		} else if (m.type == ZG_MSG_CONFIG_COMPILE) {
+			const struct zg_msg_config_compile *body = (const void *)m.body;
+
+			return answer(sock, b, diag, body->settings_only != 0);
+		} else {
+			zg_msg_release(&m);
+			zg_log(ZG_LOG_ERR, "channel: unexpected %s", zg_msg_name(m.type));
+			return 1;
+		}
+	}
+}
+
+int zg_config_main(int sock)
+{
+	struct zg_diag diag = {0};
+	struct zg_build *b;
+	int status;
+
+	zg_log_init("config");
+	if (sandbox() < 0)
+		return 1;
+	b = zg_build_new(&diag);
+	if (!b) {
+		zg_log(ZG_LOG_ERR, "out of memory");
+		return 1;
+	}
+	status = serve(sock, b, &diag);
+	zg_build_free(b);
+	zg_diag_release(&diag);
+	return status;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load.c - see load.h. Trust: runs as the user who asks, on files that this
+ * user names; it refuses what the agent would refuse, so that an answer here
+ * is the answer there.
+ */
+#include "load.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+struct loader {
+	struct zg_build *build;
+	struct zg_diag *diag;
+	size_t files;
+};
+
+static int slurp(int fd, struct zg_buf *text)
+{
+	for (;;) {
+		char *room = zg_buf_room(text, 65536);
+		ssize_t n;
+
+		if (!room)
+			return text->error;
+		n = read(fd, room, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		zg_buf_wrote(text, (size_t)n);
+	}
+}
+
+static bool shape_ok(struct loader *l, const char *path, const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode)) {
+		zg_diag_error(l->diag, path, 0, 0, "not a regular file");
+		return false;
+	}
+	if (st->st_mode & (S_IWGRP | S_IWOTH)) {
+		zg_diag_error(l->diag, path, 0, 0, "others than its owner can write to it");
+		zg_diag_hint(l->diag, "chmod go-w %s", path);
+		return false;
+	}
+	if (st->st_size > ZG_CONFIG_FILE_BYTES) {
+		zg_diag_error(l->diag, path, 0, 0, "larger than %d bytes", ZG_CONFIG_FILE_BYTES);
+		return false;
+	}
+	return true;
+}
+
+static void load_file(struct loader *l, enum zg_config_file kind, const char *path)
+{
+	zg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES + 2 * 65536);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		zg_diag_error(l->diag, path, 0, 0, "cannot be opened: %s",
+			      errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+		return;
+	}
+	if (!shape_ok(l, path, &st))
+		return;
+	r = slurp(fd, &text);
+	if (r < 0)
+		zg_diag_error(l->diag, path, 0, 0, "cannot be read: %s", strerror(-r));
+	else
+		zg_build_add(l->build, kind, path, zg_buf_slice(&text));
+}
+
+static bool ends_in(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return name[0] != '.' && n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+/* In the order of their names, so that errors come in a stable order. */
+static void load_folder(struct loader *l, enum zg_config_file kind, const char *folder,
+			const char *suffix)
+{
+	struct dirent **list = NULL;
+	char path[2 * ZG_PATH_LEN];
+	int n = scandir(folder, &list, NULL, alphasort);
+
+	if (n < 0) {
+		zg_diag_error(l->diag, folder, 0, 0, "cannot be listed: %s", strerror(errno));
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		if (ends_in(list[i]->d_name, suffix)) {
+			if (++l->files > ZG_CONFIG_FILES_MAX)
+				zg_diag_error(l->diag, folder, 0, 0, "more than %d files",
+					      ZG_CONFIG_FILES_MAX);
+			else if (snprintf(path, sizeof(path), "%s/%s", folder, list[i]->d_name) >=
+				 ZG_PATH_LEN)
+				zg_diag_error(l->diag, folder, 0, 0, "the path of %s is too long",
+					      list[i]->d_name);
+			else
+				load_file(l, kind, path);
+		}
+		free(list[i]);
+	}
+	free(list);
+}
+
+/* A path as the configuration means it: relative to the folder it stands in. */
+static bool resolve(struct loader *l, const char *config, const char *path, char *out)
+{
+	const char *slash = strrchr(config, '/');
+	int folder = slash && path[0] != '/' ? (int)(slash - config) + 1 : 0;
+	int n = snprintf(out, ZG_PATH_LEN, "%.*s%s", folder, config, path);
+
+	if (n < 0 || n >= ZG_PATH_LEN) {
+		zg_diag_error(l->diag, config, 0, 0, "the path of '%s' is too long", path);
+		return false;
+	}
+	return true;
+}
+
+int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
+{
+	struct loader l = {.build = zg_build_new(diag), .diag = diag};
+	struct zg_loaded made = {.snapshot = ZG_BUF(ZG_SNAPSHOT_BYTES)};
+	const struct zg_settings *s;
+	int r = -EINVAL;
+
+	if (!l.build) {
+		zg_diag_error(diag, "", 0, 0, "out of memory");
+		return -EINVAL;
+	}
+	load_file(&l, ZG_CF_MAIN, config);
+	s = zg_build_settings(l.build);
+	if (!diag->errors && resolve(&l, config, s->policies, made.policies) &&
+	    resolve(&l, config, s->servers, made.servers)) {
+		load_folder(&l, ZG_CF_POLICY, made.policies, ".yaml");
+		load_folder(&l, ZG_CF_SERVER, made.servers, ".json");
+		r = zg_build_finish(l.build, false, &made.snapshot, made.id, &made.counts);
+	}
+	zg_build_free(l.build);
+	if (r < 0)
+		zg_buf_release(&made.snapshot);
+	else
+		*out = made;
+	return r;
+}
+
+void zg_loaded_release(struct zg_loaded *l)
+{
+	zg_buf_release(&l->snapshot);
+}
+
+struct zg_slice zg_loaded_section(const struct zg_loaded *l, enum zg_section which)
+{
+	const struct zg_snapshot_header *h = (const void *)l->snapshot.ptr;
+
+	return (struct zg_slice){l->snapshot.ptr + h->section[which].offset,
+				 h->section[which].bytes};
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load.h - a configuration from its path, offline: what the parent and the
+ * config role do together, for the CLI, as whatever user runs it.
+ */
+#ifndef ZG_LOAD_H
+#define ZG_LOAD_H
+
+#include "build.h"
+
+struct zg_loaded {
+	struct zg_buf snapshot; /* zg_snapshot.h */
+	uint8_t id[32];
+	struct zg_build_counts counts;
+	char policies[ZG_PATH_LEN]; /* the folders that were read */
+	char servers[ZG_PATH_LEN];
+};
+
+/* Read FILE, its policies (*.yaml) and its servers (*.json). 0, or -EINVAL with
+ * errors in diag. Files that others could change are errors, as they are to
+ * the agent. Notices may be there in both cases. */
+int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag) ZG_MUST_CHECK;
+void zg_loaded_release(struct zg_loaded *l);
+
+/* The policy section; valid while l lives. NULL + 0 when there is none. */
+struct zg_slice zg_loaded_section(const struct zg_loaded *l, enum zg_section which);
+
+#endif

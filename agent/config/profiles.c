@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * profiles.c - the profiles of zerogate.yaml: who is governed, and what they
+ * may reach. Trust: as settings.c. Names are kept as names: nothing is
+ * resolved here.
+ */
+#include "settings.h"
+
+#include <errno.h>
+
+#include "model.h"
+
+/* One allow or deny entry on its way in. */
+struct entry_ctx {
+	struct zg_entry *e;
+	const struct zg_yaml *target; /* cidr, host or unix */
+	bool localhost;
+	bool twice;
+};
+
+static bool one_target(struct entry_ctx *in, const struct zg_yaml *y)
+{
+	in->twice |= in->target != NULL;
+	in->target = y;
+	return !in->twice;
+}
+
+static bool bits_clear(const uint8_t addr[16], uint32_t prefixlen)
+{
+	for (uint32_t bit = prefixlen; bit < 128; bit++)
+		if (addr[bit / 8] & (0x80u >> (bit % 8)))
+			return false;
+	return true;
+}
+
+static void clear_bits(uint8_t addr[16], uint32_t prefixlen)
+{
+	for (uint32_t bit = prefixlen; bit < 128; bit++)
+		addr[bit / 8] = (uint8_t)(addr[bit / 8] & ~(0x80u >> (bit % 8)));
+}
+
+static void parse_cidr(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct entry_ctx *in = into;
+	struct zg_slice s, addr, len;
+	const char *slash;
+	uint64_t bits = 0;
+	bool v4;
+
+	if (!one_target(in, y) || !zg_yaml_text(ctx, y, &s))
+		return;
+	slash = memchr(s.ptr, '/', s.len);
+	addr = (struct zg_slice){s.ptr, slash ? (size_t)(slash - s.ptr) : s.len};
+	v4 = !memchr(addr.ptr, ':', addr.len);
+	if (slash)
+		len = (struct zg_slice){slash + 1, s.len - addr.len - 1};
+	if (!slash || zg_addr_parse(addr, in->e->addr) < 0 ||
+	    zg_slice_u64(len, v4 ? 32 : 128, &bits) < 0) {
+		zg_yaml_error(ctx, y, "'%.*s' is not an address block", ZG_FMT(s));
+		zg_diag_hint(ctx->diag, "10.20.0.0/16, 10.30.0.1/32 or fd00::/8");
+		return;
+	}
+	in->e->prefixlen = (uint32_t)bits + (v4 ? 96 : 0);
+	if (!bits_clear(in->e->addr, in->e->prefixlen)) {
+		char text[64];
+
+		clear_bits(in->e->addr, in->e->prefixlen);
+		zg_addr_text(text, sizeof(text), in->e->addr);
+		zg_yaml_error(ctx, y, "'%.*s' has address bits beyond its prefix", ZG_FMT(s));
+		zg_diag_hint(ctx->diag, "%s/%u, or /%d for one address", text, (unsigned)bits,
+			     v4 ? 32 : 128);
+	}
+}
+
+static void parse_host(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct entry_ctx *in = into;
+	struct zg_slice s;
+
+	if (!one_target(in, y) || !zg_yaml_text(ctx, y, &s))
+		return;
+	if (zg_addr_parse(s, in->e->addr) == 0) {
+		in->e->prefixlen = 128;
+		return;
+	}
+	if (zg_slice_eq(s, ZG_SLICE("localhost"))) {
+		in->localhost = true;
+		return;
+	}
+	if (!zg_host_ok(s, true)) {
+		zg_yaml_error(ctx, y, "'%.*s' is not a host", ZG_FMT(s));
+		zg_diag_hint(ctx->diag, "a name in lower case or an address, without scheme, port "
+					"or path");
+		return;
+	}
+	in->e->kind = ZG_EK_NAME;
+	in->e->text = s;
+	zg_diag_notice(ctx->diag, ctx->file, y->line, y->column,
+		       "host name '%.*s' is not enforced yet: unreachable", ZG_FMT(s));
+	zg_diag_hint(ctx->diag, "names are not resolved in this version; use an address or cidr");
+}
+
+static void parse_unix(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct entry_ctx *in = into;
+	struct zg_slice s;
+
+	if (!one_target(in, y) || !zg_yaml_text(ctx, y, &s))
+		return;
+	if (s.ptr[0] != '/' && s.ptr[0] != '@') {
+		zg_yaml_error(ctx, y, "'%.*s' is not a socket path", ZG_FMT(s));
+		zg_diag_hint(ctx->diag, "an absolute path, or @name for an abstract socket");
+		return;
+	}
+	in->e->kind = ZG_EK_UNIX;
+	in->e->text = s;
+	zg_diag_notice(ctx->diag, ctx->file, y->line, y->column,
+		       "unix socket '%.*s' is not enforced yet", ZG_FMT(s));
+	zg_diag_hint(ctx->diag, "unix sockets are not judged in this version");
+}
+
+static bool parse_range(struct zg_slice s, struct zg_port_range *out)
+{
+	const char *dash = memchr(s.ptr, '-', s.len);
+	size_t n = dash ? (size_t)(dash - s.ptr) : s.len;
+	uint64_t lo, hi;
+
+	if (zg_slice_u64((struct zg_slice){s.ptr, n}, UINT16_MAX, &lo) < 0)
+		return false;
+	hi = lo;
+	if (dash && zg_slice_u64((struct zg_slice){dash + 1, s.len - n - 1}, UINT16_MAX, &hi) < 0)
+		return false;
+	if (!lo || lo > hi)
+		return false;
+	*out = (struct zg_port_range){(uint16_t)lo, (uint16_t)hi};
+	return true;
+}
+
+static void parse_port(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct entry_ctx *in = into;
+	struct zg_texts t;
+
+	if (!zg_yaml_texts(ctx, y, &t))
+		return;
+	in->e->ports = zg_arena_alloc(ctx->arena, t.count * sizeof(*in->e->ports));
+	if (!in->e->ports) {
+		zg_yaml_error(ctx, y, "the file needs too much memory");
+		return;
+	}
+	for (size_t i = 0; i < t.count; i++) {
+		if (parse_range(t.item[i], &in->e->ports[in->e->port_count++]))
+			continue;
+		zg_yaml_error(ctx, y, "'%.*s' is not a port", ZG_FMT(t.item[i]));
+		zg_diag_hint(ctx->diag, "1 to 65535, a range \"8000-8099\", or a list of them");
+		return;
+	}
+}
+
+static void parse_proto(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct entry_ctx *in = into;
+	struct zg_texts t;
+
+	if (!zg_yaml_texts(ctx, y, &t))
+		return;
+	in->e->tcp = in->e->udp = false;
+	for (size_t i = 0; i < t.count; i++) {
+		if (zg_slice_eq(t.item[i], ZG_SLICE("tcp"))) {
+			in->e->tcp = true;
+		} else if (zg_slice_eq(t.item[i], ZG_SLICE("udp"))) {
+			in->e->udp = true;
+		} else {
+			zg_yaml_error(ctx, y, "'%.*s' is not a protocol", ZG_FMT(t.item[i]));
+			zg_diag_hint(ctx->diag, "tcp or udp; nothing else is let through");
+			return;
+		}
+	}
+}
+
+static const struct zg_yaml_field entry_fields[] = {
+	{"cidr", parse_cidr, false}, {"host", parse_host, false},   {"unix", parse_unix, false},
+	{"port", parse_port, false}, {"proto", parse_proto, false},
+};
+
+static void push(struct zg_profile_src *p, struct zg_entry *e)
+{
+	e->next = p->entries;
+	p->entries = e;
+	p->entry_count++;
+}
+
+static void parse_entry(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+			struct zg_profile_src *p, bool deny)
+{
+	struct zg_entry *e = zg_arena_alloc(ctx->arena, 2 * sizeof(*e));
+	struct entry_ctx in = {.e = e};
+
+	if (!e) {
+		zg_yaml_error(ctx, y, "the file needs too much memory");
+		return;
+	}
+	*e = (struct zg_entry){.deny = deny, .tcp = true, .line = y->line, .column = y->column};
+	if (!zg_yaml_map(ctx, y, "an entry", entry_fields, ZG_COUNT(entry_fields), &in))
+		return;
+	if (!in.target || in.twice) {
+		zg_yaml_error(ctx, y, "an entry names exactly one of cidr, host, unix");
+		return;
+	}
+	if ((e->kind == ZG_EK_UNIX) != !e->port_count) {
+		zg_yaml_error(ctx, y,
+			      e->port_count ? "a unix socket has no port"
+					    : "an entry needs a port");
+		if (!e->port_count)
+			zg_diag_hint(ctx->diag, "port: 443, or port: \"1-65535\" for all");
+		return;
+	}
+	if (in.localhost) {
+		(void)zg_addr_parse(ZG_SLICE("::1"), e->addr);
+		e->prefixlen = 128;
+		e[1] = e[0];
+		(void)zg_addr_parse(ZG_SLICE("127.0.0.1"), e[1].addr);
+		push(p, &e[1]);
+	}
+	push(p, e);
+}
+
+static void parse_entries(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+			  struct zg_profile_src *p, bool deny)
+{
+	if (y->kind != ZG_Y_LIST) {
+		zg_yaml_error(ctx, y, "%s must be a list of entries", deny ? "deny" : "allow");
+		zg_diag_hint(ctx->diag, "- {cidr: \"10.20.0.0/16\", port: 443}");
+		return;
+	}
+	for (const struct zg_yaml *item = y->first; item; item = item->next)
+		parse_entry(ctx, item, p, deny);
+}
+
+static void parse_allow(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	parse_entries(ctx, y, into, false);
+}
+
+static void parse_deny(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	parse_entries(ctx, y, into, true);
+}
+
+static void parse_cgroups(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_profile_src *p = into;
+
+	if (!zg_yaml_texts(ctx, y, &p->cgroups))
+		return;
+	for (size_t i = 0; i < p->cgroups.count; i++) {
+		struct zg_slice g = p->cgroups.item[i];
+
+		if (g.len < ZG_CGROUP_LEN && g.ptr[0] != '/' && !strstr(g.ptr, ".."))
+			continue;
+		zg_yaml_error(ctx, y, "'%.*s' is not a cgroup below cgroup_root", ZG_FMT(g));
+		zg_diag_hint(ctx->diag, "a relative path or glob such as zerogate.slice/*");
+	}
+}
+
+static void parse_mode(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_profile_src *p = into;
+	struct zg_slice s;
+
+	if (!zg_yaml_text(ctx, y, &s))
+		return;
+	if (zg_slice_eq(s, ZG_SLICE("enforce"))) {
+		p->mode = ZG_MODE_ENFORCE;
+	} else if (zg_slice_eq(s, ZG_SLICE("audit"))) {
+		p->mode = ZG_MODE_AUDIT;
+	} else {
+		zg_yaml_error(ctx, y, "'%.*s' is not a mode", ZG_FMT(s));
+		zg_diag_hint(ctx->diag, "enforce or audit");
+	}
+}
+
+static void parse_servers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_profile_src *p = into;
+
+	p->servers_line = y->line;
+	p->servers_column = y->column;
+	if (y->kind == ZG_Y_LIST && !y->count)
+		return; /* none: a profile without MCP */
+	(void)zg_yaml_texts(ctx, y, &p->servers);
+}
+
+static const struct zg_yaml_field profile_fields[] = {
+	{"cgroups", parse_cgroups, false}, {"mode", parse_mode, false},
+	{"allow", parse_allow, false},	   {"deny", parse_deny, false},
+	{"servers", parse_servers, false},
+};
+
+void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+		       struct zg_settings_src *s)
+{
+	const struct zg_yaml *m;
+
+	if (y->kind != ZG_Y_MAP || !y->count) {
+		zg_yaml_error(ctx, y, "profiles must be a map: name: {...}, with at least one");
+		return;
+	}
+	if (y->count > ZG_PROFILES_MAX - ZG_PROFILE_FIRST) {
+		zg_yaml_error(ctx, y, "more than %d profiles", ZG_PROFILES_MAX - ZG_PROFILE_FIRST);
+		return;
+	}
+	s->profiles = zg_arena_alloc(ctx->arena, y->count * sizeof(*s->profiles));
+	if (!s->profiles) {
+		zg_yaml_error(ctx, y, "the file needs too much memory");
+		return;
+	}
+	for (m = y->first; m; m = m->next) {
+		struct zg_profile_src *p = &s->profiles[s->profile_count++];
+
+		p->name = m->key;
+		p->line = m->key_line;
+		p->column = m->key_column;
+		if (!zg_word_ok(p->name, ZG_NAME_LEN - 1) || memchr(p->name.ptr, '/', p->name.len))
+			zg_diag_error(ctx->diag, ctx->file, p->line, p->column,
+				      "'%.*s' is not a profile name", ZG_FMT(p->name));
+		(void)zg_yaml_map(ctx, m, "a profile", profile_fields, ZG_COUNT(profile_fields), p);
+	}
+}

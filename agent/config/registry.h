@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * registry.h - the files in servers/: the official registry's server.json plus our
+ * facts under _meta["dev.zerogate/registry"]. Strict: an unknown key, a
+ * duplicate or a value that cannot be enforced is an error with its place.
+ */
+#ifndef ZG_REGISTRY_H
+#define ZG_REGISTRY_H
+
+#include "model.h"
+#include "zg_snapshot.h"
+
+struct zg_entry_src {		  /* one registered server */
+	struct zg_server_def def; /* without sha256 and endpoint_count */
+	struct zg_server_src policy;
+	uint8_t address[ZG_ENDPOINTS_PER_SERVER][16]; /* where def.host is */
+	size_t address_count;
+	const char *file;
+	struct zg_entry_src *next;
+};
+
+struct zg_registry_src {
+	struct zg_entry_src *servers;
+	size_t count;
+};
+
+/* Add the server of one file. Errors go to ctx->diag. */
+void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
+		       struct zg_registry_src *r);
+
+/* What only shows when all files are read: ids and endpoints used twice. */
+void zg_registry_check(const struct zg_registry_src *r, struct zg_diag *diag);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * settings.h - zerogate.yaml (zerogate.yaml(5)) as read: the settings that
+ * travel in the snapshot, and profiles before tables.c turns them into
+ * prefixes and rules.
+ */
+#ifndef ZG_SETTINGS_H
+#define ZG_SETTINGS_H
+
+#include "document.h"
+#include "zg_snapshot.h"
+
+enum zg_entry_kind {
+	ZG_EK_CIDR = 0, /* addr/prefixlen; literal hosts and localhost become these */
+	ZG_EK_NAME,	/* a host name: not resolved in this version */
+	ZG_EK_UNIX,	/* a socket path: not judged in this version */
+};
+
+struct zg_port_range {
+	uint16_t lo, hi;
+};
+
+/* One line of allow: or deny: */
+struct zg_entry {
+	enum zg_entry_kind kind;
+	bool deny;
+	bool tcp, udp;
+	uint8_t addr[16];
+	uint32_t prefixlen;
+	struct zg_port_range *ports;
+	size_t port_count;
+	struct zg_slice text; /* name or path */
+	uint32_t line, column;
+	struct zg_entry *next;
+};
+
+struct zg_profile_src {
+	struct zg_slice name;
+	uint8_t mode;
+	struct zg_texts cgroups;
+	struct zg_entry *entries;
+	size_t entry_count;
+	struct zg_texts servers; /* globs over registry ids */
+	uint32_t line, column;
+	uint32_t servers_line, servers_column;
+};
+
+struct zg_settings_src {
+	const char *file;
+	struct zg_settings settings;
+	struct zg_profile_src *profiles;
+	size_t profile_count;
+};
+
+/* The value of "profiles:" (profiles.c). */
+void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+		       struct zg_settings_src *s);
+
+/* Fill s from the text of zerogate.yaml; errors go to ctx->diag. */
+void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
+		       struct zg_settings_src *s);
+
+#endif

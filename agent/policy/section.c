@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * section.c - zg_policy_open: is a compiled section safe to read? Trust: its
+ * writer is less privileged than its readers, so every offset, row number and
+ * enum is checked here once; afterwards decide.c checks nothing. Whether the
+ * rules say what the operator wrote is not something bytes can prove.
+ */
+#include "section.h"
+
+#include <errno.h>
+
+static const size_t row_bytes[ZG_PT_MAX] = {
+#define X(NAME, name, type) [ZG_PT_##NAME] = sizeof(type),
+	ZG_POLICY_TABLES(X)
+#undef X
+};
+
+static uint32_t rows(const struct zg_policy_view *v, enum zg_policy_table t)
+{
+	return v->header->table[t].count;
+}
+
+static bool text_ok(const struct zg_policy_view *v, struct zg_row_text t)
+{
+	uint32_t n = rows(v, ZG_PT_TEXT);
+
+	return t.offset <= n && t.len <= n - t.offset;
+}
+
+static bool span_ok(const struct zg_policy_view *v, struct zg_row_span s, enum zg_policy_table t)
+{
+	uint32_t n = rows(v, t);
+
+	return s.first <= n && s.count <= n - s.first;
+}
+
+/* Numbers of another table's rows; off = 1 for hash slots, where 0 is free. */
+static bool numbers_ok(const uint32_t *at, uint32_t count, uint32_t limit, uint32_t off)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (at[i] >= limit + off)
+			return false;
+	return true;
+}
+
+/* A power of two with a free slot, or probing would not end. */
+static bool slots_ok(const uint32_t *at, uint32_t count, uint32_t limit)
+{
+	uint32_t used = 0;
+
+	if (!count || (count & (count - 1)) || !numbers_ok(at, count, limit, 1))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		used += at[i] != 0;
+	return used < count;
+}
+
+static bool texts_ok(const struct zg_policy_view *v, const struct zg_row_text *t, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!text_ok(v, t[i]))
+			return false;
+	return true;
+}
+
+static bool atoms_ok(const struct zg_policy_view *v)
+{
+	for (uint32_t i = 0; i < rows(v, ZG_PT_KEYS); i++)
+		if (!text_ok(v, v->keys[i].name))
+			return false;
+	for (uint32_t i = 0; i < rows(v, ZG_PT_ATOMS); i++) {
+		const struct zg_row_atom *a = &v->atoms[i];
+
+		if (a->key >= rows(v, ZG_PT_KEYS) || !text_ok(v, a->value) ||
+		    !span_ok(v, a->rules, ZG_PT_POSTINGS))
+			return false;
+	}
+	for (uint32_t i = 0; i < rows(v, ZG_PT_POSTINGS); i++)
+		if (v->postings[i] >= rows(v, ZG_PT_RULES))
+			return false;
+	return slots_ok(v->key_slots, rows(v, ZG_PT_KEY_SLOTS), rows(v, ZG_PT_KEYS)) &&
+	       slots_ok(v->atom_slots, rows(v, ZG_PT_ATOM_SLOTS), rows(v, ZG_PT_ATOMS)) &&
+	       numbers_ok(v->values, rows(v, ZG_PT_VALUES), rows(v, ZG_PT_ATOMS), 0) &&
+	       span_ok(v, v->header->residual, ZG_PT_POSTINGS);
+}
+
+static bool rules_ok(const struct zg_policy_view *v)
+{
+	for (uint32_t i = 0; i < rows(v, ZG_PT_CONDS); i++) {
+		const struct zg_row_cond *c = &v->conds[i];
+
+		if (c->kind >= ZG_CK_MAX || c->key >= rows(v, ZG_PT_KEYS) ||
+		    !span_ok(v, c->atoms, ZG_PT_VALUES) || !span_ok(v, c->globs, ZG_PT_GLOBS))
+			return false;
+	}
+	for (uint32_t i = 0; i < rows(v, ZG_PT_LISTS); i++)
+		if (!span_ok(v, v->lists[i], ZG_PT_HOSTS))
+			return false;
+	for (uint32_t i = 0; i < rows(v, ZG_PT_RULES); i++) {
+		const struct zg_row_rule *r = &v->rules[i];
+
+		if (!text_ok(v, r->id) || !text_ok(v, r->place) || !text_ok(v, r->reason) ||
+		    !span_ok(v, r->match, ZG_PT_CONDS) || !span_ok(v, r->unless, ZG_PT_CONDS) ||
+		    (r->pivot != ZG_NO_INDEX && r->pivot >= r->match.count) ||
+		    (r->allowlist != ZG_NO_ALLOWLIST && r->allowlist >= rows(v, ZG_PT_LISTS)) ||
+		    r->decision >= ZG_D_MAX || r->has_max_retries > 1)
+			return false;
+	}
+	return rows(v, ZG_PT_RULES) <= ZG_POLICY_RULES_MAX;
+}
+
+static bool registry_ok(const struct zg_policy_view *v)
+{
+	for (uint32_t i = 0; i < rows(v, ZG_PT_LABELS); i++)
+		if (!text_ok(v, v->labels[i].key) || !text_ok(v, v->labels[i].value))
+			return false;
+	for (uint32_t i = 0; i < rows(v, ZG_PT_TOOLS); i++) {
+		const struct zg_row_tool *t = &v->tools[i];
+
+		if (!text_ok(v, t->pattern) || !span_ok(v, t->labels, ZG_PT_LABELS) ||
+		    !span_ok(v, t->tags, ZG_PT_TAGS) || t->action > ZG_ACTION_READ ||
+		    t->has_tags > 1)
+			return false;
+	}
+	for (uint32_t i = 0; i < rows(v, ZG_PT_SERVERS); i++) {
+		const struct zg_row_server *s = &v->servers[i];
+
+		if (!text_ok(v, s->id) || !span_ok(v, s->labels, ZG_PT_LABELS) ||
+		    !span_ok(v, s->tags, ZG_PT_TAGS) || !span_ok(v, s->tools, ZG_PT_TOOLS) ||
+		    !span_ok(v, s->globs, ZG_PT_TOOLS) || !span_ok(v, s->profiles, ZG_PT_PROFILES))
+			return false;
+	}
+	return slots_ok(v->server_slots, rows(v, ZG_PT_SERVER_SLOTS), rows(v, ZG_PT_SERVERS));
+}
+
+static bool tables_ok(const struct zg_policy_header *h, size_t size)
+{
+	if (size < sizeof(*h) || h->magic != ZG_POLICY_MAGIC || h->bytes != size ||
+	    h->default_decision >= ZG_D_MAX)
+		return false;
+	for (int i = 0; i < ZG_PT_MAX; i++) {
+		const struct zg_row_span *t = &h->table[i];
+
+		if (t->first % 8 || t->first < sizeof(*h) || t->first > size ||
+		    t->count > (size - t->first) / row_bytes[i])
+			return false;
+	}
+	return h->table[ZG_PT_KEYS].count >= ZG_KEY_LABELS;
+}
+
+int zg_policy_open(struct zg_policy *out, const void *bytes, size_t size, struct zg_err *e)
+{
+	const struct zg_policy p = {bytes, size};
+	struct zg_policy_view v;
+
+	if (!bytes || (uintptr_t)bytes % 8 || !tables_ok(bytes, size))
+		return zg_err_set(e, EBADMSG, "the compiled policy breaks its own format");
+	v = zg_policy_view(&p);
+	if (!texts_ok(&v, v.globs, rows(&v, ZG_PT_GLOBS)) ||
+	    !texts_ok(&v, v.hosts, rows(&v, ZG_PT_HOSTS)) ||
+	    !texts_ok(&v, v.tags, rows(&v, ZG_PT_TAGS)) || !atoms_ok(&v) || !rules_ok(&v) ||
+	    !registry_ok(&v))
+		return zg_err_set(e, EBADMSG, "the compiled policy breaks its own format");
+	*out = p;
+	return 0;
+}
+
+struct zg_slice zg_policy_rule_id(const struct zg_policy *p, uint16_t rule)
+{
+	struct zg_policy_view v = zg_policy_view(p);
+
+	return rule < rows(&v, ZG_PT_RULES) ? zg_row_slice(&v, v.rules[rule].id)
+					    : (struct zg_slice){"", 0};
+}
+
+struct zg_slice zg_policy_rule_place(const struct zg_policy *p, uint16_t rule)
+{
+	struct zg_policy_view v = zg_policy_view(p);
+
+	return rule < rows(&v, ZG_PT_RULES) ? zg_row_slice(&v, v.rules[rule].place)
+					    : (struct zg_slice){"", 0};
+}
+
+struct zg_slice zg_policy_rule_reason(const struct zg_policy *p, uint16_t rule)
+{
+	struct zg_policy_view v = zg_policy_view(p);
+
+	return rule < rows(&v, ZG_PT_RULES) ? zg_row_slice(&v, v.rules[rule].reason)
+					    : (struct zg_slice){"", 0};
+}
+
+struct zg_slice zg_policy_allowlist_entry(const struct zg_policy *p, uint16_t list, size_t i)
+{
+	struct zg_policy_view v = zg_policy_view(p);
+
+	if (list >= rows(&v, ZG_PT_LISTS) || i >= v.lists[list].count)
+		return (struct zg_slice){"", 0};
+	return zg_row_slice(&v, v.hosts[v.lists[list].first + i]);
+}

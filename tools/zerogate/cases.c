@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cases.c - zerogate policy test: tables of calls and what must come of them,
+ * kept beside the policies (*.cases). Trust: as policy.c.
+ *
+ *   - name: a read on an approved server is allowed
+ *     envelope: {server: github, tool: get_me}
+ *     expect: {decision: ALLOW, rules: [allow-read-approved-servers]}
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "document.h"
+#include "load.h"
+#include "policy.h"
+
+struct run {
+	struct zg_policy policy;
+	struct zg_arena arena;
+	struct zg_diag *diag;
+	size_t passed, failed;
+};
+
+/* YAML to JSON: text stays text, an empty value is null. */
+static json_t *to_json(const struct zg_yaml *y)
+{
+	json_t *j;
+
+	if (y->kind == ZG_Y_SCALAR)
+		return y->plain && !y->text.len ? json_null()
+						: json_stringn(y->text.ptr, y->text.len);
+	j = y->kind == ZG_Y_LIST ? json_array() : json_object();
+	for (const struct zg_yaml *m = y->first; m; m = m->next) {
+		/* depth is bounded by the reader of the document */
+		json_t *value = to_json(m);
+		int r = y->kind == ZG_Y_LIST ? json_array_append_new(j, value)
+					     : json_object_set_new(j, m->key.ptr, value);
+
+		if (r < 0) {
+			json_decref(j);
+			return NULL;
+		}
+	}
+	return j;
+}
+
+static void put_constraints(struct zg_buf *out, const struct zg_policy *p,
+			    const struct zg_constraints *c)
+{
+	if (c->max_runtime_sec)
+		zg_buf_fmt(out, "max_runtime_sec=%u ", c->max_runtime_sec);
+	if (c->has_max_retries)
+		zg_buf_fmt(out, "max_retries=%u ", c->max_retries);
+	for (uint16_t i = 0; i < c->allowlist_count; i++) {
+		struct zg_slice host;
+
+		zg_buf_str(out, "network_allowlist=");
+		for (size_t j = 0; (host = zg_policy_allowlist_entry(p, c->allowlist[i], j)).len;
+		     j++)
+			zg_buf_fmt(out, "%s%.*s", j ? "," : "", (int)host.len, host.ptr);
+		zg_buf_char(out, ' ');
+	}
+}
+
+/* The expected constraints in the same words; lists are compared as sets. */
+static bool constraints_match(const struct run *run, const json_t *want,
+			      const struct zg_constraints *c)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)want, key, v)
+	{
+		uint64_t n = 0;
+		size_t i;
+		json_t *host;
+
+		if (json_is_string(v))
+			(void)zg_slice_u64(zg_slice_str(json_string_value(v)), UINT32_MAX, &n);
+		if (strcmp(key, "max_runtime_sec") == 0 && n == c->max_runtime_sec)
+			continue;
+		if (strcmp(key, "max_retries") == 0 && c->has_max_retries && n == c->max_retries)
+			continue;
+		if (strcmp(key, "network_allowlist") != 0 || !json_is_array(v) ||
+		    !c->allowlist_count)
+			return false;
+		json_array_foreach(v, i, host)
+		{
+			struct zg_slice h = zg_slice_str(json_string_value(host));
+
+			for (uint16_t list = 0; list < c->allowlist_count; list++)
+				if (!zg_policy_allowlist_has(&run->policy, c->allowlist[list], h))
+					return false;
+		}
+	}
+	return (json_object_get(want, "max_runtime_sec") != NULL) == (c->max_runtime_sec != 0) &&
+	       (json_object_get(want, "max_retries") != NULL) == c->has_max_retries &&
+	       (json_object_get(want, "network_allowlist") != NULL) == (c->allowlist_count != 0);
+}
+
+/* The expected rules, as a set. */
+static bool rules_match(const struct run *run, const json_t *want, const struct zg_decision *d)
+{
+	json_t *id;
+	size_t i;
+
+	if (json_array_size(want) != d->matched)
+		return false;
+	json_array_foreach((json_t *)(uintptr_t)want, i, id)
+	{
+		bool found = false;
+
+		for (uint16_t r = 0; r < d->rule_count && !found; r++)
+			found = zg_slice_eq(zg_policy_rule_id(&run->policy, d->rule[r]),
+					    zg_slice_str(json_string_value(id)));
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static bool holds(const struct run *run, const json_t *expect, const struct zg_decision *d)
+{
+	const char *decision = json_string_value(json_object_get(expect, "decision"));
+	const json_t *rules = json_object_get(expect, "rules");
+	const json_t *constraints = json_object_get(expect, "constraints");
+
+	return strcmp(decision, zg_decision_text(d->kind)) == 0 &&
+	       (!rules || rules_match(run, rules, d)) &&
+	       (!constraints || constraints_match(run, constraints, &d->constraints));
+}
+
+static void report(struct run *run, const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+		   struct zg_slice name, const struct zg_decision *d)
+{
+	zg_autobuf got = ZG_BUF(65536);
+	char rules[ZG_RULES_LEN];
+
+	zg_decision_rules_text(&run->policy, d, rules, sizeof(rules));
+	put_constraints(&got, &run->policy, &d->constraints);
+	printf("FAIL %s:%u: %.*s\n     got %s, rules [%s], constraints [%.*s]\n", ctx->file,
+	       y->line, ZG_FMT(name), zg_decision_text(d->kind), rules, (int)got.len,
+	       got.ptr ? got.ptr : "");
+}
+
+static bool shape_ok(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y)
+{
+	static const char *const known[] = {"decision", "rules", "constraints"};
+	const struct zg_yaml *expect = zg_yaml_member(y, "expect"), *m;
+
+	if (!zg_yaml_member(y, "name") || !zg_yaml_member(y, "envelope") || !expect ||
+	    y->count != 3) {
+		zg_yaml_error(ctx, y, "a case has name, envelope and expect");
+		return false;
+	}
+	m = zg_yaml_member(expect, "decision");
+	if (!m || m->kind != ZG_Y_SCALAR) {
+		zg_yaml_error(ctx, expect, "expect names a decision");
+		return false;
+	}
+	for (m = expect->first; m; m = m->next) {
+		size_t i = 0;
+
+		while (i < ZG_COUNT(known) && !zg_slice_eq(m->key, zg_slice_str(known[i])))
+			i++;
+		if (i == ZG_COUNT(known)) {
+			zg_yaml_error(ctx, m, "unknown key '%.*s' in expect", ZG_FMT(m->key));
+			zg_diag_hint(ctx->diag, "known: decision, rules, constraints");
+			return false;
+		}
+	}
+	return true;
+}
+
+static void run_case(struct run *run, const struct zg_yaml_ctx *ctx, const struct zg_yaml *y)
+{
+	struct zg_envelope env;
+	struct zg_decision d;
+	struct zg_err e = {0};
+	struct zg_slice name;
+	json_t *envelope, *expect;
+
+	if (!shape_ok(ctx, y) || !zg_yaml_text(ctx, zg_yaml_member(y, "name"), &name))
+		return;
+	envelope = to_json(zg_yaml_member(y, "envelope"));
+	expect = to_json(zg_yaml_member(y, "expect"));
+	if (!envelope || !expect) {
+		zg_yaml_error(ctx, y, "out of memory");
+	} else if (zg_policy_judge(&run->policy, envelope, &env, &d, &e) < 0) {
+		zg_yaml_error(ctx, zg_yaml_member(y, "envelope"), "%s", e.what);
+	} else if (holds(run, expect, &d)) {
+		run->passed++;
+	} else {
+		run->failed++;
+		report(run, ctx, y, name, &d);
+	}
+	json_decref(envelope);
+	json_decref(expect);
+}
+
+static void run_file(struct run *run, const char *path)
+{
+	struct zg_yaml_ctx ctx = {path, &run->arena, run->diag};
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES);
+	zg_autofile FILE *in = fopen(path, "re");
+	const struct zg_yaml *y;
+	size_t n = 1;
+
+	if (!in) {
+		zg_diag_error(run->diag, path, 0, 0, "cannot be opened: %s", strerror(errno));
+		return;
+	}
+	while (n) {
+		char *room = zg_buf_room(&text, 65536);
+
+		n = room ? fread(room, 1, 65536, in) : 0;
+		zg_buf_wrote(&text, n);
+	}
+	if (ferror(in) || !zg_buf_ok(&text)) {
+		zg_diag_error(run->diag, path, 0, 0, "cannot be read whole");
+		return;
+	}
+	y = zg_yaml_read(&ctx, zg_buf_slice(&text));
+	if (!y)
+		return;
+	if (y->kind != ZG_Y_LIST) {
+		zg_yaml_error(&ctx, y, "cases are a list: '- name: ...'");
+		return;
+	}
+	for (const struct zg_yaml *item = y->first; item; item = item->next)
+		run_case(run, &ctx, item);
+}
+
+/* Every *.cases beside the policies. */
+static void run_folder(struct run *run, const char *folder)
+{
+	struct dirent **list = NULL;
+	char path[2 * ZG_PATH_LEN];
+	int n = scandir(folder, &list, NULL, alphasort);
+	size_t found = 0;
+
+	for (int i = 0; i < n; i++) {
+		size_t len = strlen(list[i]->d_name);
+
+		if (len > 6 && strcmp(list[i]->d_name + len - 6, ".cases") == 0) {
+			(void)snprintf(path, sizeof(path), "%s/%s", folder, list[i]->d_name);
+			run_file(run, path);
+			found++;
+		}
+		free(list[i]);
+	}
+	free(list);
+	if (!found) {
+		zg_diag_error(run->diag, folder, 0, 0, "no *.cases file stands here");
+		zg_diag_hint(run->diag, "write one beside the policies, or name files");
+	}
+}
+
+static int run_all(struct run *run, const struct zg_policy_args *a, const struct zg_loaded *l)
+{
+	for (int i = 0; i < a->argc; i++)
+		run_file(run, a->argv[i]);
+	if (!a->argc)
+		run_folder(run, l->policies);
+	if (run->diag->errors)
+		return ZG_EXIT_USAGE;
+	if (a->json)
+		printf("{\"passed\":%zu,\"failed\":%zu}\n", run->passed, run->failed);
+	else
+		printf("%zu passed, %zu failed\n", run->passed, run->failed);
+	return run->failed ? ZG_EXIT_NO : ZG_EXIT_OK;
+}
+
+int zg_policy_test(const struct zg_policy_args *a)
+{
+	struct zg_diag diag = {0};
+	struct run run = {.diag = &diag};
+	struct zg_loaded l = {0};
+	struct zg_slice section;
+	int status = ZG_EXIT_USAGE;
+	struct zg_err e;
+
+	zg_arena_init(&run.arena, ZG_YAML_BYTES);
+	if (zg_load(&l, a->config, &diag) == 0) {
+		section = zg_loaded_section(&l, ZG_S_POLICY);
+		if (zg_policy_open(&run.policy, section.ptr, section.len, &e) < 0) {
+			zg_diag_add(&diag, &e);
+		} else {
+			zg_diag_release(&diag); /* notices belong to policy check */
+			status = run_all(&run, a, &l);
+		}
+	}
+	zg_policy_print_diag(stderr, &diag);
+	zg_arena_release(&run.arena);
+	zg_loaded_release(&l);
+	zg_diag_release(&diag);
+	return status;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * explain.c - zerogate policy explain: one envelope, or one a line, through
+ * the decision function. Loads once, then streams. Trust: envelopes may be
+ * anything; a bad line is answered as such and does not end the stream.
+ */
+#include <errno.h>
+
+#include "load.h"
+#include "policy.h"
+
+struct explain {
+	struct zg_policy policy;
+	char snapshot[65];
+	struct zg_buf out;
+	bool json;
+	bool denied; /* some answer was DENY */
+	bool failed; /* some envelope could not be read */
+	size_t line; /* of the one in hand, with --lines */
+};
+
+static struct zg_slice text_of(const json_t *j)
+{
+	return (struct zg_slice){json_string_value(j), json_string_length(j)};
+}
+
+static int read_texts(struct zg_envelope *env, const json_t *j, struct zg_err *e)
+{
+	const struct {
+		const char *key;
+		struct zg_slice *into;
+	} texts[] = {{"server", &env->server}, {"tool", &env->tool}, {"method", &env->method}};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const json_t *v = json_object_get(j, texts[i].key);
+
+		if (v && !json_is_null(v) && !json_is_string(v))
+			return zg_err_set(e, EINVAL, "'%s' must be a string", texts[i].key);
+		if (json_is_string(v))
+			*texts[i].into = text_of(v);
+	}
+	if (!json_is_string(json_object_get(j, "server")))
+		return zg_err_set(e, EINVAL, "the envelope has no 'server'");
+	if (!env->method.len)
+		env->method = ZG_SLICE("tools/call");
+	return 0;
+}
+
+/* "all but server optional": null is absent. */
+static const json_t *optional(const json_t *j, const char *key)
+{
+	const json_t *v = json_object_get(j, key);
+
+	return json_is_null(v) ? NULL : v;
+}
+
+/* Labels given here replace the derived ones of the same name. */
+static int replace_labels(struct zg_envelope *env, const json_t *labels, struct zg_err *e)
+{
+	const char *key;
+	json_t *v;
+
+	if (!json_is_object(labels))
+		return zg_err_set(e, EINVAL, "'labels' must be an object");
+	json_object_foreach((json_t *)(uintptr_t)labels, key, v)
+	{
+		if (!json_is_string(v))
+			return zg_err_set(e, EINVAL, "label '%.128s' must be a string", key);
+		zg_envelope_label(env, zg_slice_str(key), text_of(v));
+	}
+	return 0;
+}
+
+static int replace_tags(struct zg_envelope *env, const json_t *tags, struct zg_err *e)
+{
+	size_t i;
+	json_t *v;
+
+	if (!json_is_array(tags))
+		return zg_err_set(e, EINVAL, "'risk_tags' must be an array");
+	env->risk_tag_count = 0;
+	json_array_foreach((json_t *)(uintptr_t)tags, i, v)
+	{
+		if (!json_is_string(v))
+			return zg_err_set(e, EINVAL, "a risk tag must be a string");
+		if (env->risk_tag_count == ZG_RISK_TAGS_MAX) {
+			env->overflow = true;
+			break;
+		}
+		env->risk_tags[env->risk_tag_count++] = text_of(v);
+	}
+	return 0;
+}
+
+static int known_members(const json_t *j, struct zg_err *e)
+{
+	static const char *const known[] = {"server", "tool",	   "method",   "arguments",
+					    "labels", "risk_tags", "principal"};
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)j, key, v)
+	{
+		size_t i = 0;
+
+		while (i < sizeof(known) / sizeof(known[0]) && strcmp(known[i], key) != 0)
+			i++;
+		if (i == sizeof(known) / sizeof(known[0]))
+			return zg_err_set(e, EINVAL, "unknown member '%.128s'", key);
+	}
+	return 0;
+}
+
+int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelope *env,
+		    struct zg_decision *d, struct zg_err *e)
+{
+	const json_t *labels = optional(j, "labels"), *tags = optional(j, "risk_tags");
+	int r;
+
+	*env = (struct zg_envelope){0};
+	if (!json_is_object(j))
+		return zg_err_set(e, EINVAL, "an envelope must be a JSON object");
+	r = known_members(j, e);
+	if (r == 0)
+		r = read_texts(env, j, e);
+	if (r < 0)
+		return r;
+	/* what it cannot classify, zg_decide denies and says so */
+	if (zg_envelope_classify(p, env) < 0)
+		env->action = ZG_ACTION_WRITE;
+	if (labels)
+		r = replace_labels(env, labels, e);
+	if (r == 0 && tags)
+		r = replace_tags(env, tags, e);
+	if (r == 0)
+		zg_decide(p, env, d);
+	return r;
+}
+
+static bool in_all(const struct explain *x, const struct zg_constraints *c, struct zg_slice host)
+{
+	for (uint16_t i = 0; i < c->allowlist_count; i++)
+		if (!zg_policy_allowlist_has(&x->policy, c->allowlist[i], host))
+			return false;
+	return true;
+}
+
+static bool in_earlier(const struct explain *x, const struct zg_constraints *c, uint16_t list,
+		       struct zg_slice host)
+{
+	struct zg_slice other;
+
+	for (uint16_t i = 0; i < list; i++)
+		for (size_t j = 0;
+		     (other = zg_policy_allowlist_entry(&x->policy, c->allowlist[i], j)).len; j++)
+			if (zg_slice_eq(other, host))
+				return true;
+	return false;
+}
+
+/* What all lists have in common, each entry once. */
+static void put_allowlist(struct explain *x, const struct zg_constraints *c)
+{
+	const char *comma = "";
+	struct zg_slice host;
+
+	zg_buf_char(&x->out, '[');
+	for (uint16_t i = 0; i < c->allowlist_count; i++) {
+		for (size_t j = 0;
+		     (host = zg_policy_allowlist_entry(&x->policy, c->allowlist[i], j)).len; j++) {
+			if (!in_all(x, c, host) || in_earlier(x, c, i, host))
+				continue;
+			zg_buf_str(&x->out, comma);
+			zg_buf_json(&x->out, host);
+			comma = ",";
+		}
+	}
+	zg_buf_char(&x->out, ']');
+}
+
+static void put_constraints(struct explain *x, const struct zg_constraints *c)
+{
+	const char *comma = "";
+
+	zg_buf_str(&x->out, ",\"constraints\":{");
+	if (c->max_runtime_sec) {
+		zg_buf_fmt(&x->out, "\"max_runtime_sec\":%u", c->max_runtime_sec);
+		comma = ",";
+	}
+	if (c->has_max_retries) {
+		zg_buf_fmt(&x->out, "%s\"max_retries\":%u", comma, c->max_retries);
+		comma = ",";
+	}
+	if (c->allowlist_count) {
+		zg_buf_fmt(&x->out, "%s\"network_allowlist\":", comma);
+		put_allowlist(x, c);
+	}
+	zg_buf_char(&x->out, '}');
+}
+
+static void put_answer(struct explain *x, const struct zg_envelope *env,
+		       const struct zg_decision *d)
+{
+	char reason[ZG_REASON_LEN];
+
+	zg_decision_reason_text(&x->policy, env, d, reason, sizeof(reason));
+	zg_buf_fmt(&x->out, "{\"decision\":\"%s\",\"rules\":[", zg_decision_text(d->kind));
+	for (uint16_t i = 0; i < d->rule_count; i++) {
+		zg_buf_str(&x->out, i ? "," : "");
+		zg_buf_json(&x->out, zg_policy_rule_id(&x->policy, d->rule[i]));
+	}
+	zg_buf_char(&x->out, ']');
+	put_constraints(x, &d->constraints);
+	zg_buf_str(&x->out, ",\"reason\":");
+	zg_buf_json(&x->out, zg_slice_str(reason));
+	zg_buf_fmt(&x->out, ",\"snapshot\":\"%s\"}\n", x->snapshot);
+}
+
+static void put_people(struct explain *x, const struct zg_envelope *env,
+		       const struct zg_decision *d)
+{
+	char reason[ZG_REASON_LEN];
+
+	zg_decision_reason_text(&x->policy, env, d, reason, sizeof(reason));
+	zg_buf_fmt(&x->out, "%s: %s\n", zg_decision_text(d->kind), reason);
+	for (uint16_t i = 0; i < d->rule_count; i++) {
+		struct zg_slice id = zg_policy_rule_id(&x->policy, d->rule[i]);
+		struct zg_slice at = zg_policy_rule_place(&x->policy, d->rule[i]);
+
+		zg_buf_fmt(&x->out, "  matched %.*s (%.*s)\n", (int)id.len, id.ptr, (int)at.len,
+			   at.ptr);
+	}
+	if (d->constraints.max_runtime_sec)
+		zg_buf_fmt(&x->out, "  max_runtime_sec %u\n", d->constraints.max_runtime_sec);
+	if (d->constraints.has_max_retries)
+		zg_buf_fmt(&x->out, "  max_retries %u\n", d->constraints.max_retries);
+	if (d->constraints.allowlist_count) {
+		zg_buf_str(&x->out, "  network_allowlist ");
+		put_allowlist(x, &d->constraints);
+		zg_buf_char(&x->out, '\n');
+	}
+}
+
+static int flush(struct explain *x)
+{
+	bool good = zg_buf_ok(&x->out) && fwrite(x->out.ptr, 1, x->out.len, stdout) == x->out.len;
+
+	zg_buf_reset(&x->out);
+	return good ? 0 : -EIO;
+}
+
+/* One envelope's text to one answer. Only a failure to write is returned. */
+static int answer(struct explain *x, const char *text, size_t n)
+{
+	struct zg_err e = {0};
+	struct zg_envelope env;
+	struct zg_decision d;
+	json_error_t error;
+	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+	int r = j ? zg_policy_judge(&x->policy, j, &env, &d, &e)
+		  : zg_err_set(&e, EINVAL, "not JSON: %s (column %d)", error.text, error.column);
+
+	if (r < 0) {
+		x->failed = true;
+		if (x->json) {
+			zg_buf_str(&x->out, "{\"error\":");
+			zg_buf_json(&x->out, zg_slice_str(e.what));
+			zg_buf_fmt(&x->out, ",\"line\":%zu}\n", x->line);
+		} else {
+			zg_buf_fmt(&x->out, "error: %s\n", e.what);
+		}
+	} else {
+		x->denied = x->denied || d.kind == ZG_D_DENY;
+		if (x->json)
+			put_answer(x, &env, &d);
+		else
+			put_people(x, &env, &d);
+	}
+	json_decref(j);
+	return flush(x);
+}
+
+static int answer_lines(struct explain *x, FILE *in)
+{
+	zg_autofree char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	int r = 0;
+
+	x->line = 0;
+	while (r == 0 && (n = getline(&line, &cap, in)) >= 0) {
+		x->line++;
+		while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+			n--;
+		if (n)
+			r = answer(x, line, (size_t)n);
+	}
+	return r == 0 && ferror(in) ? -EIO : r;
+}
+
+static int answer_whole(struct explain *x, FILE *in)
+{
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES);
+
+	for (;;) {
+		char *room = zg_buf_room(&text, 65536);
+		size_t n;
+
+		if (!room)
+			return text.error;
+		n = fread(room, 1, 65536, in);
+		zg_buf_wrote(&text, n);
+		if (!n)
+			break;
+	}
+	return ferror(in) ? -EIO : answer(x, text.ptr, text.len);
+}
+
+static int run(struct explain *x, const struct zg_policy_args *a)
+{
+	const char *name = a->argv[0];
+	zg_autofile FILE *file = NULL;
+	FILE *in = stdin;
+	int r;
+
+	if (strcmp(name, "-") != 0) {
+		in = file = fopen(name, "re");
+		if (!file) {
+			fprintf(stderr, "zerogate: %s: %s\n", name, strerror(errno));
+			return ZG_EXIT_USAGE;
+		}
+	}
+	r = a->lines ? answer_lines(x, in) : answer_whole(x, in);
+	if (r == 0 && fflush(stdout) != 0)
+		r = -errno;
+	if (r < 0)
+		fprintf(stderr, "zerogate: %s: %s\n", name, strerror(-r));
+	if (r < 0 || x->failed)
+		return ZG_EXIT_USAGE;
+	return x->denied ? ZG_EXIT_NO : ZG_EXIT_OK;
+}
+
+int zg_policy_explain(const struct zg_policy_args *a)
+{
+	struct explain x = {
+		.json = a->json || a->lines, .line = 1, .out = ZG_BUF(ZG_SNAPSHOT_BYTES)};
+	struct zg_diag diag = {0};
+	struct zg_loaded l = {0};
+	struct zg_slice section;
+	struct zg_err e;
+	int status = ZG_EXIT_USAGE;
+
+	if (zg_load(&l, a->config, &diag) == 0) {
+		section = zg_loaded_section(&l, ZG_S_POLICY);
+		zg_hex(x.snapshot, l.id, sizeof(l.id));
+		if (zg_policy_open(&x.policy, section.ptr, section.len, &e) == 0)
+			status = run(&x, a);
+		else
+			fprintf(stderr, "zerogate: %s\n", e.what);
+	} else {
+		zg_policy_print_diag(stderr, &diag);
+	}
+	zg_buf_release(&x.out);
+	zg_loaded_release(&l);
+	zg_diag_release(&diag);
+	return status;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policy.h - what the files of the verb `policy` share. */
+#ifndef ZG_CLI_POLICY_H
+#define ZG_CLI_POLICY_H
+
+#include <jansson.h>
+
+#include "cli.h"
+#include "decide.h"
+#include "diag.h"
+
+struct zg_policy_args {
+	const char *config;
+	bool json;
+	bool lines;
+	int argc; /* operands */
+	char **argv;
+};
+
+int zg_policy_explain(const struct zg_policy_args *a);
+int zg_policy_test(const struct zg_policy_args *a);
+
+void zg_policy_print_diag(FILE *out, const struct zg_diag *diag);
+
+/* Judge one envelope as DESIGN fixes its JSON form. Texts are borrowed from
+ * the JSON value. 0, or -EINVAL with e saying what is wrong with it. */
+int zg_policy_judge(const struct zg_policy *p, const json_t *envelope, struct zg_envelope *env,
+		    struct zg_decision *d, struct zg_err *e) ZG_MUST_CHECK;
+
+#endif

@@ -67,6 +67,7 @@
 #define ZG_INFLIGHT_PRINCIPAL_MAX 256	     /* requests of one cgroup in one worker */
 #define ZG_HTTP_IDLE_SEC	  75	     /* keep-alive and slow request bound */
 #define ZG_HTTP_HEADERS_MAX	  64	     /* lines of one head; browsers send about 20 */
+#define ZG_RPC_ID_BYTES 264 /* a request id as JSON text */
 #define ZG_HTTP_EXTRA_MAX	  16	     /* Mcp-* headers passed on without being known */
 #define ZG_JSON_VALUES_MAX	  100000     /* of one request: bounds the parsed tree */
 #define ZG_REQUEST_ARENA_BYTES	  262144     /* all small things of one request */
@@ -102,6 +103,7 @@
 /* records */
 #define ZG_RECORD_SLOTS		    1024     /* of one ring; a full ring makes its producer wait */
 #define ZG_RING_WAIT_MS		    2000     /* then the call is refused */
+#define ZG_REJECT_RECORDS_SEC 100 /* malformed requests recorded per worker and second */
 #define ZG_AUDIT_SEGMENT_BYTES	    67108864 /* rotate at 64 MB */
 #define ZG_AUDIT_CHECKPOINT_RECORDS 1024     /* sign at least this often */
 

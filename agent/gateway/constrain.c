@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* constrain.c - see constrain.h. Trust: the arguments are the client's. */
+#include "constrain.h"
+
+#include <errno.h>
+
+#include "decide.h"
+#include "hold.h"
+#include "request.h"
+
+/* Schemes whose host a lenient parser finds behind any number of slashes. */
+static const struct zg_slice special[] = {{"http", 4}, {"https", 5}, {"ws", 2},
+					  {"wss", 3},  {"ftp", 3},   {"file", 4}};
+
+static bool is_alnum(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* Cut "scheme:" off; false: there is none. */
+static bool take_scheme(struct zg_slice *s, bool *is_special)
+{
+	size_t n = 0;
+	struct zg_slice scheme;
+
+	while (n < s->len && (is_alnum(s->ptr[n]) || strchr("+-.", s->ptr[n] ? s->ptr[n] : 'a')))
+		n++;
+	if (n == 0 || n == s->len || s->ptr[n] != ':')
+		return false;
+	scheme = (struct zg_slice){s->ptr, n};
+	*is_special = false;
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		*is_special |= zg_slice_ieq(scheme, special[i]);
+	s->ptr += n + 1;
+	s->len -= n + 1;
+	return true;
+}
+
+static size_t count_slashes(struct zg_slice s, bool backslash)
+{
+	size_t n = 0;
+
+	while (n < s.len && (s.ptr[n] == '/' || (backslash && s.ptr[n] == '\\')))
+		n++;
+	return n;
+}
+
+/* user:password@host:port -> host; "" if it holds what a host never does. */
+static void take_host(struct zg_slice authority, char out[256])
+{
+	struct zg_slice h = authority;
+	const char *at = h.len ? memrchr(h.ptr, '@', h.len) : NULL;
+	const char *end;
+
+	out[0] = '\0';
+	if (at) {
+		h.len -= (size_t)(at + 1 - h.ptr);
+		h.ptr = at + 1;
+	}
+	if (h.len && h.ptr[0] == '[') {
+		end = memchr(h.ptr, ']', h.len);
+		if (!end)
+			return;
+		h = (struct zg_slice){h.ptr + 1, (size_t)(end - h.ptr) - 1};
+	} else {
+		end = h.len ? memchr(h.ptr, ':', h.len) : NULL;
+		h.len = end ? (size_t)(end - h.ptr) : h.len;
+		if (h.len && h.ptr[h.len - 1] == '.')
+			h.len--;
+	}
+	if (!h.len || h.len >= 256)
+		return;
+	for (size_t i = 0; i < h.len; i++) {
+		char c = h.ptr[i];
+
+		if (!is_alnum(c) && c != '-' && c != '.' && c != '_' && c != ':') {
+			out[0] = '\0'; /* percent, non-ASCII: cannot be told */
+			return;
+		}
+		out[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+		out[i + 1] = '\0';
+	}
+}
+
+/* The scheme is behind us: is there a place for a host, and where? */
+static bool find_authority(struct zg_slice *s, bool has_scheme, bool is_special)
+{
+	size_t slashes = count_slashes(*s, !has_scheme || is_special);
+
+	if (is_special ? s->len == slashes : slashes < 2)
+		return false;
+	s->ptr += slashes;
+	s->len -= slashes;
+	return true;
+}
+
+bool zg_url_host(struct zg_slice text, char out[256])
+{
+	char clean[1024];
+	struct zg_slice s = {clean, 0}, rest;
+	bool is_special = false, has_scheme;
+
+	/* parsers skip blanks and controls in front, and tabs and line ends anywhere */
+	for (size_t i = 0; i < text.len && s.len < sizeof(clean); i++) {
+		char c = text.ptr[i];
+
+		if (c == '\t' || c == '\n' || c == '\r' || (s.len == 0 && (unsigned char)c <= 0x20))
+			continue;
+		clean[s.len++] = c;
+	}
+	rest = s;
+	has_scheme = take_scheme(&rest, &is_special);
+	if (has_scheme && is_special && rest.len && rest.ptr[0] == ' ')
+		return false; /* "http: see below" is prose */
+	if (!has_scheme)
+		rest = s;
+	if (!find_authority(&rest, has_scheme, is_special))
+		return false;
+	for (size_t i = 0; i < rest.len; i++) {
+		unsigned char c = (unsigned char)rest.ptr[i];
+
+		if (c == '/' || c == '?' || c == '#' || c <= 0x20 || c == '"' || c == '<' ||
+		    c == '>' || (c == '\\' && (is_special || !has_scheme))) {
+			rest.len = i;
+			break;
+		}
+	}
+	take_host(rest, out);
+	return true;
+}
+
+/* retries ------------------------------------------------------------------- */
+
+int zg_retries_init(struct zg_retries *t)
+{
+	t->entry = calloc(ZG_RETRY_SLOTS, sizeof(*t->entry));
+	return t->entry ? 0 : -ENOMEM;
+}
+
+void zg_retries_release(struct zg_retries *t)
+{
+	free(t->entry);
+	t->entry = NULL;
+}
+
+static struct zg_retry *retry_slot(const struct zg_retries *t, const uint8_t key[32])
+{
+	return &t->entry[((size_t)key[0] << 8 | key[1]) % ZG_RETRY_SLOTS];
+}
+
+uint32_t zg_retries_failures(const struct zg_retries *t, const uint8_t key[32], uint64_t now_ns)
+{
+	const struct zg_retry *e = retry_slot(t, key);
+
+	if (memcmp(e->key, key, 32) != 0 ||
+	    now_ns - e->last_ns > ZG_RETRY_WINDOW_SEC * UINT64_C(1000000000))
+		return 0;
+	return e->failures;
+}
+
+void zg_retries_note(struct zg_retries *t, const uint8_t key[32], bool failed, uint64_t now_ns)
+{
+	struct zg_retry *e = retry_slot(t, key);
+	uint32_t before = zg_retries_failures(t, key, now_ns);
+
+	if (!failed && memcmp(e->key, key, 32) != 0)
+		return;
+	memcpy(e->key, key, 32);
+	e->failures = failed ? before + (before < UINT32_MAX) : 0;
+	e->last_ns = now_ns;
+}
+
+/* the step ------------------------------------------------------------------ */
+
+static bool host_allowed(const struct zg_request *r, const char *host)
+{
+	const struct zg_constraints *c = &r->decision.constraints;
+
+	for (uint16_t i = 0; i < c->allowlist_count; i++)
+		if (!host[0] ||
+		    !zg_policy_allowlist_has(&r->live->policy, c->allowlist[i], zg_slice_str(host)))
+			return false;
+	return true;
+}
+
+/* The first URL-valued string below v whose host is not allowed; its host in
+ * host. Depth is bounded by the parser (ZG_JSON_DEPTH). */
+static bool find_foreign(const struct zg_request *r, const json_t *v, char host[256])
+{
+	json_t *child;
+	const char *key;
+	size_t i;
+
+	if (json_is_string(v)) {
+		struct zg_slice s = {json_string_value(v), json_string_length(v)};
+
+		return zg_url_host(s, host) && !host_allowed(r, host);
+	}
+	if (json_is_array(v)) {
+		json_array_foreach(v, i, child)
+		{
+			if (find_foreign(r, child, host))
+				return true;
+		}
+		return false;
+	}
+	json_object_foreach((json_t *)(uintptr_t)v, key, child)
+	{
+		if (zg_url_host(zg_slice_str(key), host) && !host_allowed(r, host))
+			return true;
+		if (find_foreign(r, child, host))
+			return true;
+	}
+	return false;
+}
+
+static enum zg_next check_hosts(struct zg_request *r)
+{
+	char host[256];
+
+	if (!r->decision.constraints.allowlist_count)
+		return ZG_NEXT;
+	if (!host_allowed(r, r->server->host))
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate denied this call: network_allowlist does not hold "
+				      "the server's host %s [rules: %s]",
+				      r->server->host, r->rules);
+	if (r->rpc.params && find_foreign(r, r->rpc.params, host))
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate denied this call: network_allowlist does not hold "
+				      "the host %s of an argument [rules: %s]",
+				      host[0] ? host : "(unreadable)", r->rules);
+	return ZG_NEXT;
+}
+
+enum zg_next zg_step_constrain(struct zg_request *r)
+{
+	const struct zg_constraints *c = &r->decision.constraints;
+	bool stream = r->head.method == ZG_HM_GET;
+
+	r->runtime_sec = c->max_runtime_sec ? c->max_runtime_sec
+			 : stream	    ? ZG_STREAM_OPEN_SEC
+					    : ZG_RUNTIME_DEFAULT_SEC;
+	if (c->has_max_retries) {
+		int rc = zg_hold_binding(r, r->retry_key);
+
+		if (rc < 0)
+			return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE, "zerogate: %s",
+					      strerror(-rc));
+		if (zg_retries_failures(&r->worker->retries, r->retry_key, zg_now_ns()) >
+		    c->max_retries)
+			return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+					      "zerogate denied this call: it failed before and "
+					      "max_retries is %u [rules: %s]",
+					      c->max_retries, r->rules);
+	}
+	return check_hosts(r);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * constrain.h - what a decision's constraints ask of a call. Hosts are judged
+ * as a lenient URL parser would find them; a host that cannot be told counts
+ * as one that no list has.
+ */
+#ifndef ZG_GATEWAY_CONSTRAIN_H
+#define ZG_GATEWAY_CONSTRAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+#include "slice.h"
+#include "zg_limits.h"
+
+/* If text is a URL: true, and its host in out (lower case, no port, brackets,
+ * user or final dot; "" if it cannot be told). Size of out: 256. */
+bool zg_url_host(struct zg_slice text, char out[256]);
+
+/* Failed calls of this worker, a bounded memory: re-issues of the same call by
+ * way of another worker are not seen here. */
+struct zg_retry {
+	uint8_t key[32];
+	uint32_t failures;
+	uint64_t last_ns;
+};
+
+struct zg_retries {
+	struct zg_retry *entry; /* ZG_RETRY_SLOTS, direct mapped by the key */
+};
+
+int zg_retries_init(struct zg_retries *t) ZG_MUST_CHECK;
+void zg_retries_release(struct zg_retries *t);
+uint32_t zg_retries_failures(const struct zg_retries *t, const uint8_t key[32], uint64_t now_ns);
+void zg_retries_note(struct zg_retries *t, const uint8_t key[32], bool failed, uint64_t now_ns);
+
+#endif

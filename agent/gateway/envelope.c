@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * envelope.c - from bytes to what policy judges. Trust: the message is the
+ * client's; labels and risk tags are added from the registry alone (judge.c).
+ */
+#include "digest.h"
+#include "request.h"
+
+/* GET and DELETE carry no message; policy sees them under names of their own. */
+static enum zg_next read_transport(struct zg_request *r)
+{
+	r->rpc.method =
+		r->head.method == ZG_HM_GET ? ZG_SLICE("stream/open") : ZG_SLICE("session/delete");
+	return ZG_NEXT;
+}
+
+/* A header never decides, but one that contradicts the body is refused: a
+ * server that reads headers first would do something else than was judged. */
+static bool header_agrees(struct zg_slice header, struct zg_slice body)
+{
+	return !header.ptr || zg_slice_eq(header, body);
+}
+
+enum zg_next zg_step_rpc(struct zg_request *r)
+{
+	const char *why = "";
+	int code;
+
+	if (r->head.method != ZG_HM_POST)
+		return read_transport(r);
+	code = zg_rpc_parse(&r->rpc, zg_buf_slice(&r->body), &why);
+	if (code)
+		return zg_refuse(r, 400, code, "%s", why);
+	if (!header_agrees(r->head.field[ZG_HF_MCP_METHOD], r->rpc.method) ||
+	    !header_agrees(r->head.field[ZG_HF_MCP_NAME], r->rpc.tool))
+		return zg_refuse(r, 400, ZG_C_HEADER_MISMATCH,
+				 "Mcp-Method or Mcp-Name contradicts the message");
+	return ZG_NEXT;
+}
+
+static int append(const char *bytes, size_t n, void *arg)
+{
+	struct zg_buf *out = arg;
+
+	zg_buf_add(out, bytes, n);
+	return out->error;
+}
+
+/* Is there anything beside what an approval names by itself? */
+static bool only_arguments(const struct zg_rpc *m)
+{
+	json_t *params = (json_t *)(uintptr_t)m->params;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(params, key, value)
+	{
+		(void)value;
+		if (strcmp(key, "name") != 0 && strcmp(key, "arguments") != 0 &&
+		    strcmp(key, "_meta") != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Canonical form: members sorted by their UTF-8 bytes, no blanks, shortest
+ * escapes, numbers as jansson prints them. RFC 8785 differs in the order of
+ * keys outside the BMP and in how it prints fractions; the digest is compared
+ * with digests made here only. Where params hold more than a name, arguments
+ * and _meta, all but _meta (progress tokens change with each retry) counts.
+ */
+int zg_arguments_text(const struct zg_rpc *m, struct zg_buf *out)
+{
+	const size_t flags = JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY;
+	json_t *rest;
+	int rc;
+
+	if (!m->params || (only_arguments(m) && !m->arguments)) {
+		zg_buf_str(out, "{}");
+		return out->error;
+	}
+	if (only_arguments(m))
+		return json_dump_callback(m->arguments, append, out, flags) < 0 ? -ENOMEM
+										: out->error;
+	rest = json_copy((json_t *)(uintptr_t)m->params); /* shallow */
+	if (!rest)
+		return -ENOMEM;
+	(void)json_object_del(rest, "_meta");
+	rc = json_dump_callback(rest, append, out, flags) < 0 ? -ENOMEM : out->error;
+	json_decref(rest);
+	return rc;
+}
+
+enum zg_next zg_step_envelope(struct zg_request *r)
+{
+	struct zg_buf *text = &r->worker->scratch;
+
+	zg_buf_reset(text);
+	if (zg_arguments_text(&r->rpc, text) < 0)
+		return zg_refuse(r, 503, ZG_C_UNAVAILABLE, "no memory for the arguments' digest");
+	zg_sha256(r->args_sha256, text->ptr, text->len);
+	r->args_bytes = text->len;
+	r->env.server = r->server_id;
+	r->env.method = r->rpc.method;
+	r->env.tool = r->rpc.tool;
+	r->env.principal = &r->principal;
+	return ZG_NEXT;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * evidence.c - what is written of each request: call.intent before anything is
+ * dispatched (no record, no call), call.outcome after; call.deny or call.reject
+ * for what was not. Never holds arguments, results or secrets.
+ */
+#include <errno.h>
+
+#include "request.h"
+
+static const char *const outcomes[] = {
+#define X(NAME, text) [ZG_O_##NAME] = text,
+	ZG_OUTCOMES(X)
+#undef X
+};
+
+const char *zg_outcome_text(enum zg_outcome o)
+{
+	return outcomes[o];
+}
+
+/* What every record of a request says. */
+static void fill(const struct zg_request *r, struct zg_record *rec, enum zg_record_kind kind)
+{
+	struct zg_slice server = r->server ? zg_slice_str(r->server->id) : r->server_id;
+
+	zg_record_init(rec, kind);
+	if (r->principal.cgroup_id)
+		zg_record_principal(rec, &r->principal);
+	zg_record_str(rec, ZG_RF_server, server);
+	zg_record_str(rec, ZG_RF_method, r->rpc.method);
+	zg_record_str(rec, ZG_RF_tool, r->rpc.tool);
+	zg_record_bytes(rec, ZG_RF_snapshot, r->live->snap.header->id);
+	ZG_REC_NUM(rec, call, r->call);
+	ZG_REC_NUM(rec, worker, r->worker->index);
+	ZG_REC_NUM(rec, transparent, r->origin.transparent);
+	if (r->env.method.len) {
+		zg_record_bytes(rec, ZG_RF_args_sha256, r->args_sha256);
+		ZG_REC_NUM(rec, args_bytes, r->args_bytes);
+	}
+}
+
+static void fill_decision(const struct zg_request *r, struct zg_record *rec)
+{
+	char tags[ZG_FINDINGS_LEN];
+	struct zg_buf b = {.ptr = tags, .cap = sizeof(tags), .max = sizeof(tags)};
+
+	for (size_t i = 0; i < r->env.risk_tag_count; i++) {
+		if (i)
+			zg_buf_char(&b, ',');
+		zg_buf_add(&b, r->env.risk_tags[i].ptr, r->env.risk_tags[i].len);
+	}
+	zg_record_str(rec, ZG_RF_risk_tags, zg_buf_slice(&b));
+	zg_record_str(rec, ZG_RF_action,
+		      r->env.action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
+	zg_record_str(rec, ZG_RF_decision, zg_slice_str(zg_decision_text(r->decision.kind)));
+	zg_record_str(rec, ZG_RF_rules, zg_slice_str(r->rules));
+	zg_record_str(rec, ZG_RF_reason, zg_slice_str(r->reason));
+	ZG_REC_NUM(rec, decide_ns, r->decide_ns);
+	if (r->decision.constraints.max_runtime_sec)
+		ZG_REC_NUM(rec, max_runtime_sec, r->decision.constraints.max_runtime_sec);
+	if (r->hold.approval[0]) {
+		zg_record_str(rec, ZG_RF_approval, zg_slice_str(r->hold.approval));
+		if (r->hold.state == ZG_HOLD_GRANTED)
+			ZG_REC_NUM(rec, approver_uid, r->hold.approver_uid);
+		ZG_REC_NUM(rec, waited_ms, (zg_now_ns() - r->started_ns) / 1000000);
+	}
+}
+
+enum zg_next zg_step_intent(struct zg_request *r)
+{
+	struct zg_record rec;
+	int rc;
+
+	fill(r, &rec, ZG_RK_CALL_INTENT);
+	fill_decision(r, &rec);
+	rc = zg_ring_push(&r->worker->ring, &rec);
+	if (rc < 0)
+		return zg_answer_with(
+			r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
+			"zerogate: the call was not executed because its evidence cannot be "
+			"recorded (%s)",
+			zg_ring_state(&r->worker->ring) == ZG_RING_FAILED ? "the audit log cannot "
+									    "be written"
+									  : strerror(-rc));
+	r->intent = true;
+	return ZG_NEXT;
+}
+
+void zg_evidence_refusal(struct zg_request *r)
+{
+	bool judged = r->judged;
+	struct zg_record rec;
+	uint64_t skipped;
+
+	/* refusals before judgement cost their sender nothing: bounded, counted */
+	if (!judged && !zg_bucket_take(&r->worker->rejects, zg_now_ns(), &skipped))
+		return;
+	fill(r, &rec, judged ? ZG_RK_CALL_DENY : ZG_RK_CALL_REJECT);
+	if (judged)
+		fill_decision(r, &rec);
+	else if (skipped)
+		ZG_REC_NUM(&rec, count, skipped + 1);
+	/* what the client is told, not the rules' text alone */
+	zg_record_str(&rec, ZG_RF_reason, zg_slice_str(r->answer.text));
+	zg_record_str(&rec, ZG_RF_message, zg_slice_str(r->answer.text));
+	ZG_REC_NUM(&rec, status, (uint64_t)r->answer.status);
+	if (!r->principal.cgroup_id && r->origin.cgroup_id) {
+		ZG_REC_NUM(&rec, cgroup_id, r->origin.cgroup_id);
+		ZG_REC_NUM(&rec, pid, r->origin.pid);
+		ZG_REC_NUM(&rec, uid, r->origin.uid);
+	}
+	if (zg_ring_push_always(&r->worker->ring, &rec) < 0)
+		r->worker->unrecorded++;
+}
+
+static void fill_findings(const struct zg_request *r, struct zg_record *rec)
+{
+	struct zg_findings all = {0};
+	char text[ZG_FINDINGS_LEN];
+
+	memcpy(all.per_detector, r->output.found, sizeof(all.per_detector));
+	zg_findings_text(&all, text, sizeof(text));
+	zg_record_str(rec, ZG_RF_findings, zg_slice_str(text));
+}
+
+void zg_evidence_outcome(struct zg_request *r)
+{
+	const struct zg_output *o = &r->output;
+	struct zg_record rec;
+	uint64_t now = zg_now_ns();
+
+	if (r->decision.constraints.has_max_retries)
+		zg_retries_note(&r->worker->retries, r->retry_key, r->outcome != ZG_O_OK, now);
+	fill(r, &rec, ZG_RK_CALL_OUTCOME);
+	fill_decision(r, &rec);
+	zg_record_str(&rec, ZG_RF_outcome, zg_slice_str(zg_outcome_text(r->outcome)));
+	if (o->status)
+		ZG_REC_NUM(&rec, status, (uint64_t)o->status);
+	ZG_REC_NUM(&rec, duration_us, (now - r->dispatched_ns) / 1000);
+	ZG_REC_NUM(&rec, result_bytes, o->bytes);
+	fill_findings(r, &rec);
+	if (r->answer.text[0])
+		zg_record_str(&rec, ZG_RF_message, zg_slice_str(r->answer.text));
+	if (zg_ring_push_always(&r->worker->ring, &rec) < 0)
+		r->worker->unrecorded++;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hold.c - see hold.h. Trust: the ledger's word is final; anything that is not
+ * a clear yes from it is a no.
+ */
+#include "hold.h"
+
+#include <errno.h>
+
+#include "digest.h"
+#include "ipc.h"
+#include "request.h"
+
+static void add_part(struct zg_buf *b, const void *bytes, size_t n)
+{
+	uint64_t length = n;
+
+	zg_buf_add(b, &length, sizeof(length));
+	zg_buf_add(b, bytes, n);
+}
+
+int zg_hold_binding(const struct zg_request *r, uint8_t out[32])
+{
+	const struct zg_principal *p = &r->principal;
+	zg_autobuf b = ZG_BUF(ZG_REQUEST_BYTES);
+
+	add_part(&b, p->profile, strlen(p->profile));
+	add_part(&b, &p->uid, sizeof(p->uid));
+	add_part(&b, p->cgroup, strlen(p->cgroup));
+	add_part(&b, r->env.server.ptr, r->env.server.len);
+	add_part(&b, r->env.method.ptr, r->env.method.len);
+	add_part(&b, r->env.tool.ptr, r->env.tool.len); /* whole, however it is shown */
+	add_part(&b, r->args_sha256, sizeof(r->args_sha256));
+	add_part(&b, r->live->snap.header->id, sizeof(r->live->snap.header->id));
+	if (!zg_buf_ok(&b))
+		return b.error;
+	zg_sha256(out, b.ptr, b.len);
+	return 0;
+}
+
+/* The canonical arguments with secrets taken out, for the approver's eyes. */
+static int show_arguments(struct zg_request *r, char *out, size_t size)
+{
+	struct zg_worker *w = r->worker;
+	zg_autobuf masked = ZG_BUF(2 * ZG_RESPONSE_BYTES);
+	bool changed = false;
+	int rc;
+
+	zg_buf_reset(&w->scratch);
+	rc = zg_arguments_text(&r->rpc, &w->scratch);
+	if (rc < 0)
+		return rc;
+	zg_findings_reset(&w->findings);
+	rc = zg_scan_json(r->live->scanner, zg_buf_slice(&w->scratch), &w->findings, &masked,
+			  &changed, NULL, NULL);
+	if (rc < 0)
+		return rc;
+	(void)zg_str_cut(out, size, zg_buf_slice(changed ? &masked : &w->scratch));
+	return 0;
+}
+
+static void join_tags(const struct zg_envelope *env, char *out, size_t size)
+{
+	zg_autobuf b = ZG_BUF(4096);
+
+	for (size_t i = 0; i < env->risk_tag_count; i++) {
+		if (i)
+			zg_buf_char(&b, ',');
+		zg_buf_add(&b, env->risk_tags[i].ptr, env->risk_tags[i].len);
+	}
+	(void)zg_str_cut(out, size, zg_buf_slice(&b));
+}
+
+static int send_hold(struct zg_request *r)
+{
+	struct zg_msg_hold m = {.call = r->call, .principal = r->principal};
+	int rc;
+
+	if (r->worker->ledger < 0)
+		return -ENOTCONN;
+	(void)zg_str_cut(m.server, sizeof(m.server), r->env.server);
+	(void)zg_str_cut(m.method, sizeof(m.method), r->env.method);
+	(void)zg_str_cut(m.tool, sizeof(m.tool), r->env.tool);
+	(void)zg_str_cut(m.rules, sizeof(m.rules), zg_slice_str(r->rules));
+	join_tags(&r->env, m.risk_tags, sizeof(m.risk_tags));
+	rc = zg_hold_binding(r, r->hold.binding);
+	if (rc == 0)
+		rc = show_arguments(r, m.args_text, sizeof(m.args_text));
+	if (rc < 0)
+		return rc;
+	memcpy(m.binding, r->hold.binding, sizeof(m.binding));
+	memcpy(m.args_sha256, r->args_sha256, sizeof(m.args_sha256));
+	memcpy(m.snapshot, r->live->snap.header->id, sizeof(m.snapshot));
+	m.args_bytes = r->args_bytes;
+	return zg_msg_send(r->worker->ledger, ZG_MSG_HOLD, &m, -1);
+}
+
+static void on_hold_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	struct zg_request *r = arg;
+
+	/* a yes that is on its way counts: it has been consumed */
+	zg_worker_read_ledger(r->worker);
+	if (r->hold.state != ZG_HOLD_PENDING)
+		return;
+	r->hold.expired = true;
+	zg_request_run(r);
+}
+
+static enum zg_next begin_hold(struct zg_request *r)
+{
+	uint32_t sec = r->live->snap.settings->hold_sec;
+	struct timeval wait = {sec ? sec : ZG_HOLD_DEFAULT_SEC, 0};
+	int rc;
+
+	/* a response or notification cannot be told to retry */
+	if (r->rpc.kind != ZG_RPC_REQUEST)
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate: only a request can wait for approval");
+	r->hold.counted = zg_admit(&r->worker->admission, r->origin.cgroup_id, ZG_ADMIT_HOLD);
+	if (!r->hold.counted)
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_BUSY,
+				      "zerogate: too many calls of this cgroup wait for approval");
+	rc = send_hold(r);
+	if (rc < 0)
+		return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
+				      "zerogate: the approval queue cannot be reached (%s)",
+				      strerror(-rc));
+	r->hold.sent = true;
+	r->hold.state = ZG_HOLD_PENDING;
+	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_hold_time, r);
+	(void)event_add(&r->timer, &wait);
+	return ZG_WAIT;
+}
+
+static enum zg_next pending(struct zg_request *r)
+{
+	if (!r->hold.expired)
+		return ZG_WAIT;
+	return zg_answer_with(
+		r, ZG_A_DENY, ZG_C_PENDING,
+		"zerogate: pending approval %s. A person has to approve this call [rules: %s]. "
+		"Nothing was executed. Retry the same call with the same arguments later; once "
+		"approved it is executed exactly once.",
+		r->hold.approval[0] ? r->hold.approval : "(not yet numbered)", r->rules);
+}
+
+enum zg_next zg_step_hold(struct zg_request *r)
+{
+	if (r->decision.kind != ZG_D_REQUIRE_APPROVAL)
+		return ZG_NEXT;
+	if (!r->hold.sent)
+		return begin_hold(r);
+	switch (r->hold.state) {
+	case ZG_HOLD_PENDING:
+		return pending(r);
+	case ZG_HOLD_GRANTED:
+		(void)event_del(&r->timer);
+		return ZG_NEXT;
+	case ZG_HOLD_DENIED:
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate: approval %s was denied%s%s", r->hold.approval,
+				      r->hold.reason[0] ? ": " : "", r->hold.reason);
+	case ZG_HOLD_EXPIRED:
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate: approval %s expired undecided", r->hold.approval);
+	case ZG_HOLD_SUPERSEDED:
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate: another request used approval %s",
+				      r->hold.approval);
+	case ZG_HOLD_REFUSED:
+		break;
+	}
+	return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
+			      "zerogate: this call cannot wait for approval%s%s",
+			      r->hold.reason[0] ? ": " : "", r->hold.reason);
+}
+
+void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m)
+{
+	struct zg_request *r;
+
+	ZG_MSG_TEXT(m->approval);
+	ZG_MSG_TEXT(m->reason);
+	TAILQ_FOREACH(r, &w->requests, link)
+	if (r->call == m->call && r->hold.sent)
+		break;
+	if (!r || r->hold.state != ZG_HOLD_PENDING)
+		return;
+	/* an unknown state is no yes */
+	r->hold.state =
+		m->state <= ZG_HOLD_SUPERSEDED ? (enum zg_hold_state)m->state : ZG_HOLD_REFUSED;
+	r->hold.approver_uid = m->approver_uid;
+	memcpy(r->hold.approval, m->approval, sizeof(r->hold.approval));
+	memcpy(r->hold.reason, m->reason, sizeof(r->hold.reason));
+	if (r->hold.state != ZG_HOLD_PENDING)
+		zg_request_run(r);
+}
+
+void zg_hold_resend(struct zg_worker *w)
+{
+	struct zg_request *r, *next;
+
+	for (r = TAILQ_FIRST(&w->requests); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (!r->hold.sent || r->hold.state != ZG_HOLD_PENDING)
+			continue;
+		if (send_hold(r) == 0)
+			continue;
+		r->hold.state = ZG_HOLD_REFUSED;
+		zg_request_run(r);
+	}
+}
+
+void zg_hold_end(struct zg_request *r)
+{
+	struct zg_msg_hold_release m = {.call = r->call};
+
+	if (r->hold.sent && r->hold.state == ZG_HOLD_PENDING && r->worker->ledger >= 0) {
+		/* if this fails the ledger has lost us anyway, and knows it */
+		if (zg_msg_send(r->worker->ledger, ZG_MSG_HOLD_RELEASE, &m, -1) < 0)
+			r->hold.state = ZG_HOLD_REFUSED;
+	}
+	if (r->hold.counted)
+		zg_admit_end(&r->worker->admission, r->origin.cgroup_id, ZG_ADMIT_HOLD);
+	r->hold.counted = false;
+	r->hold.sent = false;
+}

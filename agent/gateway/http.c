@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http.c - see http.h. Trust: the peer is any process that reached a listener.
+ * What it may make us hold is bounded by watermarks, what time it may take by
+ * one timer: ZG_HTTP_IDLE_SEC for a whole request to arrive, the same for a
+ * reader that takes nothing.
+ */
+#include "http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "request.h"
+
+enum zg_conn_state {
+	CONN_HEAD = 0, /* waits for a request's head */
+	CONN_BUSY,     /* a request runs; it may not want its body */
+	CONN_BODY,     /* its body is being read */
+	CONN_FLUSH,    /* the last answer is being written */
+	CONN_LINGER,   /* our side is closed; what still comes is thrown away */
+	CONN_DEAD,
+};
+
+struct zg_conn {
+	struct zg_worker *worker;
+	struct bufferevent *bev;
+	int fd;
+	enum zg_conn_state state;
+	bool driving;	 /* drive() is on the stack: it frees a dead connection */
+	bool streaming;	 /* a chunked answer has begun */
+	bool close;	 /* after this answer */
+	bool body_taken; /* the current request's body was read */
+	bool attested;
+	struct zg_origin origin;
+	struct zg_request *request;
+	struct event timer;
+};
+
+static const struct {
+	int status;
+	const char *text;
+} reasons[] = {
+	{200, "OK"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{400, "Bad Request"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
+	{411, "Length Required"},
+	{413, "Content Too Large"},
+	{415, "Unsupported Media Type"},
+	{417, "Expectation Failed"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{505, "HTTP Version Not Supported"},
+};
+
+static const char *reason_of(int status)
+{
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i].status == status)
+			return reasons[i].text;
+	return "Status";
+}
+
+static void drive(struct zg_conn *c);
+
+static void conn_free(struct zg_conn *c)
+{
+	assert(!c->request);
+	zg_admit_end(&c->worker->admission, c->origin.cgroup_id, ZG_ADMIT_CONNECTION);
+	(void)event_del(&c->timer);
+	bufferevent_free(c->bev);
+	free(c);
+}
+
+static void arm(struct zg_conn *c)
+{
+	(void)event_add(&c->timer, c->worker->idle);
+}
+
+/* The client left, or broke the rules so that nothing can be said to it. */
+static void conn_drop(struct zg_conn *c)
+{
+	struct zg_request *r = c->request;
+
+	if (c->state == CONN_DEAD)
+		return;
+	c->state = CONN_DEAD;
+	c->request = NULL;
+	if (r)
+		zg_request_client_gone(r);
+	if (!c->driving)
+		conn_free(c);
+}
+
+/* Our side ends; read what the client still sends so that it gets the answer. */
+static void linger(struct zg_conn *c)
+{
+	static const struct timeval wait = {ZG_LINGER_SEC, 0};
+
+	c->state = CONN_LINGER;
+	if (shutdown(c->fd, SHUT_WR) < 0) {
+		conn_drop(c);
+		return;
+	}
+	(void)event_add(&c->timer, &wait);
+	(void)bufferevent_enable(c->bev, EV_READ);
+}
+
+/* The answer is complete: the next request, or the end. */
+static void answered(struct zg_conn *c)
+{
+	bool outer = c->driving;
+
+	c->driving = true;
+	c->request = NULL;
+	c->streaming = false;
+	c->state = c->close || !c->body_taken ? CONN_FLUSH : CONN_HEAD;
+	arm(c);
+	if (c->state == CONN_FLUSH && !evbuffer_get_length(bufferevent_get_output(c->bev)))
+		linger(c);
+	c->driving = outer;
+	if (!outer)
+		drive(c);
+}
+
+/* Straight to the socket if nothing waits, the rest through the loop. */
+static void send_parts(struct zg_conn *c, struct zg_slice a, struct zg_slice b)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	struct iovec iov[2] = {{(void *)(uintptr_t)a.ptr, a.len},
+			       {(void *)(uintptr_t)b.ptr, b.len}};
+	size_t done = 0;
+
+	if (!evbuffer_get_length(out)) {
+		struct msghdr msg = {.msg_iov = iov, .msg_iovlen = b.len ? 2 : 1};
+		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+
+		done = n > 0 ? (size_t)n : 0;
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			/* reported by the loop as the client's departure */
+			(void)shutdown(c->fd, SHUT_RDWR);
+			return;
+		}
+	}
+	if (done < a.len) {
+		(void)evbuffer_add(out, a.ptr + done, a.len - done);
+		done = 0;
+	} else {
+		done -= a.len;
+	}
+	if (done < b.len)
+		(void)evbuffer_add(out, b.ptr + done, b.len - done);
+}
+
+void zg_http_finish(struct zg_conn *c, const struct zg_http_answer *a)
+{
+	struct zg_buf *head = &c->worker->scratch;
+
+	c->close |= a->close;
+	zg_buf_reset(head);
+	zg_buf_fmt(head, "HTTP/1.1 %d %s\r\n", a->status, reason_of(a->status));
+	if (a->type.len)
+		zg_buf_fmt(head, "Content-Type: %.*s\r\n", (int)a->type.len, a->type.ptr);
+	if (a->session.len)
+		zg_buf_fmt(head, "Mcp-Session-Id: %.*s\r\n", (int)a->session.len, a->session.ptr);
+	if (a->allow.len)
+		zg_buf_fmt(head, "Allow: %.*s\r\n", (int)a->allow.len, a->allow.ptr);
+	if (a->status != 204)
+		zg_buf_fmt(head, "Content-Length: %zu\r\n", a->body.len);
+	zg_buf_str(head, c->close || !c->body_taken ? "Connection: close\r\n\r\n" : "\r\n");
+	if (!zg_buf_ok(head)) {
+		c->request = NULL;
+		conn_drop(c);
+		return;
+	}
+	send_parts(c, zg_buf_slice(head), a->body);
+	answered(c);
+}
+
+void zg_http_stream_begin(struct zg_conn *c, struct zg_slice session)
+{
+	struct zg_buf *head = &c->worker->scratch;
+
+	c->streaming = true;
+	zg_buf_reset(head);
+	zg_buf_str(head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+			 "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
+			 "Transfer-Encoding: chunked\r\n");
+	if (session.len)
+		zg_buf_fmt(head, "Mcp-Session-Id: %.*s\r\n", (int)session.len, session.ptr);
+	zg_buf_str(head, "\r\n");
+	if (zg_buf_ok(head))
+		send_parts(c, zg_buf_slice(head), (struct zg_slice){0});
+	else
+		(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+void zg_http_stream_write(struct zg_conn *c, struct zg_slice bytes)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	bool idle = evbuffer_get_length(out) == 0;
+
+	/* a zero-length chunk would end the stream */
+	if (!bytes.len)
+		return;
+	if (evbuffer_add_printf(out, "%zx\r\n", bytes.len) < 0 ||
+	    evbuffer_add(out, bytes.ptr, bytes.len) < 0 || evbuffer_add(out, "\r\n", 2) < 0)
+		(void)shutdown(c->fd, SHUT_RDWR);
+	/* a reader that takes nothing is dropped by the timer (see on_timer) */
+	if (idle)
+		arm(c);
+}
+
+void zg_http_stream_end(struct zg_conn *c, bool cut)
+{
+	if (cut)
+		c->close = true; /* without the last chunk the client knows it broke */
+	else
+		send_parts(c, ZG_SLICE("0\r\n\r\n"), (struct zg_slice){0});
+	answered(c);
+}
+
+size_t zg_http_backlog(const struct zg_conn *c)
+{
+	return evbuffer_get_length(bufferevent_get_output(c->bev));
+}
+
+void zg_http_want_body(struct zg_conn *c)
+{
+	if (c->state != CONN_BUSY)
+		return;
+	c->state = CONN_BODY;
+	if (c->request->head.expect_100 && c->request->head.content_length)
+		send_parts(c, ZG_SLICE("HTTP/1.1 100 Continue\r\n\r\n"), (struct zg_slice){0});
+	if (!c->driving)
+		drive(c);
+}
+
+/* An answer to something that never became a request. */
+static void refuse_head(struct zg_conn *c, int status, const char *why)
+{
+	c->close = true;
+	(void)zg_refuse(c->request, status, ZG_C_HTTP, "%s", why);
+	c->request->step = UINT32_MAX; /* no step is run; it is recorded and answered */
+	zg_request_run(c->request);
+}
+
+/* A head is there: begin its request. false: more bytes are needed. */
+static bool take_head(struct zg_conn *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t have = evbuffer_get_length(in);
+	const char *why = "";
+	struct zg_request *r;
+	ssize_t n;
+	int status;
+
+	if (!have)
+		return false;
+	have = have > ZG_HTTP_HEADER_BYTES ? ZG_HTTP_HEADER_BYTES : have;
+	n = zg_http_head_end((struct zg_slice){(char *)evbuffer_pullup(in, (ssize_t)have), have});
+	if (n == 0 && have < ZG_HTTP_HEADER_BYTES)
+		return false;
+	r = zg_request_new(c->worker, c);
+	if (!r) {
+		conn_drop(c);
+		return false;
+	}
+	c->request = r;
+	c->state = CONN_BUSY;
+	c->body_taken = false;
+	r->attested = c->attested;
+	r->origin = c->origin;
+	if (n <= 0) {
+		refuse_head(c, n ? 400 : 431,
+			    n ? "lines must end with CRLF and hold no NUL"
+			      : "the head is too large");
+		return false;
+	}
+	zg_buf_add(&r->head_bytes, evbuffer_pullup(in, n), (size_t)n);
+	(void)evbuffer_drain(in, (size_t)n);
+	if (!zg_buf_ok(&r->head_bytes)) {
+		refuse_head(c, 503, "no memory");
+		return false;
+	}
+	status = zg_http_head_parse(&r->head, zg_buf_slice(&r->head_bytes), &why);
+	if (status) {
+		refuse_head(c, status, why);
+		return false;
+	}
+	c->close |= r->head.close;
+	c->body_taken = r->head.content_length == 0;
+	r->body_complete = c->body_taken;
+	zg_request_run(r);
+	return true;
+}
+
+static bool take_body(struct zg_conn *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	struct zg_request *r = c->request;
+	size_t want = r->head.content_length - r->body.len;
+	size_t have = evbuffer_get_length(in);
+	size_t n = have < want ? have : want;
+	char *room = n ? zg_buf_room(&r->body, n) : NULL;
+
+	if (!n)
+		return false;
+	if (!room) {
+		conn_drop(c);
+		return false;
+	}
+	zg_buf_wrote(&r->body, (size_t)evbuffer_remove(in, room, n));
+	if (r->body.len < r->head.content_length)
+		return true;
+	c->state = CONN_BUSY;
+	c->body_taken = true;
+	zg_request_body_complete(r);
+	return true;
+}
+
+/* Go on with whatever the buffered bytes allow. The only place, beside
+ * conn_drop outside of it, where a connection is freed. */
+static void drive(struct zg_conn *c)
+{
+	bool more = true;
+
+	c->driving = true;
+	while (more) {
+		switch (c->state) {
+		case CONN_HEAD:
+			more = take_head(c);
+			break;
+		case CONN_BODY:
+			more = take_body(c);
+			break;
+		case CONN_LINGER:
+			(void)evbuffer_drain(bufferevent_get_input(c->bev), SIZE_MAX);
+			more = false;
+			break;
+		case CONN_BUSY:
+		case CONN_FLUSH:
+		case CONN_DEAD:
+			more = false;
+			break;
+		}
+	}
+	c->driving = false;
+	if (c->state == CONN_DEAD)
+		conn_free(c);
+}
+
+static void on_read(struct bufferevent *bev ZG_UNUSED, void *arg)
+{
+	drive(arg);
+}
+
+static void on_write(struct bufferevent *bev ZG_UNUSED, void *arg)
+{
+	struct zg_conn *c = arg;
+
+	/* everything queued has been taken */
+	if (c->state == CONN_FLUSH)
+		linger(c);
+	else if (c->request && c->streaming)
+		zg_request_client_drained(c->request);
+}
+
+static void on_event(struct bufferevent *bev ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	conn_drop(arg);
+}
+
+/*
+ * What the timer means depends on the state: too slow a request, an idle
+ * connection, the end of lingering; in a stream, a client that did not empty
+ * its backlog since the timer was armed. A request that runs has a time of its own.
+ */
+static void on_timer(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	struct zg_conn *c = arg;
+
+	if ((c->state == CONN_BUSY || c->state == CONN_BODY) && c->request && c->body_taken) {
+		if (c->streaming && zg_http_backlog(c))
+			conn_drop(c);
+		return;
+	}
+	conn_drop(c);
+}
+
+int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
+{
+	struct zg_conn *c = calloc(1, sizeof(*c));
+	int on = 1;
+
+	if (!c)
+		return -ENOMEM;
+	c->worker = w;
+	c->fd = fd;
+	c->attested = origin != NULL;
+	if (origin)
+		c->origin = *origin;
+	/* fails on what is not TCP, where there is nothing to gain from it */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->bev = bufferevent_socket_new(w->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!c->bev) {
+		free(c);
+		return -ENOMEM;
+	}
+	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, 4 * ZG_HTTP_HEADER_BYTES);
+	(void)event_assign(&c->timer, w->base, -1, 0, on_timer, c);
+	arm(c);
+	(void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	return 0;
+}

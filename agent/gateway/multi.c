@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* multi.c - see multi.h. Trust: sockets of hostile servers; only their readiness
+ * is looked at here. */
+#include "multi.h"
+
+#include <errno.h>
+
+#include "request.h"
+#include "upstream.h"
+
+struct zg_upstream {
+	struct zg_worker *worker;
+	CURLM *multi;
+	struct event timer;
+	struct zg_transfer *pool;
+	size_t pooled;
+	unsigned int depth; /* of run(): completions are read by the outermost */
+};
+
+struct socket_watch {
+	struct zg_upstream *up;
+	struct event event;
+	int what; /* CURL_POLL_* */
+};
+
+/* Transfers that ended are taken one by one: their owners may start others. */
+static void reap(struct zg_upstream *up)
+{
+	CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_multi_info_read(up->multi, &left))) {
+		CURLcode code = msg->data.result;
+		struct zg_transfer *t = NULL;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+		(void)curl_multi_remove_handle(up->multi, msg->easy_handle);
+		t->running = false;
+		zg_transfer_done(t, (int)code);
+	}
+}
+
+static void run(struct zg_upstream *up, curl_socket_t s, int what)
+{
+	int running;
+
+	up->depth++;
+	(void)curl_multi_socket_action(up->multi, s, what, &running);
+	if (--up->depth == 0)
+		reap(up);
+}
+
+static void on_socket_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct socket_watch *watch = arg;
+
+	run(watch->up, fd,
+	    (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static void on_timer(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	run(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_timeout_change(CURLM *multi ZG_UNUSED, long ms, void *arg)
+{
+	struct zg_upstream *up = arg;
+	struct timeval wait = {ms / 1000, (ms % 1000) * 1000};
+
+	if (ms < 0)
+		(void)event_del(&up->timer);
+	else
+		(void)event_add(&up->timer, &wait);
+	return 0;
+}
+
+static int on_socket_change(CURL *easy ZG_UNUSED, curl_socket_t s, int what, void *arg,
+			    void *socket_arg)
+{
+	struct zg_upstream *up = arg;
+	struct socket_watch *watch = socket_arg;
+	short events = EV_PERSIST;
+
+	if (what == CURL_POLL_REMOVE) {
+		if (watch) {
+			(void)event_del(&watch->event);
+			free(watch);
+		}
+		return 0;
+	}
+	if (!watch) {
+		watch = calloc(1, sizeof(*watch));
+		if (!watch)
+			return -1;
+		watch->up = up;
+		(void)curl_multi_assign(up->multi, s, watch);
+	} else if (watch->what == what) {
+		return 0;
+	} else {
+		(void)event_del(&watch->event);
+	}
+	watch->what = what;
+	events |= (short)((what & CURL_POLL_IN ? EV_READ : 0) |
+			  (what & CURL_POLL_OUT ? EV_WRITE : 0));
+	(void)event_assign(&watch->event, up->worker->base, s, events, on_socket_event, watch);
+	return event_add(&watch->event, NULL) < 0 ? -1 : 0;
+}
+
+struct zg_transfer *zg_transfer_new(struct zg_worker *w)
+{
+	struct zg_upstream *up = w->upstream;
+	struct zg_transfer *t = up->pool;
+
+	if (t) {
+		up->pool = t->next;
+		up->pooled--;
+	} else {
+		t = calloc(1, sizeof(*t));
+		if (!t)
+			return NULL;
+		t->easy = zg_transfer_easy(t);
+		if (!t->easy) {
+			free(t);
+			return NULL;
+		}
+	}
+	*t = (struct zg_transfer){.easy = t->easy, .worker = w};
+	zg_arena_init(&t->arena, 2 * ZG_REQUEST_ARENA_BYTES);
+	return t;
+}
+
+int zg_transfer_start(struct zg_transfer *t)
+{
+	if (curl_multi_add_handle(t->worker->upstream->multi, t->easy) != CURLM_OK)
+		return -EIO;
+	t->running = true;
+	return 0;
+}
+
+void zg_transfer_free(struct zg_transfer *t)
+{
+	struct zg_upstream *up = t->worker->upstream;
+
+	if (t->running)
+		(void)curl_multi_remove_handle(up->multi, t->easy);
+	zg_arena_release(&t->arena);
+	t->running = false;
+	t->request = NULL;
+	/* nothing borrowed may stay behind in the handle */
+	if (up->pooled >= ZG_UPSTREAM_POOL_MAX ||
+	    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
+	    curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, NULL) != CURLE_OK ||
+	    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK ||
+	    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT, 0L) != CURLE_OK) {
+		curl_easy_cleanup(t->easy);
+		free(t);
+		return;
+	}
+	t->next = up->pool;
+	up->pool = t;
+	up->pooled++;
+}
+
+int zg_upstream_init(struct zg_worker *w)
+{
+	struct zg_upstream *up;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -EIO;
+	up = calloc(1, sizeof(*up));
+	if (!up)
+		return -ENOMEM;
+	up->worker = w;
+	up->multi = curl_multi_init();
+	if (!up->multi) {
+		free(up);
+		return -ENOMEM;
+	}
+	(void)event_assign(&up->timer, w->base, -1, 0, on_timer, up);
+	if (curl_multi_setopt(up->multi, CURLMOPT_SOCKETFUNCTION, on_socket_change) != CURLM_OK ||
+	    curl_multi_setopt(up->multi, CURLMOPT_SOCKETDATA, up) != CURLM_OK ||
+	    curl_multi_setopt(up->multi, CURLMOPT_TIMERFUNCTION, on_timeout_change) != CURLM_OK ||
+	    curl_multi_setopt(up->multi, CURLMOPT_TIMERDATA, up) != CURLM_OK ||
+	    curl_multi_setopt(up->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK ||
+	    curl_multi_setopt(up->multi, CURLMOPT_MAXCONNECTS, (long)ZG_UPSTREAM_POOL_MAX) !=
+		    CURLM_OK) {
+		(void)curl_multi_cleanup(up->multi);
+		free(up);
+		return -EIO;
+	}
+	w->upstream = up;
+	return 0;
+}
+
+void zg_upstream_release(struct zg_worker *w)
+{
+	struct zg_upstream *up = w->upstream;
+	struct zg_transfer *t;
+
+	if (!up)
+		return;
+	while ((t = up->pool)) {
+		up->pool = t->next;
+		curl_easy_cleanup(t->easy);
+		free(t);
+	}
+	(void)curl_multi_cleanup(up->multi);
+	(void)event_del(&up->timer);
+	free(up);
+	w->upstream = NULL;
+	curl_global_cleanup();
+}

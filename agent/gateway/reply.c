@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reply.c - what the client is told, in the form that reaches its model: a
+ * denied tools/call is a tool result (isError), another request gets a typed
+ * JSON-RPC error under HTTP 200, and what was no request an HTTP status. Texts
+ * here come from policy and from us, names in them from the client: all of it
+ * is escaped.
+ */
+#include "request.h"
+
+static bool is_tool_call(const struct zg_request *r)
+{
+	return r->rpc.kind == ZG_RPC_REQUEST && zg_slice_eq(r->rpc.method, ZG_SLICE("tools/call"));
+}
+
+static void tool_result(const struct zg_request *r, struct zg_buf *out)
+{
+	zg_buf_str(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+	zg_buf_str(out, r->rpc.id);
+	zg_buf_str(out, ",\"result\":{\"content\":[{\"type\":\"text\",\"text\":");
+	zg_buf_json(out, zg_slice_str(r->answer.text));
+	zg_buf_str(out, "}],\"isError\":true}}");
+}
+
+static void rpc_error(const struct zg_request *r, struct zg_buf *out)
+{
+	zg_buf_str(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+	zg_buf_str(out, r->rpc.id[0] ? r->rpc.id : "null");
+	zg_buf_fmt(out, ",\"error\":{\"code\":%d,\"message\":", r->answer.code);
+	zg_buf_json(out, zg_slice_str(r->answer.text));
+	if (r->hold.approval[0]) {
+		zg_buf_str(out, ",\"data\":{\"approval\":");
+		zg_buf_json(out, zg_slice_str(r->hold.approval));
+		zg_buf_char(out, '}');
+	}
+	zg_buf_str(out, "}}");
+}
+
+void zg_reply_body(const struct zg_request *r, struct zg_buf *out)
+{
+	bool in_band = r->answer.kind == ZG_A_DENY || r->answer.kind == ZG_A_FAIL;
+
+	zg_buf_reset(out);
+	if (in_band && is_tool_call(r) && r->answer.status == 200)
+		tool_result(r, out);
+	else
+		rpc_error(r, out);
+}
+
+/* The HTTP status under which an answer of ours goes out. */
+static int status_of(const struct zg_request *r)
+{
+	switch (r->answer.kind) {
+	case ZG_A_REFUSE:
+	case ZG_A_FORWARD:
+	case ZG_A_STREAMED:
+		return r->answer.status;
+	case ZG_A_DENY:
+		if (r->rpc.kind == ZG_RPC_REQUEST)
+			return r->answer.status;
+		return r->answer.status == 200 ? 403 : r->answer.status;
+	case ZG_A_FAIL:
+		if (r->rpc.kind == ZG_RPC_REQUEST)
+			return r->answer.status;
+		return r->answer.code == ZG_C_UPSTREAM || r->answer.code == ZG_C_WITHHELD ? 502
+											  : 503;
+	}
+	return 502;
+}
+
+static void reply_own(struct zg_request *r)
+{
+	struct zg_buf *out = &r->output.released;
+	struct zg_http_answer a = {
+		.status = status_of(r),
+		.type = ZG_SLICE("application/json"),
+		.close = r->answer.close,
+	};
+
+	zg_reply_body(r, out);
+	if (!zg_buf_ok(out)) {
+		zg_buf_reset(out);
+		a.status = 503;
+		a.type = (struct zg_slice){0};
+	}
+	if (a.status == 405)
+		a.allow = ZG_SLICE("GET, POST, DELETE");
+	a.body = zg_buf_slice(out);
+	zg_http_finish(r->conn, &a);
+}
+
+static void reply_forward(struct zg_request *r)
+{
+	const struct zg_output *o = &r->output;
+	struct zg_http_answer a = {
+		.status = r->answer.status,
+		.session = o->session,
+		.allow = o->allow,
+		.body = zg_buf_slice(o->changed ? &o->released : &o->body),
+	};
+
+	if (a.body.len)
+		a.type = ZG_SLICE("application/json");
+	zg_http_finish(r->conn, &a);
+}
+
+/* A stream that ended without the response: the client must not wait for it. */
+static void reply_stream(struct zg_request *r)
+{
+	struct zg_buf *out = &r->output.released;
+	struct zg_conn *c = r->conn;
+
+	if (r->rpc.kind == ZG_RPC_REQUEST && !r->output.answered && r->answer.text[0]) {
+		struct zg_buf *event = &r->worker->scratch;
+
+		r->answer.kind = ZG_A_FAIL;
+		r->answer.status = 200;
+		zg_reply_body(r, out);
+		zg_buf_reset(event);
+		zg_buf_str(event, "data: ");
+		zg_buf_add(event, out->ptr, out->len);
+		zg_buf_str(event, "\n\n");
+		if (zg_buf_ok(out) && zg_buf_ok(event))
+			zg_http_stream_write(c, zg_buf_slice(event));
+	}
+	zg_http_stream_end(c, false);
+}
+
+void zg_reply(struct zg_request *r)
+{
+	switch (r->answer.kind) {
+	case ZG_A_REFUSE:
+	case ZG_A_DENY:
+	case ZG_A_FAIL:
+		reply_own(r);
+		break;
+	case ZG_A_FORWARD:
+		reply_forward(r);
+		break;
+	case ZG_A_STREAMED:
+		reply_stream(r);
+		break;
+	}
+	r->conn = NULL;
+}

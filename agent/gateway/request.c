@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.c - the path of one call, as a table. Trust: what a step reads is
+ * the client's until zg_step_judge has said otherwise, and the server's after
+ * zg_step_upstream. Never blocks: a step that waits is called again.
+ */
+#include "request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "hold.h"
+#include "upstream.h"
+
+#define SPARE_MAX	32    /* requests kept for their buffers */
+#define SPARE_BUF_BYTES 16384 /* larger buffers are given back */
+
+static enum zg_next step_body(struct zg_request *r)
+{
+	if (r->body_complete)
+		return ZG_NEXT;
+	zg_http_want_body(r->conn);
+	if (!r->conn)
+		return zg_refuse(r, 499, ZG_C_HTTP, "the client left");
+	/* it may have been here already */
+	return r->body_complete ? ZG_NEXT : ZG_WAIT;
+}
+
+static const struct {
+	const char *name;
+	enum zg_next (*run)(struct zg_request *r);
+} steps[] = {
+	{"origin", zg_step_origin},	  /* who calls: attested by the kernel */
+	{"route", zg_step_route},	  /* to which server; Host and Origin */
+	{"body", step_body},		  /* read it, within caps and time */
+	{"rpc", zg_step_rpc},		  /* one strict JSON-RPC message */
+	{"envelope", zg_step_envelope},	  /* server, method, tool, digest */
+	{"judge", zg_step_judge},	  /* the policy decision */
+	{"hold", zg_step_hold},		  /* a person's, if policy asks for it */
+	{"constrain", zg_step_constrain}, /* hosts, retries, run time */
+	{"intent", zg_step_intent},	  /* evidence before anything happens */
+	{"upstream", zg_step_upstream},	  /* the server */
+	{"output", zg_step_output},	  /* scanned before it is released */
+};
+
+static void finish(struct zg_request *r);
+
+void zg_request_run(struct zg_request *r)
+{
+	enum zg_next next = ZG_NEXT;
+
+	if (r->running)
+		return;
+	r->running = true;
+	while (next == ZG_NEXT && r->step < sizeof(steps) / sizeof(steps[0])) {
+		next = steps[r->step].run(r);
+		if (next == ZG_NEXT)
+			r->step++;
+	}
+	r->running = false;
+	if (next != ZG_WAIT)
+		finish(r);
+}
+
+struct zg_request *zg_request_new(struct zg_worker *w, struct zg_conn *c)
+{
+	struct zg_request *r = TAILQ_FIRST(&w->spare);
+
+	if (r) {
+		TAILQ_REMOVE(&w->spare, r, link);
+		w->spare_count--;
+	} else {
+		r = calloc(1, sizeof(*r));
+		if (!r)
+			return NULL;
+		r->head_bytes = ZG_BUF(ZG_HTTP_HEADER_BYTES);
+		r->body = ZG_BUF(ZG_REQUEST_BYTES);
+		r->output.body = ZG_BUF(ZG_RESPONSE_BYTES);
+		r->output.released = ZG_BUF(2 * ZG_RESPONSE_BYTES);
+		zg_sse_init(&r->output.sse);
+	}
+	r->worker = w;
+	r->conn = c;
+	r->live = zg_live_ref(w->live);
+	r->call = zg_worker_call(w);
+	r->started_ns = zg_now_ns();
+	zg_arena_init(&r->arena, ZG_REQUEST_ARENA_BYTES);
+	TAILQ_INSERT_TAIL(&w->requests, r, link);
+	return r;
+}
+
+static void shrink(struct zg_buf *b)
+{
+	if (b->cap > SPARE_BUF_BYTES)
+		zg_buf_release(b);
+	zg_buf_reset(b);
+}
+
+static void release_spare(struct zg_request *r)
+{
+	zg_buf_release(&r->head_bytes);
+	zg_buf_release(&r->body);
+	zg_buf_release(&r->output.body);
+	zg_buf_release(&r->output.released);
+	zg_sse_release(&r->output.sse);
+	free(r);
+}
+
+/* Give everything back; what is kept for the next request is emptied. */
+static void retire(struct zg_request *r)
+{
+	struct zg_worker *w = r->worker;
+	struct zg_buf kept[] = {r->head_bytes,	    r->body,	       r->output.body,
+				r->output.released, r->output.sse.raw, r->output.sse.data};
+
+	TAILQ_REMOVE(&w->requests, r, link);
+	zg_hold_end(r);
+	if (r->upstream)
+		zg_upstream_abort(r);
+	if (event_initialized(&r->timer))
+		(void)event_del(&r->timer);
+	if (r->admitted)
+		zg_admit_end(&w->admission, r->origin.cgroup_id, ZG_ADMIT_REQUEST);
+	zg_rpc_release(&r->rpc);
+	zg_arena_release(&r->arena);
+	zg_live_unref(r->live);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		shrink(&kept[i]);
+	memset(r, 0, sizeof(*r));
+	r->head_bytes = kept[0];
+	r->body = kept[1];
+	r->output.body = kept[2];
+	r->output.released = kept[3];
+	r->output.sse.raw = kept[4];
+	r->output.sse.data = kept[5];
+	TAILQ_INSERT_HEAD(&w->spare, r, link);
+	if (++w->spare_count > SPARE_MAX) {
+		struct zg_request *last = TAILQ_LAST(&w->spare, zg_requests);
+
+		TAILQ_REMOVE(&w->spare, last, link);
+		w->spare_count--;
+		release_spare(last);
+	}
+}
+
+static void finish(struct zg_request *r)
+{
+	if (r->intent)
+		zg_evidence_outcome(r);
+	else
+		zg_evidence_refusal(r);
+	if (r->conn)
+		zg_reply(r);
+	retire(r);
+}
+
+void zg_requests_release(struct zg_worker *w)
+{
+	struct zg_request *r;
+
+	while ((r = TAILQ_FIRST(&w->requests))) {
+		r->conn = NULL;
+		retire(r);
+	}
+	while ((r = TAILQ_FIRST(&w->spare))) {
+		TAILQ_REMOVE(&w->spare, r, link);
+		release_spare(r);
+	}
+	w->spare_count = 0;
+}
+
+void zg_request_body_complete(struct zg_request *r)
+{
+	r->body_complete = true;
+	zg_request_run(r);
+}
+
+void zg_request_upstream_done(struct zg_request *r)
+{
+	r->upstream_done = true;
+	zg_request_run(r);
+}
+
+/*
+ * A client's departure does not cancel a call that the server already has (the
+ * versions spoken here say so): it goes on, within its time, and its outcome is
+ * recorded. Whatever has not been dispatched is dropped, and a stream that only
+ * listens is closed.
+ */
+void zg_request_client_gone(struct zg_request *r)
+{
+	r->conn = NULL;
+	if (r->running)
+		return; /* the step in progress sees it */
+	if (r->intent && r->head.method == ZG_HM_POST)
+		return;
+	if (r->intent) {
+		r->cancelled = true;
+		zg_upstream_stop(r);
+		return;
+	}
+	(void)zg_refuse(r, 499, ZG_C_HTTP, "the client left before the call was dispatched");
+	finish(r);
+}
+
+void zg_request_client_drained(struct zg_request *r)
+{
+	if (r->upstream)
+		zg_upstream_resume(r);
+}
+
+enum zg_next zg_refuse(struct zg_request *r, int status, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->answer.kind = ZG_A_REFUSE;
+	r->answer.status = status;
+	r->answer.code = code;
+	va_start(ap, fmt);
+	(void)vsnprintf(r->answer.text, sizeof(r->answer.text), fmt, ap);
+	va_end(ap);
+	return ZG_ANSWER;
+}
+
+enum zg_next zg_answer_with(struct zg_request *r, enum zg_answer_kind kind, int code,
+			    const char *fmt, ...)
+{
+	va_list ap;
+
+	r->answer.kind = kind;
+	r->answer.status = 200;
+	r->answer.code = code;
+	va_start(ap, fmt);
+	(void)vsnprintf(r->answer.text, sizeof(r->answer.text), fmt, ap);
+	va_end(ap);
+	return ZG_ANSWER;
+}

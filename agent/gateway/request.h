@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.h - the life of one request. request.c is the table of its steps;
+ * each other file here holds one of them. A step returns NEXT, or WAIT (it has
+ * arranged for zg_request_run to be called again, which calls the same step),
+ * or ANSWER (r->answer says what the client is told; nothing more is done).
+ */
+#ifndef ZG_GATEWAY_REQUEST_H
+#define ZG_GATEWAY_REQUEST_H
+
+#include "arena.h"
+#include "decision.h"
+#include "envelope.h"
+#include "http.h"
+#include "record.h"
+#include "rpc.h"
+#include "sse.h"
+#include "worker.h"
+
+enum zg_next { ZG_NEXT = 0, ZG_WAIT, ZG_ANSWER };
+
+enum zg_answer_kind {
+	ZG_A_REFUSE = 0, /* the request itself is wrong: HTTP status and JSON-RPC error */
+	ZG_A_DENY,	 /* policy, a person or a constraint said no: the model is told */
+	ZG_A_FAIL,	 /* it could not be done (server, ledger): JSON-RPC error */
+	ZG_A_FORWARD,	 /* what the server said: r->output.body, status as it came */
+	ZG_A_STREAMED,	 /* an event stream has already been sent */
+};
+
+/* Our own JSON-RPC codes lie outside the range that the specification keeps. */
+enum zg_rpc_code {
+	ZG_C_DENIED = -31001,  /* by policy, a person or a constraint */
+	ZG_C_PENDING = -31002, /* waits for approval: retry */
+	ZG_C_NOT_REGISTERED = -31003,
+	ZG_C_NO_ORIGIN = -31004,       /* nobody attests the caller */
+	ZG_C_UPSTREAM = -31005,	       /* the server failed */
+	ZG_C_UNAVAILABLE = -31006,     /* the agent cannot do its part now */
+	ZG_C_WITHHELD = -31007,	       /* the output was not safe to release */
+	ZG_C_BUSY = -31008,	       /* too many at once */
+	ZG_C_HTTP = -31009,	       /* refused before there was a message */
+	ZG_C_HEADER_MISMATCH = -32020, /* these two are the specification's */
+	ZG_C_VERSION = -32022,
+};
+
+struct zg_answer {
+	enum zg_answer_kind kind;
+	int status; /* HTTP */
+	int code;   /* JSON-RPC */
+	bool close;
+	char text[2 * ZG_REASON_LEN + ZG_RULES_LEN];
+};
+
+/* What came of it, as records name it; X(NAME, "text") */
+#define ZG_OUTCOMES(X)                                                                             \
+	X(UPSTREAM_ERROR, "upstream_error")                                                        \
+	X(OK, "ok")                                                                                \
+	X(TOOL_ERROR, "tool_error")                                                                \
+	X(RPC_ERROR, "rpc_error")                                                                  \
+	X(TIMEOUT, "timeout")                                                                      \
+	X(CANCELLED, "cancelled")                                                                  \
+	X(QUARANTINED, "quarantined")
+
+enum zg_outcome {
+#define X(NAME, text) ZG_O_##NAME,
+	ZG_OUTCOMES(X)
+#undef X
+};
+
+struct zg_hold {
+	bool sent;    /* the ledger knows of it */
+	bool counted; /* in admission */
+	bool expired; /* the hold time is over */
+	uint8_t binding[32];
+	enum zg_hold_state state;
+	uint32_t approver_uid;
+	char approval[ZG_NAME_LEN];
+	char reason[ZG_REASON_LEN];
+};
+
+enum zg_media { ZG_MEDIA_NONE = 0, ZG_MEDIA_JSON, ZG_MEDIA_SSE, ZG_MEDIA_OTHER };
+
+/* What the server says, from upstream.c to output.c. */
+struct zg_output {
+	int status; /* HTTP; 0 = no head yet */
+	enum zg_media media;
+	bool encoded;		 /* Content-Encoding other than identity */
+	struct zg_slice session; /* Mcp-Session-Id, in the arena */
+	struct zg_slice allow;	 /* Allow of a 405 */
+	struct zg_buf body;	 /* JSON; ZG_RESPONSE_BYTES */
+	struct zg_buf released;	 /* what goes to the client instead, if it was changed */
+	bool changed;
+	struct zg_sse sse;
+	bool streaming;	      /* the client has been sent the head of a stream */
+	bool answered;	      /* the stream held the response */
+	const char *withheld; /* why the output was not released */
+	uint64_t bytes;	      /* from the server */
+	uint32_t found[32];   /* findings per detector */
+};
+
+struct zg_transfer;
+
+struct zg_request {
+	TAILQ_ENTRY(zg_request) link;
+	struct zg_worker *worker;
+	struct zg_conn *conn; /* NULL: the client is gone */
+	struct zg_live *live;
+	unsigned int step;
+	bool running;
+	uint64_t call;
+	uint64_t started_ns;
+	struct zg_arena arena;
+	/* the client's bytes */
+	struct zg_buf head_bytes;
+	struct zg_http_head head;
+	struct zg_buf body;
+	bool body_complete;
+	/* who and to where */
+	bool attested;
+	bool admitted;
+	struct zg_origin origin;
+	struct zg_principal principal;
+	struct zg_slice server_id; /* as asked for */
+	const struct zg_server_def *server;
+	/* what, and the answer of policy */
+	struct zg_rpc rpc;
+	struct zg_envelope env;
+	uint8_t args_sha256[32];
+	size_t args_bytes;
+	bool judged;
+	struct zg_decision decision;
+	uint64_t decide_ns;
+	char rules[ZG_RULES_LEN];
+	char reason[ZG_REASON_LEN];
+	struct zg_hold hold;
+	uint32_t runtime_sec;
+	bool cut;		     /* the time was over */
+	bool cancelled;		     /* nobody listens to this stream any more */
+	char failure[ZG_REASON_LEN]; /* of the exchange with the server */
+	uint8_t retry_key[32];
+	/* the server's part */
+	struct event timer; /* of the hold, then of the call */
+	uint64_t dispatched_ns;
+	struct zg_transfer *upstream;
+	bool upstream_done;
+	bool intent; /* recorded: an outcome must follow */
+	struct zg_output output;
+	enum zg_outcome outcome;
+	struct zg_answer answer;
+};
+
+/* A request whose head has been read into head_bytes; c runs it. NULL: no memory. */
+struct zg_request *zg_request_new(struct zg_worker *w, struct zg_conn *c);
+void zg_request_run(struct zg_request *r);
+
+/* From the connection: all of the body is there; the client has left. */
+void zg_request_body_complete(struct zg_request *r);
+void zg_request_client_gone(struct zg_request *r);
+/* From the connection: it has room again for a stream's bytes. */
+void zg_request_client_drained(struct zg_request *r);
+/* From upstream.c: the exchange ended (0, or -errno by upstream.h). */
+void zg_request_upstream_done(struct zg_request *r);
+
+/* Forget all spare requests. */
+void zg_requests_release(struct zg_worker *w);
+
+/* Set the answer; returns ZG_ANSWER. */
+enum zg_next zg_refuse(struct zg_request *r, int status, int code, const char *fmt, ...)
+	ZG_PRINTF(4, 5);
+enum zg_next zg_answer_with(struct zg_request *r, enum zg_answer_kind kind, int code,
+			    const char *fmt, ...) ZG_PRINTF(4, 5);
+
+/* The steps, in order (see the table in request.c). */
+enum zg_next zg_step_origin(struct zg_request *r);    /* origin.c: the principal */
+enum zg_next zg_step_route(struct zg_request *r);     /* route.c: Host, Origin, path -> server */
+enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> message */
+enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> envelope */
+enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */
+enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */
+enum zg_next zg_step_constrain(struct zg_request *r); /* constrain.c */
+enum zg_next zg_step_intent(struct zg_request *r);    /* evidence.c */
+enum zg_next zg_step_upstream(struct zg_request *r);  /* upstream.c */
+enum zg_next zg_step_output(struct zg_request *r);    /* output.c */
+
+/* hold.c: a message of the ledger; a new ledger; nobody waits any more */
+void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m);
+void zg_hold_resend(struct zg_worker *w);
+void zg_hold_end(struct zg_request *r);
+/* gateway.c: take what the ledger has sent so far */
+void zg_worker_read_ledger(struct zg_worker *w);
+
+/* envelope.c: canonical JSON of the arguments, into out */
+int zg_arguments_text(const struct zg_rpc *m, struct zg_buf *out) ZG_MUST_CHECK;
+
+/* output.c: the server's head is complete; bytes of its body, as they come.
+ * -errno ends the exchange. */
+void zg_output_head(struct zg_request *r);
+int zg_output_feed(struct zg_request *r, struct zg_slice bytes) ZG_MUST_CHECK;
+
+/* reply.c: write the answer and let go of the client. */
+void zg_reply(struct zg_request *r);
+/* reply.c: the body that tells a client of r->answer. */
+void zg_reply_body(const struct zg_request *r, struct zg_buf *out);
+
+/* evidence.c */
+void zg_evidence_refusal(struct zg_request *r); /* call.reject or call.deny */
+void zg_evidence_outcome(struct zg_request *r); /* call.outcome */
+const char *zg_outcome_text(enum zg_outcome o);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* route.c - see route.h. Trust: the head is the client's, the origin the kernel's. */
+#include "route.h"
+
+#include <arpa/inet.h>
+
+#include "request.h"
+
+/* Does text name host and port? The port may be left out if it is HTTP's own. */
+static bool names_host(struct zg_slice text, struct zg_slice host, uint16_t port)
+{
+	bool v6 = host.len && memchr(host.ptr, ':', host.len);
+	struct zg_slice rest;
+	uint64_t n;
+
+	if (v6) {
+		if (text.len < host.len + 2 || text.ptr[0] != '[' || text.ptr[host.len + 1] != ']')
+			return false;
+		rest = (struct zg_slice){text.ptr + host.len + 2, text.len - host.len - 2};
+		text = (struct zg_slice){text.ptr + 1, host.len};
+	} else {
+		if (text.len < host.len)
+			return false;
+		rest = (struct zg_slice){text.ptr + host.len, text.len - host.len};
+		text.len = host.len;
+	}
+	if (!zg_slice_ieq(text, host))
+		return false;
+	if (!rest.len)
+		return port == 80;
+	rest.ptr++;
+	rest.len--;
+	return rest.ptr[-1] == ':' && zg_slice_u64(rest, UINT16_MAX, &n) == 0 && n == port;
+}
+
+static bool names_addr(struct zg_slice text, const uint8_t addr[16], uint16_t port)
+{
+	char name[INET6_ADDRSTRLEN];
+
+	zg_addr_text(name, sizeof(name), addr);
+	return names_host(text, zg_slice_str(name), port);
+}
+
+/* One of the gateway's own names: a listener's address, or localhost. */
+static bool names_listener(struct zg_slice text, const struct zg_snapshot *s, uint16_t port)
+{
+	for (uint32_t i = 0; i < s->settings->listen_count; i++) {
+		const struct zg_listen *l = &s->settings->listen[i];
+
+		if (port && l->port != port)
+			continue;
+		if (names_addr(text, l->addr, l->port) ||
+		    names_host(text, ZG_SLICE("localhost"), l->port))
+			return true;
+	}
+	return false;
+}
+
+static bool names_server(struct zg_slice text, const struct zg_server_def *server)
+{
+	return names_host(text, zg_slice_str(server->host), server->port);
+}
+
+static bool origin_ok(struct zg_slice origin, const struct zg_snapshot *s,
+		      const struct zg_server_def *server)
+{
+	static const struct zg_slice scheme = {"http://", 7};
+
+	if (!zg_slice_starts(origin, scheme))
+		return false;
+	origin.ptr += scheme.len;
+	origin.len -= scheme.len;
+	return names_listener(origin, s, 0) ||
+	       (server && !server->tls && names_server(origin, server));
+}
+
+/* "/<id>/mcp"; the id's own form was checked when the registry was loaded. */
+static bool explicit_id(struct zg_slice target, struct zg_slice *id)
+{
+	static const struct zg_slice tail = {"/mcp", 4};
+
+	if (target.len <= 1 + tail.len || target.ptr[0] != '/' ||
+	    memcmp(target.ptr + target.len - tail.len, tail.ptr, tail.len) != 0)
+		return false;
+	*id = (struct zg_slice){target.ptr + 1, target.len - 1 - tail.len};
+	for (size_t i = 0; i < id->len; i++) {
+		char c = id->ptr[i];
+
+		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		      c == '-' || c == '_' || c == '.'))
+			return false;
+	}
+	return id->len < ZG_SERVER_LEN;
+}
+
+static int find_transparent(struct zg_route *out, const struct zg_http_head *h,
+			    const struct zg_origin *o, const struct zg_snapshot *s,
+			    const char **why)
+{
+	uint16_t port = ntohs(o->dst_port_be);
+	struct zg_slice host = h->field[ZG_HF_HOST];
+
+	out->server = zg_snapshot_endpoint(s, o->dst, port);
+	if (!out->server) {
+		*why = "the destination is not registered any more";
+		return 403;
+	}
+	out->server_id = zg_slice_str(out->server->id);
+	if (!zg_slice_eq(h->target, zg_slice_str(out->server->path))) {
+		*why = "the path is not the registered server's";
+		return 404;
+	}
+	if (!names_server(host, out->server) && !names_addr(host, o->dst, port) &&
+	    !names_host(host, ZG_SLICE("localhost"), port)) {
+		*why = "Host does not name the registered server";
+		return 403;
+	}
+	return 0;
+}
+
+int zg_route_find(struct zg_route *out, const struct zg_http_head *h, const struct zg_origin *o,
+		  const struct zg_snapshot *s, const char **why)
+{
+	struct zg_slice origin = h->field[ZG_HF_ORIGIN];
+	struct zg_route r = {0};
+	int status;
+
+	if (h->method == ZG_HM_OTHER) {
+		*why = "only POST, GET and DELETE are known here";
+		return 405;
+	}
+	if (o->transparent) {
+		status = find_transparent(&r, h, o, s, why);
+		if (status)
+			return status;
+	} else {
+		if (!names_listener(h->field[ZG_HF_HOST], s, ntohs(o->dst_port_be))) {
+			*why = "Host does not name this gateway";
+			return 403;
+		}
+		if (!explicit_id(h->target, &r.server_id)) {
+			*why = "the path is not /<server>/mcp";
+			return 404;
+		}
+		r.server = zg_snapshot_server(s, r.server_id);
+	}
+	if (origin.ptr && !origin_ok(origin, s, r.server)) {
+		*why = "Origin is not allowed";
+		return 403;
+	}
+	*out = r;
+	return 0;
+}
+
+const char *zg_route_version(const struct zg_http_head *h)
+{
+	static const struct zg_slice spoken[] = {
+		{"2025-03-26", 10}, {"2025-06-18", 10}, {"2025-11-25", 10}};
+	struct zg_slice version = h->field[ZG_HF_MCP_PROTOCOL_VERSION];
+
+	if (!version.ptr)
+		return NULL;
+	for (size_t i = 0; i < sizeof(spoken) / sizeof(spoken[0]); i++)
+		if (zg_slice_eq(version, spoken[i]))
+			return NULL;
+	return "2025-03-26, 2025-06-18, 2025-11-25";
+}
+
+static bool is_json(struct zg_slice type)
+{
+	const char *end = type.len ? memchr(type.ptr, ';', type.len) : NULL;
+
+	if (end)
+		type.len = (size_t)(end - type.ptr);
+	return zg_slice_ieq(zg_slice_trim(type), ZG_SLICE("application/json"));
+}
+
+enum zg_next zg_step_route(struct zg_request *r)
+{
+	const char *why = "", *versions;
+	struct zg_route route;
+	int status = zg_route_find(&route, &r->head, &r->origin, &r->live->snap, &why);
+
+	if (status)
+		return zg_refuse(r, status, ZG_C_HTTP, "%s", why);
+	r->server = route.server;
+	r->server_id = route.server_id;
+	versions = zg_route_version(&r->head);
+	if (versions)
+		return zg_refuse(r, 400, ZG_C_VERSION,
+				 "MCP-Protocol-Version is not supported; supported: %s", versions);
+	if (r->head.method == ZG_HM_POST && !is_json(r->head.field[ZG_HF_CONTENT_TYPE]))
+		return zg_refuse(r, 415, ZG_C_HTTP, "Content-Type is not application/json");
+	return ZG_NEXT;
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * upstream.c - see upstream.h. Trust: the server is hostile; status, headers
+ * and body are read here and judged in output.c. libcurl may never pick a
+ * destination, a proxy or a second attempt by itself.
+ */
+#include "upstream.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+
+#include "multi.h"
+#include "request.h"
+
+/* headers that only we speak for; an empty value keeps libcurl from adding its own */
+static const char *const fixed_headers[] = {"Expect:", "User-Agent: zerogate/" ZG_VERSION};
+
+/* reading the answer -------------------------------------------------------- */
+
+static enum zg_media media_of(struct zg_slice type)
+{
+	const char *end = type.len ? memchr(type.ptr, ';', type.len) : NULL;
+
+	if (end)
+		type.len = (size_t)(end - type.ptr);
+	type = zg_slice_trim(type);
+	if (zg_slice_ieq(type, ZG_SLICE("application/json")))
+		return ZG_MEDIA_JSON;
+	return zg_slice_ieq(type, ZG_SLICE("text/event-stream")) ? ZG_MEDIA_SSE : ZG_MEDIA_OTHER;
+}
+
+static struct zg_slice keep(struct zg_request *r, struct zg_slice s)
+{
+	const char *copy = zg_arena_copy(&r->arena, s);
+
+	return (struct zg_slice){copy, copy ? s.len : 0};
+}
+
+static bool is_visible(struct zg_slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] < 0x20 || s.ptr[i] > 0x7e)
+			return false;
+	return true;
+}
+
+static void take_header(struct zg_request *r, struct zg_slice name, struct zg_slice value)
+{
+	struct zg_output *o = &r->output;
+
+	if (zg_slice_ieq(name, ZG_SLICE("content-type")))
+		o->media = media_of(value);
+	else if (zg_slice_ieq(name, ZG_SLICE("content-encoding")))
+		o->encoded = !zg_slice_ieq(value, ZG_SLICE("identity"));
+	else if (!is_visible(value))
+		return;
+	else if (zg_slice_ieq(name, ZG_SLICE("mcp-session-id")))
+		o->session = keep(r, value);
+	else if (zg_slice_ieq(name, ZG_SLICE("allow")))
+		o->allow = keep(r, value);
+}
+
+static size_t on_header(char *line, size_t one, size_t n, void *arg)
+{
+	struct zg_transfer *t = arg;
+	struct zg_request *r = t->request;
+	struct zg_slice s = zg_slice_trim((struct zg_slice){line, n * one});
+	const char *colon;
+	long status = 0;
+
+	t->header_bytes += n;
+	if (t->header_bytes > ZG_HTTP_HEADER_BYTES)
+		return 0;
+	if (!r || r->output.status)
+		return n; /* nobody waits, or a trailer: never passed on */
+	if (n == 2 && line[0] == '\r') {
+		(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+		if (status < 200)
+			return n; /* 100 Continue and its like */
+		r->output.status = (int)status;
+		zg_output_head(r);
+		return n;
+	}
+	colon = s.len ? memchr(s.ptr, ':', s.len) : NULL;
+	if (colon)
+		take_header(r, (struct zg_slice){s.ptr, (size_t)(colon - s.ptr)},
+			    zg_slice_trim((struct zg_slice){colon + 1,
+							    s.len - (size_t)(colon + 1 - s.ptr)}));
+	return n;
+}
+
+static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
+{
+	struct zg_transfer *t = arg;
+	struct zg_request *r = t->request;
+
+	n *= one;
+	if (!r)
+		return n;
+	if (r->conn && r->output.streaming && zg_http_backlog(r->conn) > ZG_CLIENT_BACKLOG_BYTES) {
+		t->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	return zg_output_feed(r, (struct zg_slice){bytes, n}) < 0 ? 0 : n;
+}
+
+/* Called before a request is sent on a connection. A second time would be a
+ * second execution: libcurl repeats what went out on a connection that died. */
+static int on_send(void *arg, char *ip ZG_UNUSED, char *local ZG_UNUSED, int port ZG_UNUSED,
+		   int local_port ZG_UNUSED)
+{
+	struct zg_transfer *t = arg;
+
+	return t->sends++ ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+CURL *zg_transfer_easy(struct zg_transfer *t)
+{
+	CURL *e = curl_easy_init();
+
+	if (!e)
+		return NULL;
+	/* options that never change; a failure here shows as a failed transfer */
+	if (curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http") != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_PROXY, "") != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_NOPROXY, "*") != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, (long)ZG_UPSTREAM_CONNECT_SEC) !=
+		    CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)ZG_UPSTREAM_IDLE_SEC) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_send) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_PREREQDATA, t) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_HEADERDATA, t) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_WRITEDATA, t) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_PRIVATE, t) != CURLE_OK) {
+		curl_easy_cleanup(e);
+		return NULL;
+	}
+	return e;
+}
+
+/* sending the request ------------------------------------------------------- */
+
+static void add_header(struct zg_transfer *t, struct zg_slice name, struct zg_slice value)
+{
+	struct curl_slist *node = zg_arena_alloc(&t->arena, sizeof(*node));
+	char *line = zg_arena_alloc(&t->arena, name.len + value.len + 3);
+
+	if (!node || !line)
+		return; /* sticky: seen by zg_arena_ok */
+	(void)snprintf(line, name.len + value.len + 3, "%.*s: %.*s", (int)name.len, name.ptr,
+		       (int)value.len, value.ptr);
+	node->data = line;
+	node->next = t->headers;
+	t->headers = node;
+}
+
+static void add_fixed(struct zg_transfer *t, const char *line)
+{
+	struct curl_slist *node = zg_arena_alloc(&t->arena, sizeof(*node));
+
+	if (!node)
+		return;
+	node->data = zg_arena_copy(&t->arena, zg_slice_str(line));
+	node->next = t->headers;
+	t->headers = node;
+}
+
+/* note: only what binds a notification of ours to the client's session */
+static void add_headers(struct zg_transfer *t, const struct zg_request *r, bool note)
+{
+	static const enum zg_http_field of_note[] = {ZG_HF_MCP_SESSION_ID,
+						     ZG_HF_MCP_PROTOCOL_VERSION};
+
+	for (size_t i = 0; i < sizeof(fixed_headers) / sizeof(fixed_headers[0]); i++)
+		add_fixed(t, fixed_headers[i]);
+	if (note) {
+		add_fixed(t, "Content-Type: application/json");
+		add_fixed(t, "Accept: application/json, text/event-stream");
+		for (size_t i = 0; i < sizeof(of_note) / sizeof(of_note[0]); i++)
+			if (r->head.field[of_note[i]].ptr)
+				add_header(t, zg_slice_str(zg_http_field_forward(of_note[i])),
+					   r->head.field[of_note[i]]);
+		return;
+	}
+	if (!r->head.field[ZG_HF_ACCEPT].ptr)
+		add_fixed(t, "Accept:");
+	for (int f = 0; f < ZG_HF_MAX; f++) {
+		const char *name = zg_http_field_forward((enum zg_http_field)f);
+
+		if (name && r->head.field[f].ptr)
+			add_header(t, zg_slice_str(name), r->head.field[f]);
+	}
+	for (size_t i = 0; i < r->head.extra_count; i++)
+		add_header(t, r->head.extra[i].name, r->head.extra[i].value);
+}
+
+/* Which address to dial: the one the client dialled, or the nth known one. */
+static bool pick_address(const struct zg_request *r, uint32_t nth, uint8_t addr[16], uint16_t *port)
+{
+	const struct zg_endpoint_def *ep;
+
+	if (r->origin.transparent) {
+		memcpy(addr, r->origin.dst, 16);
+		*port = ntohs(r->origin.dst_port_be);
+		return nth == 0;
+	}
+	ep = zg_live_endpoint(r->live, r->server, nth);
+	if (!ep)
+		return false;
+	memcpy(addr, ep->addr, 16);
+	*port = ep->port;
+	return true;
+}
+
+static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
+{
+	const struct zg_server_def *s = r->server;
+	bool v6 = strchr(s->host, ':') != NULL;
+	char url[ZG_PATH_LEN + 512], to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
+	uint8_t addr[16];
+	uint16_t port;
+	int n;
+
+	if (!pick_address(r, t->nth, addr, &port))
+		return false;
+	zg_addr_text(ip, sizeof(ip), addr);
+	(void)snprintf(to, sizeof(to), strchr(ip, ':') ? "::[%s]:%u" : "::%s:%u", ip, port);
+	t->connect_to = (struct curl_slist){zg_arena_copy(&t->arena, zg_slice_str(to)), NULL};
+	n = snprintf(url, sizeof(url), "http://%s%s%s:%u%s", v6 ? "[" : "", s->host, v6 ? "]" : "",
+		     s->port, s->path);
+	return n > 0 && (size_t)n < sizeof(url) && zg_arena_ok(&t->arena) &&
+	       curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK &&
+	       curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, &t->connect_to) == CURLE_OK;
+}
+
+static bool set_message(struct zg_transfer *t, enum zg_http_method method, struct zg_slice body)
+{
+	CURL *e = t->easy;
+
+	if (curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method == ZG_HM_DELETE ? "DELETE" : NULL) !=
+		    CURLE_OK)
+		return false;
+	if (method != ZG_HM_POST)
+		return curl_easy_setopt(e, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+	return curl_easy_setopt(e, CURLOPT_POST, 1L) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_POSTFIELDS, body.ptr) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len) == CURLE_OK;
+}
+
+static int start(struct zg_request *r)
+{
+	struct zg_transfer *t;
+
+	if (r->server->tls)
+		return -EPROTONOSUPPORT;
+	t = zg_transfer_new(r->worker);
+	if (!t)
+		return -ENOMEM;
+	t->request = r;
+	add_headers(t, r, false);
+	if (!set_destination(t, r) || !set_message(t, r->head.method, zg_buf_slice(&r->body)) ||
+	    zg_transfer_start(t) < 0) {
+		zg_transfer_free(t);
+		return -EHOSTUNREACH;
+	}
+	r->upstream = t;
+	return 0;
+}
+
+/* the end of an exchange ---------------------------------------------------- */
+
+static const char *failure_of(int code)
+{
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		return "cannot be reached: it refused the connection or did not take it in time";
+	case CURLE_OPERATION_TIMEDOUT:
+		return "did not take the connection in time";
+	case CURLE_GOT_NOTHING:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_ABORTED_BY_CALLBACK:
+		return "closed the connection before it had answered; whether the call was "
+		       "executed is not known";
+	default:
+		return curl_easy_strerror((CURLcode)code);
+	}
+}
+
+void zg_transfer_done(struct zg_transfer *t, int code)
+{
+	struct zg_request *r = t->request;
+
+	if (!r) {
+		zg_transfer_free(t);
+		return;
+	}
+	/* nothing was sent: the next address of the same server may be tried */
+	if (code == CURLE_COULDNT_CONNECT && !t->sends) {
+		t->nth++;
+		if (set_destination(t, r) && zg_transfer_start(t) == 0)
+			return;
+	}
+	r->upstream = NULL;
+	zg_transfer_free(t);
+	if (code != CURLE_OK)
+		(void)zg_str_cut(r->failure, sizeof(r->failure), zg_slice_str(failure_of(code)));
+	zg_request_upstream_done(r);
+}
+
+void zg_upstream_abort(struct zg_request *r)
+{
+	if (!r->upstream)
+		return;
+	zg_transfer_free(r->upstream);
+	r->upstream = NULL;
+}
+
+void zg_upstream_stop(struct zg_request *r)
+{
+	zg_upstream_abort(r);
+	zg_request_upstream_done(r);
+}
+
+void zg_upstream_resume(struct zg_request *r)
+{
+	struct zg_transfer *t = r->upstream;
+
+	if (!t || !t->paused)
+		return;
+	t->paused = false;
+	if (curl_easy_pause(t->easy, CURLPAUSE_CONT) != CURLE_OK)
+		zg_upstream_stop(r);
+}
+
+void zg_upstream_cancel(struct zg_request *r)
+{
+	zg_autobuf body = ZG_BUF(4096);
+	struct zg_transfer *t;
+	char *copy;
+
+	if (r->rpc.kind != ZG_RPC_REQUEST || r->server->tls)
+		return;
+	zg_buf_fmt(&body,
+		   "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":"
+		   "{\"requestId\":%s,\"reason\":\"max_runtime_sec is over\"}}",
+		   r->rpc.id);
+	t = zg_transfer_new(r->worker);
+	if (!t)
+		return;
+	copy = zg_buf_ok(&body) ? zg_arena_copy(&t->arena, zg_buf_slice(&body)) : NULL;
+	add_headers(t, r, true);
+	if (!copy || !set_destination(t, r) ||
+	    !set_message(t, ZG_HM_POST, (struct zg_slice){copy, body.len}) ||
+	    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT, (long)ZG_CANCEL_SEC) != CURLE_OK ||
+	    zg_transfer_start(t) < 0)
+		zg_transfer_free(t);
+}
+
+static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	struct zg_request *r = arg;
+
+	r->cut = true;
+	zg_upstream_cancel(r);
+	zg_upstream_stop(r);
+}
+
+enum zg_next zg_step_upstream(struct zg_request *r)
+{
+	struct timeval limit = {r->runtime_sec, 0};
+	int rc;
+
+	if (r->upstream_done) {
+		(void)event_del(&r->timer);
+		return ZG_NEXT;
+	}
+	if (r->upstream)
+		return ZG_WAIT;
+	r->dispatched_ns = zg_now_ns();
+	rc = start(r);
+	if (rc < 0) {
+		(void)zg_str_cut(r->failure, sizeof(r->failure),
+				 rc == -EPROTONOSUPPORT
+					 ? ZG_SLICE("speaks https, which this version does not")
+					 : ZG_SLICE("has no address that could be dialled"));
+		return ZG_NEXT;
+	}
+	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_runtime, r);
+	(void)event_add(&r->timer, &limit);
+	return ZG_WAIT;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * upstream.h - one exchange with a registered server, by libcurl's multi
+ * interface on the worker's loop. Addresses come from the snapshot (no name is
+ * ever resolved), redirects are not followed, no proxy is used, nothing is sent
+ * twice, and only listed headers pass in either direction.
+ */
+#ifndef ZG_GATEWAY_UPSTREAM_H
+#define ZG_GATEWAY_UPSTREAM_H
+
+#include "cleanup.h"
+
+struct zg_request;
+struct zg_worker;
+
+/* Once per process, before the sandbox. 0 or -errno. */
+int zg_upstream_init(struct zg_worker *w) ZG_MUST_CHECK;
+void zg_upstream_release(struct zg_worker *w);
+
+/* End the exchange; no callback follows. Not from within a callback of it. */
+void zg_upstream_abort(struct zg_request *r);
+/* End it; zg_request_upstream_done is called from here. Likewise. */
+void zg_upstream_stop(struct zg_request *r);
+/* The client has room again. */
+void zg_upstream_resume(struct zg_request *r);
+/* Best effort: tell the server that a call is cancelled. */
+void zg_upstream_cancel(struct zg_request *r);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.h - what one gateway process holds: its channels, the configuration
+ * in force, and the counters of its own requests. Nothing here is needed by
+ * another worker: what must outlive a request lives in the ledger.
+ */
+#ifndef ZG_GATEWAY_WORKER_H
+#define ZG_GATEWAY_WORKER_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <event2/listener.h>
+#include <sys/queue.h>
+
+#include "accept.h"
+#include "bucket.h"
+#include "cleanup.h"
+#include "constrain.h"
+#include "decide.h"
+#include "origin.h"
+#include "ring.h"
+#include "scan.h"
+#include "snapshot.h"
+
+/* One configuration in force; requests that run keep theirs. */
+struct zg_live {
+	struct zg_snapshot snap;
+	struct zg_policy policy;
+	struct zg_scanner *scanner;
+	uint64_t generation;
+	uint32_t refs;
+	uint8_t *granted;	  /* bit profile * servers + server: may use it */
+	uint32_t *endpoint_first; /* per server, into endpoint_order; one more at the end */
+	uint32_t *endpoint_order; /* indices of endpoints, grouped by server */
+};
+
+/* Take over a snapshot (fd stays the caller's). 0 or -errno. */
+int zg_live_new(struct zg_live **out, int fd, uint64_t generation, struct zg_err *e) ZG_MUST_CHECK;
+struct zg_live *zg_live_ref(struct zg_live *l);
+void zg_live_unref(struct zg_live *l);
+/* Does this kernel profile list the server? (what the kernel redirects for it) */
+bool zg_live_grants(const struct zg_live *l, uint32_t profile, const struct zg_server_def *server);
+/* The nth known address of a server, NULL if there are not so many. */
+const struct zg_endpoint_def *zg_live_endpoint(const struct zg_live *l,
+					       const struct zg_server_def *server, uint32_t nth);
+
+struct zg_request;
+struct zg_upstream;
+TAILQ_HEAD(zg_requests, zg_request);
+
+struct zg_worker {
+	struct event_base *base;
+	int channel; /* to the parent */
+	int ledger;  /* -1 while there is none */
+	struct event *channel_event;
+	struct event *ledger_event;
+	struct zg_ring ring;
+	struct zg_live *live;
+	uint32_t index;
+	uint64_t call_base; /* see zg_worker_call */
+	uint64_t calls;
+	struct evconnlistener *listener[ZG_LISTEN_MAX];
+	const struct timeval *idle; /* ZG_HTTP_IDLE_SEC as a common timeout */
+	struct zg_admission admission;
+	struct zg_cgroup_names names;
+	struct zg_retries retries;
+	struct zg_bucket rejects; /* of call.reject records */
+	uint64_t unrecorded;	  /* records that found no ring: logged by the loop */
+	struct zg_upstream *upstream;
+	struct zg_requests requests; /* all that run */
+	struct zg_requests spare;    /* kept for their buffers */
+	size_t spare_count;
+	struct zg_buf scratch;	     /* of one step; never across a wait */
+	struct zg_findings findings; /* likewise */
+	int status;		     /* exit status of the loop */
+};
+
+/* Everything but sandbox and listeners; the caller has filled channel, ledger,
+ * ring, live and index. 0 or -errno. */
+int zg_worker_init(struct zg_worker *w) ZG_MUST_CHECK;
+void zg_worker_release(struct zg_worker *w);
+
+/* A number that no other call of this host's workers has; below 2^53. */
+uint64_t zg_worker_call(struct zg_worker *w);
+
+uint64_t zg_now_ns(void); /* CLOCK_MONOTONIC */
+
+#endif

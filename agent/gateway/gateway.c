@@ -237,7 +237,9 @@ static int inherit(struct zg_worker *w, struct inherited *in, struct zg_msg *m)
 	case ZG_FD_RING_EVENT:
 		to = &in->ring_event;
 		break;
-	case ZG_FD_LEDGER:
+	case ZG_FD_LEDGER: /* again if the ledger was restarted meanwhile */
+		zg_close_(&w->ledger);
+		w->ledger = -1;
 		to = &w->ledger;
 		break;
 	default:

@@ -132,7 +132,8 @@ static int group_endpoints(struct zg_live *l)
 
 	l->endpoint_first = calloc(s->server_count + 1, sizeof(*l->endpoint_first));
 	l->endpoint_order = calloc(s->endpoint_count + 1, sizeof(*l->endpoint_order));
-	if (!next || !l->endpoint_first || !l->endpoint_order)
+	l->endpoint_good = calloc(s->server_count + 1, sizeof(*l->endpoint_good));
+	if (!next || !l->endpoint_first || !l->endpoint_order || !l->endpoint_good)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->endpoint_count; i++)
 		l->endpoint_first[s->endpoints[i].server + 1]++;
@@ -153,6 +154,7 @@ static void live_free(struct zg_live *l)
 	free(l->granted);
 	free(l->endpoint_first);
 	free(l->endpoint_order);
+	free(l->endpoint_good);
 	free(l);
 }
 
@@ -206,13 +208,34 @@ bool zg_live_grants(const struct zg_live *l, uint32_t profile, const struct zg_s
 	return l->granted[bit / 8] >> bit % 8 & 1;
 }
 
+static uint32_t endpoint_count(const struct zg_live *l, size_t server)
+{
+	return l->endpoint_first[server + 1] - l->endpoint_first[server];
+}
+
 const struct zg_endpoint_def *zg_live_endpoint(const struct zg_live *l,
-					       const struct zg_server_def *server, uint32_t nth)
+					       const struct zg_server_def *server, uint32_t first,
+					       uint32_t nth)
 {
 	size_t index = (size_t)(server - l->snap.servers);
-	uint32_t first = l->endpoint_first[index];
+	uint32_t count = endpoint_count(l, index);
 
-	if (nth >= l->endpoint_first[index + 1] - first)
+	if (nth >= count)
 		return NULL;
-	return &l->snap.endpoints[l->endpoint_order[first + nth]];
+	nth = (first + nth) % count;
+	return &l->snap.endpoints[l->endpoint_order[l->endpoint_first[index] + nth]];
+}
+
+uint32_t zg_live_endpoint_good(const struct zg_live *l, const struct zg_server_def *server)
+{
+	return l->endpoint_good[server - l->snap.servers];
+}
+
+void zg_live_endpoint_answered(struct zg_live *l, const struct zg_server_def *server,
+			       uint32_t which)
+{
+	size_t index = (size_t)(server - l->snap.servers);
+	uint32_t count = endpoint_count(l, index);
+
+	l->endpoint_good[index] = count ? which % count : 0;
 }

@@ -24,7 +24,8 @@ struct zg_transfer {
 	struct curl_slist connect_to;
 	size_t header_bytes;
 	uint32_t sends; /* how often a request has begun to go out */
-	uint32_t nth;	/* which address of the server */
+	uint32_t first; /* address of the server to try first */
+	uint32_t nth;	/* and how many were tried */
 	bool running;
 	bool paused;
 };

@@ -111,7 +111,10 @@ static int on_send(void *arg, char *ip ZG_UNUSED, char *local ZG_UNUSED, int por
 		   int local_port ZG_UNUSED)
 {
 	struct zg_transfer *t = arg;
+	struct zg_request *r = t->request;
 
+	if (r && !r->origin.transparent)
+		zg_live_endpoint_answered(r->live, r->server, t->first + t->nth);
 	return t->sends++ ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -203,16 +206,17 @@ static void add_headers(struct zg_transfer *t, const struct zg_request *r, bool 
 }
 
 /* Which address to dial: the one the client dialled, or the nth known one. */
-static bool pick_address(const struct zg_request *r, uint32_t nth, uint8_t addr[16], uint16_t *port)
+static bool pick_address(const struct zg_transfer *t, const struct zg_request *r, uint8_t addr[16],
+			 uint16_t *port)
 {
 	const struct zg_endpoint_def *ep;
 
 	if (r->origin.transparent) {
 		memcpy(addr, r->origin.dst, 16);
 		*port = ntohs(r->origin.dst_port_be);
-		return nth == 0;
+		return t->nth == 0;
 	}
-	ep = zg_live_endpoint(r->live, r->server, nth);
+	ep = zg_live_endpoint(r->live, r->server, t->first, t->nth);
 	if (!ep)
 		return false;
 	memcpy(addr, ep->addr, 16);
@@ -229,7 +233,7 @@ static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
 	uint16_t port;
 	int n;
 
-	if (!pick_address(r, t->nth, addr, &port))
+	if (!pick_address(t, r, addr, &port))
 		return false;
 	zg_addr_text(ip, sizeof(ip), addr);
 	(void)snprintf(to, sizeof(to), strchr(ip, ':') ? "::[%s]:%u" : "::%s:%u", ip, port);
@@ -266,6 +270,7 @@ static int start(struct zg_request *r)
 	if (!t)
 		return -ENOMEM;
 	t->request = r;
+	t->first = zg_live_endpoint_good(r->live, r->server);
 	add_headers(t, r, false);
 	if (!set_destination(t, r) || !set_message(t, r->head.method, zg_buf_slice(&r->body)) ||
 	    zg_transfer_start(t) < 0) {
@@ -359,6 +364,7 @@ void zg_upstream_cancel(struct zg_request *r)
 	if (!t)
 		return;
 	copy = zg_buf_ok(&body) ? zg_arena_copy(&t->arena, zg_buf_slice(&body)) : NULL;
+	t->first = zg_live_endpoint_good(r->live, r->server);
 	add_headers(t, r, true);
 	if (!copy || !set_destination(t, r) ||
 	    !set_message(t, ZG_HM_POST, (struct zg_slice){copy, body.len}) ||

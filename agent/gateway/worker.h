@@ -32,6 +32,7 @@ struct zg_live {
 	uint8_t *granted;	  /* bit profile * servers + server: may use it */
 	uint32_t *endpoint_first; /* per server, into endpoint_order; one more at the end */
 	uint32_t *endpoint_order; /* indices of endpoints, grouped by server */
+	uint32_t *endpoint_good;  /* per server: which of its addresses answered last */
 };
 
 /* Take over a snapshot (fd stays the caller's). 0 or -errno. */
@@ -40,9 +41,15 @@ struct zg_live *zg_live_ref(struct zg_live *l);
 void zg_live_unref(struct zg_live *l);
 /* Does this kernel profile list the server? (what the kernel redirects for it) */
 bool zg_live_grants(const struct zg_live *l, uint32_t profile, const struct zg_server_def *server);
-/* The nth known address of a server, NULL if there are not so many. */
+/* The nth known address of a server, counted from `first` and around; NULL if
+ * there are not so many. */
 const struct zg_endpoint_def *zg_live_endpoint(const struct zg_live *l,
-					       const struct zg_server_def *server, uint32_t nth);
+					       const struct zg_server_def *server, uint32_t first,
+					       uint32_t nth);
+/* Which address took the last connection: where to begin. */
+uint32_t zg_live_endpoint_good(const struct zg_live *l, const struct zg_server_def *server);
+void zg_live_endpoint_answered(struct zg_live *l, const struct zg_server_def *server,
+			       uint32_t which);
 
 struct zg_request;
 struct zg_upstream;

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* constrain_test.c - the host that a lenient URL parser would dial is the one
+ * that is judged; failed calls are remembered for a while. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "constrain.h"
+
+static const struct {
+	const char *text;
+	const char *host; /* NULL: no URL; "": a URL whose host cannot be told */
+} cases[] = {
+	{"https://api.github.com/repos", "api.github.com"},
+	{"HTTPS://API.GitHub.COM:443/", "api.github.com"},
+	{"http://api.github.com.", "api.github.com"},
+	{"http://user:pw@evil.example/@api.github.com", "evil.example"},
+	{"http://api.github.com@evil.example", "evil.example"},
+	{"http://api.github.com\\@evil.example", "api.github.com"},
+	{"http:\\\\evil.example\\x", "evil.example"},
+	{"http:/evil.example", "evil.example"},
+	{"http:evil.example", "evil.example"},
+	{"http:////evil.example/x", "evil.example"},
+	{"  \thttp://evil.example", "evil.example"},
+	{"ht\ntp://ev\til.example", "evil.example"},
+	{"//evil.example/x", "evil.example"},
+	{"\\\\evil.example\\share", "evil.example"},
+	{"ssh://git@evil.example:22/x", "evil.example"},
+	{"http://[::1]:80/", "::1"},
+	{"http://evil.example?x=api.github.com", "evil.example"},
+	{"http://evil.example#api.github.com", "evil.example"},
+	{"file:///etc/passwd", "etc"}, /* no list has it */
+	{"http://%65vil.example/", ""},
+	{"http://\xef\xbd\x85vil.example/", ""},
+	{"http://[::1", ""},
+	/* no URLs */
+	{"", NULL},
+	{"plain text", NULL},
+	{"see https://example.com for more", NULL},
+	{"note: this", NULL},
+	{"http: see below", NULL},
+	{"12:30", NULL},
+	{"a/b/c", NULL},
+	{"/etc/passwd", NULL},
+	{"mailto:a@b.example", NULL},
+};
+
+static void test_url_host(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char host[256] = "untouched";
+
+		print_message("%s\n", cases[i].text);
+		if (!cases[i].host) {
+			assert_false(zg_url_host(zg_slice_str(cases[i].text), host));
+			continue;
+		}
+		assert_true(zg_url_host(zg_slice_str(cases[i].text), host));
+		assert_string_equal(host, cases[i].host);
+	}
+}
+
+static void test_retries(void **state)
+{
+	const uint64_t second = 1000000000;
+	uint8_t key[32] = {1}, other[32] = {1, 0, 9};
+	struct zg_retries t;
+
+	(void)state;
+	assert_int_equal(zg_retries_init(&t), 0);
+	assert_int_equal(zg_retries_failures(&t, key, second), 0);
+	zg_retries_note(&t, key, true, second);
+	zg_retries_note(&t, key, true, 2 * second);
+	assert_int_equal(zg_retries_failures(&t, key, 3 * second), 2);
+	assert_int_equal(zg_retries_failures(&t, other, 3 * second), 0);
+	/* forgotten after a success, or after its time */
+	assert_int_equal(zg_retries_failures(&t, key, (ZG_RETRY_WINDOW_SEC + 3) * second), 0);
+	zg_retries_note(&t, key, false, 4 * second);
+	assert_int_equal(zg_retries_failures(&t, key, 4 * second), 0);
+	zg_retries_release(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_url_host),
+		cmocka_unit_test(test_retries),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -207,6 +207,7 @@ int zg_prepare_locks(struct zg_parent *p, struct zg_err *e)
 int zg_prepare_state(struct zg_parent *p, struct zg_err *e)
 {
 	zg_autofd int fd = -1;
+	struct stat st;
 	int rc = make_folders(p->state_dir, 0700, e);
 
 	if (rc < 0)
@@ -214,7 +215,14 @@ int zg_prepare_state(struct zg_parent *p, struct zg_err *e)
 	fd = open_folder(p->state_dir, e);
 	if (fd < 0)
 		return fd;
-	if (fchown(fd, p->ledger_uid, p->ledger_gid) < 0 || fchmod(fd, 0700) < 0)
+	if (fstat(fd, &st) < 0)
+		return zg_err_set(e, errno, "cannot look at %s: %m", p->state_dir);
+	if (st.st_uid == p->ledger_uid && st.st_gid == p->ledger_gid &&
+	    (st.st_mode & 07777) == 0700)
+		return zg_take_fd(&fd);
+	/* its mode is its owner's to change: ours, for a moment */
+	if (fchown(fd, 0, 0) < 0 || fchmod(fd, 0700) < 0 ||
+	    fchown(fd, p->ledger_uid, p->ledger_gid) < 0)
 		return zg_err_set(e, errno, "cannot give %s to %s: %m", p->state_dir,
 				  p->settings.ledger_user);
 	return zg_take_fd(&fd);
@@ -229,9 +237,8 @@ static const uint64_t needed =
 	CAP(CAP_BPF) | CAP(CAP_PERFMON) | CAP(CAP_NET_ADMIN) | /* the kernel gate */
 	CAP(CAP_SETUID) | CAP(CAP_SETGID) |		       /* children get ids of their own */
 	CAP(CAP_KILL) |					       /* and are ended */
-	CAP(CAP_CHOWN) | CAP(CAP_FOWNER) |		       /* the ledger's folder */
-	CAP(CAP_DAC_READ_SEARCH) | /* a cgroup's name from its id; others' config folders */
-	CAP(CAP_SYS_PTRACE);	   /* /proc/PID of peers where hidepid hides it */
+	CAP(CAP_CHOWN) |				       /* the ledger's folder */
+	CAP(CAP_DAC_READ_SEARCH); /* a cgroup's name from its id; the ledger's folder */
 
 int zg_prepare_privileges(struct zg_err *e)
 {

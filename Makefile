@@ -5,7 +5,7 @@
 #   make demo       the main job, shown on real parts (root)
 #   make bench      measurements, side by side in one run (root)
 #   make lint       clang-format, clang-tidy, gcc -fanalyzer, man pages
-#   make install    DESTDIR= PREFIX=
+#   make install    DESTDIR= PREFIX= SYSCONF= SYSTEMD=
 #
 # O=DIR builds elsewhere, V=1 shows commands, SAN=address,undefined adds
 # sanitizers, WERROR=1 makes warnings errors. CFLAGS and LDFLAGS are appended.
@@ -139,6 +139,31 @@ unit: $(UNIT_BIN)
 check:
 	$(Q)tools/install-deps
 	+$(Q)tests/check $(O)/check all unit san may-use $(CHECKS)
+
+# --- install --------------------------------------------------------------------
+# DESTDIR for packages. What stands in SYSCONF is the administrator's: it is
+# never overwritten.
+SYSCONF ?= /etc
+INSTALL ?= install
+UNIT_SED = -e 's|@sbindir@|$(PREFIX)/sbin|g; s|@bindir@|$(PREFIX)/bin|g; s|@sysconfdir@|$(SYSCONF)|g'
+CONF     = $(DESTDIR)$(SYSCONF)/zerogate
+
+.PHONY: install
+install: all
+	$(INSTALL) -D -m 755 $(O)/zerogated $(DESTDIR)$(PREFIX)/sbin/zerogated
+	$(INSTALL) -D -m 755 $(O)/zerogate $(DESTDIR)$(PREFIX)/bin/zerogate
+	$(INSTALL) -D -m 644 agent/zerogated.8 $(DESTDIR)$(PREFIX)/share/man/man8/zerogated.8
+	$(INSTALL) -D -m 644 tools/zerogate/zerogate.1 $(DESTDIR)$(PREFIX)/share/man/man1/zerogate.1
+	$(INSTALL) -D -m 644 agent/zerogate.slice $(DESTDIR)$(SYSTEMD)/zerogate.slice
+	sed $(UNIT_SED) agent/zerogate.service.in > $(O)/zerogate.service.tmp
+	$(INSTALL) -m 644 $(O)/zerogate.service.tmp $(DESTDIR)$(SYSTEMD)/zerogate.service
+	$(INSTALL) -D -m 644 agent/zerogate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/zerogate.conf
+	$(INSTALL) -D -m 644 agent/zerogate.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/zerogate.conf
+	$(INSTALL) -d -m 755 $(CONF) $(CONF)/policies $(CONF)/servers
+	test -e $(CONF)/zerogate.yaml || $(INSTALL) -m 644 policies/zerogate.yaml $(CONF)/zerogate.yaml
+	for f in policies/default/*.yaml; do \
+		test -e $(CONF)/policies/$${f##*/} || $(INSTALL) -m 644 $$f $(CONF)/policies/$${f##*/} || exit 1; \
+	done
 
 .PHONY: clean
 clean:

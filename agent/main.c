@@ -14,9 +14,7 @@
 
 #define CHANNEL 3
 
-#pragma weak zg_config_main
 #pragma weak zg_gateway_main
-#pragma weak zg_ledger_main
 
 static const struct {
 	const char *name;

@@ -100,8 +100,17 @@ bool zg_utf8_valid(struct zg_slice s)
 	size_t i = 0;
 
 	while (i < s.len) {
-		size_t n = utf8_step(p + i, s.len - i);
+		uint64_t word;
+		size_t n;
 
+		if (s.len - i >= sizeof(word)) {
+			memcpy(&word, p + i, sizeof(word));
+			if (!(word & 0x8080808080808080ULL)) {
+				i += sizeof(word);
+				continue;
+			}
+		}
+		n = utf8_step(p + i, s.len - i);
 		if (!n)
 			return false;
 		i += n;

@@ -31,14 +31,12 @@ struct zg_span {
 	size_t end;
 };
 
-struct zg_layer;
-
 /* The text being searched, and where findings go. */
 struct zg_probe {
 	const char *text;
 	size_t len;
+	size_t base;	  /* of text in what is scanned: added to what is reported */
 	size_t found_end; /* end of the last finding: a boundary like the text's start */
-	const struct zg_layer *layer; /* NULL: text is the text itself */
 	struct zg_findings *findings;
 	int error; /* -ENOMEM, sticky */
 };
@@ -96,7 +94,7 @@ size_t zg_span_of(const struct zg_probe *p, size_t at, unsigned cc, size_t max);
  * the tail of an escape (backslash-n, percent-20) or an earlier finding. */
 bool zg_token_begins(const struct zg_probe *p, size_t at, unsigned cc);
 
-/* Nothing of the class follows at `at`. */
+/* Nothing of the class follows at `at`; a dash only if it joins something. */
 bool zg_token_ends(const struct zg_probe *p, size_t at, unsigned cc);
 
 /* Says EXAMPLE, or is made of so few different characters that it stands for
@@ -149,6 +147,7 @@ struct zg_scanner {
 	hs_database_t *db;
 	hs_scratch_t *scratch;
 	struct zg_layer layer;
+	struct zg_findings layer_found;
 	/* json.c: all strings of one message, decoded, each ended by ZG_TEXT_END */
 	char *text;
 	size_t text_cap;

@@ -8,6 +8,9 @@
  */
 #include <errno.h>
 #include <math.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "engine.h"
 
@@ -22,7 +25,7 @@ struct walk {
 	struct zg_scanner *s;
 	const char *base, *p, *end;
 	char *out;	    /* decoded strings go here */
-	unsigned char seen; /* all bytes of all strings, or-ed */
+	unsigned char high; /* 0x80: some string is not ASCII */
 	unsigned depth;
 	bool object[ZG_JSON_DEPTH + 1];
 	size_t mark[ZG_JSON_DEPTH + 1]; /* first member of the object */
@@ -51,48 +54,62 @@ static void skip_space(struct walk *w)
 
 /* --- strings --- */
 
-/* Bytes of a word that are '"', '\\' or below space: their high bits. Exact for
- * the lowest such byte, which is the one that matters. */
-static uint64_t special(uint64_t w)
+/* How many bytes at p, at most 16, stand before the first that is '"', '\\' or
+ * below space; *high is set if one of the 16 is not ASCII. */
+#ifdef __SSE2__
+static unsigned plain_bytes(const char *p, unsigned char *high)
 {
-	const uint64_t ones = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
-	uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i control = _mm_set1_epi8(0x1f);
+	__m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+						 _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
+				    _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+	unsigned mask = (unsigned)_mm_movemask_epi8(stop);
 
-	return (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
-	       high;
+	if (_mm_movemask_epi8(v))
+		*high = 0x80;
+	return mask ? (unsigned)__builtin_ctz(mask) : 16;
 }
+#else
+static unsigned plain_bytes(const char *p, unsigned char *high)
+{
+	unsigned n = 0;
 
-/* Copy up to the next special byte. out has eight bytes to spare. */
-static const char *copy_plain(const char *p, const char *end, char **out, unsigned char *seen)
+	while (n < 16 && p[n] != '"' && p[n] != '\\' && (unsigned char)p[n] >= 0x20)
+		*high |= (unsigned char)p[n++] & 0x80;
+	return n;
+}
+#endif
+
+/* Copy up to the next byte that is not plain. out has 16 bytes to spare. */
+static const char *copy_plain(const char *p, const char *end, char **out, unsigned char *high)
 {
 	char *o = *out;
-	uint64_t word, any = 0, mask;
 
-	while (end - p >= 8) {
-		memcpy(&word, p, 8);
-		any |= word;
-		memcpy(o, &word, 8);
-		mask = special(word);
-		if (mask) {
-			unsigned n = (unsigned)__builtin_ctzll(mask) / 8;
+	while (end - p >= 16) {
+		unsigned n = plain_bytes(p, high);
 
-			p += n;
-			o += n;
-			goto out;
+		memcpy(o, p, 16);
+		p += n;
+		o += n;
+		if (n < 16) {
+			*out = o;
+			return p;
 		}
-		p += 8;
-		o += 8;
 	}
 	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) {
-		any |= (unsigned char)*p;
+		*high |= (unsigned char)*p & 0x80;
 		*o++ = *p++;
 	}
-out:
-	if (any & 0x8080808080808080ULL)
-		*seen |= 0x80;
 	*out = o;
 	return p;
 }
+
+/* What the letter of a short escape stands for, or 0. */
+static const char short_escape[256] = {
+	['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+	['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
+};
 
 static int hex4(const char *p, const char *end, uint32_t *out)
 {
@@ -138,21 +155,16 @@ static char *put_utf8(char *o, uint32_t c)
  * NULL with *why. */
 static const char *unescape(const char *p, const char *end, char **out, const char **why)
 {
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-	const char *simple;
 	uint32_t c, low;
 
 	*why = "an escape that does not exist";
-	if (end - p < 2 || p[1] == '\0')
+	if (end - p < 2)
 		return NULL;
-	if (p[1] != 'u') {
-		simple = strchr(from, p[1]);
-		if (!simple)
-			return NULL;
-		*(*out)++ = to[simple - from];
+	if (short_escape[(unsigned char)p[1]]) {
+		*(*out)++ = short_escape[(unsigned char)p[1]];
 		return p + 2;
 	}
-	if (hex4(p + 2, end, &c) < 0)
+	if (p[1] != 'u' || hex4(p + 2, end, &c) < 0)
 		return NULL;
 	p += 6;
 	*why = "a NUL character";
@@ -176,17 +188,22 @@ static const char *unescape(const char *p, const char *end, char **out, const ch
 static int walk_string(struct walk *w, struct zg_slice *decoded)
 {
 	const char *start = ++w->p, *why;
-	unsigned char seen = 0;
+	unsigned char high = 0;
 	char *from = w->out;
 
 	for (;;) {
-		w->p = copy_plain(w->p, w->end, &w->out, &seen);
+		w->p = copy_plain(w->p, w->end, &w->out, &high);
 		if (w->p == w->end)
 			return bad(w, start - 1, "a string that does not end");
 		if (*w->p == '"')
 			break;
 		if (*w->p != '\\')
 			return bad(w, w->p, "a control character inside a string");
+		if (w->end - w->p > 1 && short_escape[(unsigned char)w->p[1]]) {
+			*w->out++ = short_escape[(unsigned char)w->p[1]];
+			w->p += 2;
+			continue;
+		}
 		start = w->p;
 		w->p = unescape(w->p, w->end, &w->out, &why);
 		if (!w->p) {
@@ -194,14 +211,14 @@ static int walk_string(struct walk *w, struct zg_slice *decoded)
 			return bad(w, start, why);
 		}
 		if (w->out[-1] & 0x80)
-			w->seen |= 0x80;
+			w->high |= 0x80;
 	}
 	*decoded = (struct zg_slice){from, (size_t)(w->out - from)};
-	if (seen && !zg_utf8_valid(*decoded))
+	if (high && !zg_utf8_valid(*decoded))
 		return bad(w, w->p, "a string that is not UTF-8 ends here");
 	if (decoded->len > ZG_JSON_STRING_BYTES)
 		return too_big(w, "a string is too long");
-	w->seen |= seen;
+	w->high |= high;
 	*w->out++ = ZG_TEXT_END;
 	w->p++;
 	return 0;
@@ -520,8 +537,8 @@ static int walk_all(struct zg_scanner *s, struct zg_slice raw, struct walk *w, s
 		return zg_err_set(e, EFBIG, "JSON: the text is too long");
 	if (!raw.ptr)
 		raw.ptr = ""; /* an empty text has no place to point at */
-	if (s->text_cap < raw.len + 16) {
-		size_t cap = raw.len + 16 > 65536 ? raw.len + 16 : 65536;
+	if (s->text_cap < raw.len + 32) {
+		size_t cap = raw.len + 32 > 65536 ? raw.len + 32 : 65536;
 		char *grown = realloc(s->text, cap);
 
 		if (!grown)
@@ -611,7 +628,7 @@ int zg_scan_json(struct zg_scanner *s, struct zg_slice raw, struct zg_findings *
 	if (r < 0)
 		goto done;
 	text = (struct zg_slice){s->text, (size_t)(w.out - s->text)};
-	r = zg_scan_layers(s, text, w.seen == 0, f);
+	r = zg_scan_layers(s, text, w.high == 0, f);
 	if (r < 0)
 		goto done;
 	learnt = w.facts;

@@ -14,8 +14,8 @@
 bool zg_report(struct zg_probe *p, uint16_t detector, struct zg_span at)
 {
 	p->found_end = at.end;
-	if (p->layer)
-		at = zg_layer_back(p->layer, at);
+	at.start += p->base;
+	at.end += p->base;
 	p->error = zg_findings_add(p->findings, detector, at);
 	return p->error == 0 && !p->findings->overflow;
 }
@@ -35,19 +35,53 @@ static int on_match(unsigned id, unsigned long long from ZG_UNUSED, unsigned lon
 	return !zg_report(p, pattern->detector, found);
 }
 
-static int scan_one(struct zg_scanner *s, struct zg_slice text, const struct zg_layer *layer,
-		    struct zg_findings *f)
+/* The generic kinds in [start, end): what was found beside it is a wall, as its
+ * placeholder will be. */
+static int scan_gap(struct zg_slice text, size_t start, size_t end, struct zg_findings *f)
 {
-	struct zg_probe p = {.text = text.ptr, .len = text.len, .layer = layer, .findings = f};
-	hs_error_t r = hs_scan(s->db, text.ptr, (unsigned)text.len, 0, s->scratch, on_match, &p);
+	struct zg_probe p = {
+		.text = text.ptr + start, .len = end - start, .base = start, .findings = f};
 
-	if (r != HS_SUCCESS && r != HS_SCAN_TERMINATED)
-		return -ENOMEM; /* wrong arguments cannot be: scratch and database are a pair */
-	if (!p.error && !f->overflow)
-		zg_find_cards(&p);
+	zg_find_cards(&p);
 	if (!p.error && !f->overflow)
 		zg_find_emails(&p);
 	return p.error;
+}
+
+static int scan_one(struct zg_scanner *s, struct zg_slice text, struct zg_findings *f)
+{
+	struct zg_probe p = {.text = text.ptr, .len = text.len, .findings = f};
+	hs_error_t r = hs_scan(s->db, text.ptr, (unsigned)text.len, 0, s->scratch, on_match, &p);
+	size_t end = text.len;
+	int error = p.error;
+
+	if (r != HS_SUCCESS && r != HS_SCAN_TERMINATED)
+		return -ENOMEM; /* wrong arguments cannot be: scratch and database are a pair */
+	/* backwards, so that what is added does not move what is still to be read */
+	for (size_t i = f->count; error == 0 && !f->overflow; i--) {
+		error = scan_gap(text, i ? f->item[i - 1].end : 0, end, f);
+		if (i == 0)
+			break;
+		end = f->item[i - 1].start;
+	}
+	return error;
+}
+
+/* Search the layer, and take what is found back to the text. */
+static int scan_layer(struct zg_scanner *s, const struct zg_layer *l, struct zg_findings *f)
+{
+	int r;
+
+	zg_findings_reset(&s->layer_found);
+	r = scan_one(s, (struct zg_slice){l->text, l->len}, &s->layer_found);
+	for (size_t i = 0; r == 0 && i < s->layer_found.count; i++) {
+		const struct zg_finding *it = &s->layer_found.item[i];
+
+		r = zg_findings_add(f, it->detector,
+				    zg_layer_back(l, (struct zg_span){it->start, it->end}));
+	}
+	f->overflow = f->overflow || s->layer_found.overflow;
+	return r;
 }
 
 int zg_scan_layers(struct zg_scanner *s, struct zg_slice text, bool ascii, struct zg_findings *f)
@@ -58,13 +92,11 @@ int zg_scan_layers(struct zg_scanner *s, struct zg_slice text, bool ascii, struc
 		return 0;
 	if (text.len > ZG_SCAN_BYTES)
 		return -EFBIG;
-	r = scan_one(s, text, NULL, f);
+	r = scan_one(s, text, f);
 	if (r < 0 || ascii || f->overflow)
 		return r;
 	r = zg_layer_strip(&s->layer, text);
-	if (r > 0)
-		r = scan_one(s, (struct zg_slice){s->layer.text, s->layer.len}, &s->layer, f);
-	return r;
+	return r > 0 ? scan_layer(s, &s->layer, f) : r;
 }
 
 void zg_scanner_shrink(struct zg_scanner *s)

@@ -71,14 +71,35 @@ static bool graphic(unsigned char c)
 	return c > 0x20 && c < 0x7f;
 }
 
+/* First bytes of default-ignorable characters. */
+static const bool lead[256] = {
+	[0xc2] = true, [0xcd] = true, [0xd8] = true, [0xe1] = true, [0xe2] = true,
+	[0xe3] = true, [0xef] = true, [0xf0] = true, [0xf3] = true,
+};
+
 /* The first invisible character at or after `at` that has ASCII text before
  * it; in emoji and most scripts they belong to the writing and hide nothing. */
 static size_t next_hidden(struct zg_slice text, size_t at)
 {
 	const unsigned char *s = (const unsigned char *)text.ptr;
+	size_t i = at;
 
-	for (size_t i = at; i < text.len; i++)
-		if (s[i] >= 0xc2 && i && graphic(s[i - 1]) && ignorable(s + i, text.len - i))
+	for (; i < text.len && text.len - i >= 8; i += 8) {
+		uint64_t word, begins;
+
+		/* bytes that are not ASCII and follow one that is: only there */
+		memcpy(&word, s + i, 8);
+		word &= 0x8080808080808080ULL;
+		begins = word & ~(word << 8 | (i ? s[i - 1] & 0x80U : 0x80U));
+		for (; begins; begins &= begins - 1) {
+			size_t c = i + (unsigned)__builtin_ctzll(begins) / 8;
+
+			if (lead[s[c]] && graphic(s[c - 1]) && ignorable(s + c, text.len - c))
+				return c;
+		}
+	}
+	for (; i < text.len; i++)
+		if (lead[s[i]] && i && graphic(s[i - 1]) && ignorable(s + i, text.len - i))
 			return i;
 	return text.len;
 }

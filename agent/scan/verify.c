@@ -50,7 +50,11 @@ bool zg_token_begins(const struct zg_probe *p, size_t at, unsigned cc)
 
 bool zg_token_ends(const struct zg_probe *p, size_t at, unsigned cc)
 {
-	return at >= p->len || !zg_is(p->text[at], cc);
+	if (at >= p->len || !zg_is(p->text[at], cc))
+		return true;
+	/* a dash that joins nothing is punctuation */
+	return p->text[at] == '-' &&
+	       (at + 1 == p->len || !zg_is(p->text[at + 1], ZG_CC_ALNUM | ZG_CC_UNDERLINE));
 }
 
 bool zg_placeholder(const char *s, size_t n, unsigned distinct)
@@ -102,10 +106,11 @@ bool zg_verify_aws_secret(const struct zg_probe *p, struct zg_span match, struct
 /* API keys: "AIza" and 35 of the URL alphabet. */
 bool zg_verify_gcp(const struct zg_probe *p, struct zg_span match, struct zg_span *out)
 {
-	size_t n = zg_span_of(p, match.start, ZG_CC_URL64, 40);
+	size_t n = zg_span_of(p, match.start, ZG_CC_URL64, 39);
 
 	*out = (struct zg_span){match.start, match.start + 39};
 	return n == 39 && zg_token_begins(p, match.start, ZG_CC_URL64) &&
+	       zg_token_ends(p, match.start + 39, ZG_CC_URL64) &&
 	       !zg_placeholder(p->text + match.start + 4, 35, 12);
 }
 
@@ -242,22 +247,20 @@ bool zg_verify_slack(const struct zg_probe *p, struct zg_span match, struct zg_s
 			return false;
 		at += 5;
 	}
+	/* the first group that is no id is the secret */
 	for (size_t group = 0; group < 6; group++, at += n + 1) {
 		bool digits;
 
 		n = zg_span_of(p, at, ZG_CC_ALNUM, 256);
 		if (n == 0 || n == 256)
 			return false;
-		if (at + n >= p->len || p->text[at + n] != '-' ||
-		    zg_token_ends(p, at + n, ZG_CC_URL64))
-			break;
 		digits = zg_span_of(p, at, ZG_CC_DIGIT, n) == n;
-		if (group == 0 && n == 1 && digits) /* version */
-			ids += at != match.start + 5;
-		else if (digits && n >= 8 && n <= 16)
+		if (at + n >= p->len || p->text[at + n] != '-')
+			break;
+		if (digits && n >= 8 && n <= 16)
 			ids++;
-		else if (!app || group != 1)
-			return false;
+		else if (!(digits && n == 1 && group == 0) && !(app && group == 1))
+			break;
 	}
 	*out = (struct zg_span){match.start, at + n};
 	return (ids || n >= 40) && n >= 16 &&

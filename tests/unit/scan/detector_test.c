@@ -274,20 +274,25 @@ static void test_numbers(void **state)
 	assert_int_equal(zg_findings_verdict(&found), ZG_SV_REDACT);
 }
 
-/* A secret that holds personal data is one secret, and no byte of it stays. */
-static void test_overlap(void **state)
+/* What was found is a wall: what stands beside it is judged as if it were gone. */
+static void test_neighbours(void **state)
 {
 	zg_autobuf text = ZG_BUF(4096);
 
 	(void)state;
+	zg_buf_str(&text, "a@corp.io--");
 	zg_buf_str(&text, sample_secret(4));
-	zg_buf_str(&text, "@corp.io");
+	zg_buf_str(&text, "@corp.io 4012888888881881@corp.io");
 	assert_int_equal(zg_scan_text(scanner, zg_buf_slice(&text), &found), 0);
-	assert_int_equal(found.count, 1);
-	assert_int_equal(found.item[0].end, text.len);
-	assert_string_equal(zg_detector_name(found.item[0].detector), "github-token");
-	assert_string_equal(zg_detector_class(found.item[0].detector), "secret");
-	assert_string_equal(zg_detector_validator(found.item[0].detector), "crc32");
+	assert_int_equal(found.count, 3);
+	assert_string_equal(zg_detector_name(found.item[0].detector), "email");
+	assert_int_equal(found.item[0].end, 9);
+	assert_string_equal(zg_detector_name(found.item[1].detector), "github-token");
+	assert_string_equal(zg_detector_class(found.item[1].detector), "secret");
+	assert_string_equal(zg_detector_validator(found.item[1].detector), "crc32");
+	assert_int_equal(found.item[1].end, 11 + 40);
+	/* a card that is somebody's name: one finding, nothing of it stays */
+	assert_int_equal(found.item[2].end, text.len);
 }
 
 static void test_too_many(void **state)
@@ -338,7 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secrets),	 cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_samples),	 cmocka_unit_test(test_invisible),
-		cmocka_unit_test(test_numbers),	 cmocka_unit_test(test_overlap),
+		cmocka_unit_test(test_numbers),	 cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_too_many), cmocka_unit_test(test_database),
 	};
 

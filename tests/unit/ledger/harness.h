@@ -22,6 +22,9 @@
 
 #include <cmocka.h>
 
+#include <openssl/pem.h>
+
+#include "chain.h"
 #include "ipc.h"
 #include "ledger.h"
 #include "record.h"
@@ -29,10 +32,11 @@
 #include "slice.h"
 #include "zg_snapshot.h"
 
-#define RINGS	   3 /* the parent's and two workers' */
-#define WAIT_MS	   10000
-#define AGENT_UID  65533
-#define PERSON_UID 1000
+#define RINGS	      3 /* the parent's and two workers' */
+#define WAIT_MS	      10000
+#define FIRST_SEGMENT "audit/000000000001.jsonl"
+#define AGENT_UID     65533
+#define PERSON_UID    1000
 
 struct role {
 	char dir[64];
@@ -63,8 +67,7 @@ static inline int memfd_snapshot(const uint8_t id[32], uint32_t ttl_sec, enum zg
 	memcpy(s.head.id, id, 32);
 	for (int i = 0; i < ZG_S_MAX; i++)
 		s.head.section[i].offset = sizeof(s);
-	s.head.section[ZG_S_SETTINGS] =
-		(struct zg_section_ref){sizeof(s.head), sizeof(s.settings)};
+	s.head.section[ZG_S_SETTINGS] = (struct zg_section_ref){sizeof(s.head), sizeof(s.settings)};
 	assert_int_equal(write(fd, &s, sizeof(s)), sizeof(s));
 	assert_int_equal(
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
@@ -256,9 +259,8 @@ static inline struct zg_msg_hold_state answer(const struct role *r, int worker)
 }
 
 /* Hold and expect an answer of this state. */
-static inline struct zg_msg_hold_state hold_gets(const struct role *r, int worker,
-						 const struct zg_msg_hold *h,
-						 enum zg_hold_state want)
+static inline struct zg_msg_hold_state
+hold_gets(const struct role *r, int worker, const struct zg_msg_hold *h, enum zg_hold_state want)
 {
 	struct zg_msg_hold_state s;
 
@@ -345,7 +347,67 @@ static inline size_t occurrences(const char *text, const char *what)
 	return n;
 }
 
-/* The whole log holds as a chain; returns its number of lines. */
-uint64_t verified(const struct role *r);
+/* The whole log of dir holds as a chain, as `zerogate audit verify` sees it;
+ * returns its number of lines. */
+static inline uint64_t verified_at(int state_dir)
+{
+	zg_autofile FILE *pub = NULL;
+	struct zg_chain chain;
+	EVP_PKEY *key;
+	int fd = openat(state_dir, "audit/audit.pub", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	pub = fdopen(fd, "r");
+	key = PEM_read_PUBKEY(pub, NULL, NULL, NULL);
+	assert_non_null(key);
+	zg_chain_start(&chain, key, false);
+	for (unsigned segment = 1;; segment++) {
+		char name[40], *line = NULL;
+		size_t size = 0;
+		FILE *f;
+		ssize_t n;
+
+		(void)snprintf(name, sizeof(name), "audit/%012u.jsonl", segment);
+		fd = openat(state_dir, name, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			break;
+		f = fdopen(fd, "r");
+		while ((n = getline(&line, &size, f)) > 0) {
+			const char *why;
+
+			assert_int_equal(line[n - 1], '\n');
+			why = zg_chain_next(&chain, (struct zg_slice){line, (size_t)n - 1});
+			if (why)
+				fail_msg("%s line %.*s: %s", name, (int)n, line, why);
+		}
+		free(line);
+		(void)fclose(f);
+	}
+	EVP_PKEY_free(key);
+	return chain.lines;
+}
+
+static inline uint64_t verified(const struct role *r)
+{
+	return verified_at(r->state_dir);
+}
+
+/* Wait until the log holds n occurrences of text. The log has no reader to
+ * wake, so it is looked at again; a log that never gets there fails the test. */
+static inline char *log_with(const struct role *r, const char *text, size_t n)
+{
+	for (int i = 0; i < WAIT_MS / 5; i++) {
+		char *log = NULL;
+
+		if (faccessat(r->state_dir, FIRST_SEGMENT, F_OK, 0) == 0)
+			log = slurp(r, FIRST_SEGMENT);
+		if (log && occurrences(log, text) >= n)
+			return log;
+		free(log);
+		(void)poll(NULL, 0, 5);
+	}
+	fail_msg("the log never held '%s' %zu times", text, n);
+	return NULL;
+}
 
 #endif

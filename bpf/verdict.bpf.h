@@ -177,13 +177,10 @@ static __noinline int zg_judge(const struct zg_dest *d, struct zg_answer *a)
 	const struct zg_ctl *ctl = zg_get_ctl();
 
 	for (int attempt = 0; ctl && attempt < 2; attempt++) {
-		__u64 generation = ZG_READ_ONCE(ctl->generation);
-		__u32 slot = ZG_READ_ONCE(ctl->slot) & 1;
+		__u32 epoch = ZG_READ_ONCE(ctl->epoch);
 
-		zg_judge_slot(d, slot, a);
-		if (a->profile == ZG_PROFILE_NONE)
-			return 0;
-		if (ZG_READ_ONCE(ctl->slot) == slot && ZG_READ_ONCE(ctl->generation) == generation)
+		zg_judge_slot(d, epoch & 1, a);
+		if (a->profile == ZG_PROFILE_NONE || ZG_READ_ONCE(ctl->epoch) == epoch)
 			return 0;
 	}
 	a->verdict = ZG_V_DENY;

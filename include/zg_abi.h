@@ -54,13 +54,13 @@ enum zg_layer {
 /* maps -------------------------------------------------------------------- */
 
 /*
- * A policy change is one write: zg_ctl.slot. Every value that policy decides
+ * A policy change is one write: zg_ctl.epoch. Every value that policy decides
  * exists once per slot (0 and 1); an update fills the idle slot, then flips.
  */
 struct zg_ctl {
 	__u32 abi;
-	__u32 slot; /* 0 or 1: the generation that is in force */
-	__u64 generation;
+	__u32 epoch;	    /* counts flips; the lowest bit is the slot in force */
+	__u64 generation;   /* its number, for people; written after the flip */
 	__u64 netns_cookie; /* where the gateway listens */
 	__u8 gateway4[16];  /* v4-mapped; all zero = no listener of the family */
 	__u8 gateway6[16];
@@ -121,7 +121,7 @@ struct zg_profile {	/* array by slot * ZG_PROFILES_MAX + profile id */
 };
 _Static_assert(sizeof(struct zg_profile) == 8 + ZG_NAME_LEN, "zg_profile");
 
-struct zg_membership { /* hash by cgroup id (the directory's inode number) */
+struct zg_membership {	  /* hash by cgroup id (the directory's inode number) */
 	__u32 profile[2]; /* per slot */
 };
 

@@ -41,7 +41,7 @@ int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
 			  const struct zg_listen *v6, struct zg_err *e) ZG_MUST_CHECK;
 
 /* Put a snapshot's profiles, prefixes and rules in force: fill the idle slot
- * with what differs, flip zg_ctl.slot (the one write), then clean up. On
+ * with what differs, flip zg_ctl.epoch (the one write), then clean up. On
  * failure (map full, ...) the old generation stays in force.
  *
  * Profile ids may differ between snapshots; memberships follow by name. Each
@@ -49,8 +49,7 @@ int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
  * the new id of the profile that it has, or ZG_PROFILE_GONE, which is denied
  * everything. So no cgroup is ever judged by another profile's rules; the
  * caller re-governs those whose profile itself changes after this returns.
- * Containment follows by name too. generation is never 0, which the maps hold
- * before the first one. */
+ * Containment follows by name too. */
 int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e) ZG_MUST_CHECK;
 

@@ -34,7 +34,7 @@ void zg_tables_release(struct zg_tables *t)
 
 static uint32_t slot_in_force(const struct zg_tables *t)
 {
-	return t->ctl->slot & 1;
+	return t->ctl->epoch & 1;
 }
 
 /* prefixes ----------------------------------------------------------------- */
@@ -285,7 +285,7 @@ static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
 	r = zg_map_each(&t->profile, read_profile, p);
 	if (r < 0)
 		return r;
-	pair_profiles(p, s, t->ctl->generation == 0);
+	pair_profiles(p, s, t->ctl->epoch == 0);
 	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
 		p->index[id] = set->new *ZG_PROFILES_MAX + id;
 	r = zg_map_put(&t->profile, p->index, p->new, ZG_PROFILES_MAX);
@@ -402,8 +402,6 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 	zg_autofree struct zg_prefix_def *copy = NULL;
 	int r;
 
-	if (!generation)
-		return zg_err_set(e, EINVAL, "generation 0 means that there is none");
 	if (zg_prefix_check(s->prefixes, s->prefix_count) < 0)
 		return zg_err_set(e, EBADMSG, "the snapshot's prefixes are not in order");
 	copy = calloc(s->prefix_count + 1, sizeof(*copy));
@@ -425,7 +423,7 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 		free(set.prefix);
 		return r;
 	}
-	__atomic_store_n(&t->ctl->slot, set.new, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->ctl->epoch, t->ctl->epoch + 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&t->ctl->generation, generation, __ATOMIC_SEQ_CST);
 	t->known = write_prefixes(t, &set, SETTLE) == 0 && purge_rules(t, set.old) == 0;
 	free(set.prefix);

@@ -62,21 +62,18 @@ struct plan {
 	struct zg_rule_def rules[32];
 };
 
-static const char *lab_cgroup2_mount(void)
+static inline const char *lab_cgroup2_mount(void)
 {
-	static char path[LAB_PATH];
 	static const char *const candidates[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 	struct statfs fs;
 
 	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++)
-		if (statfs(candidates[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC) {
-			(void)snprintf(path, sizeof(path), "%s", candidates[i]);
-			return path;
-		}
+		if (statfs(candidates[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+			return candidates[i];
 	return NULL;
 }
 
-static void lab_up_loopback(void)
+static inline void lab_up_loopback(void)
 {
 	zg_autofd int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -85,7 +82,7 @@ static void lab_up_loopback(void)
 	assert_int_equal(ioctl(s, SIOCSIFFLAGS, &r), 0);
 }
 
-static void lab_open_gate(struct lab *lab)
+static inline void lab_open_gate(struct lab *lab)
 {
 	struct zg_kernel_options o = {.cgroup_root = lab->root_fd, .pin_dir = lab->pins};
 	struct zg_err e = {0};
@@ -97,7 +94,7 @@ static void lab_open_gate(struct lab *lab)
 static struct lab *lab_current; /* lab_teardown's, also when a test fails */
 
 /* Namespaces once a process; cgroup, pins and gate per lab. */
-static struct lab *lab_open(void)
+static inline struct lab *lab_open(void)
 {
 	static struct lab lab_one;
 	static bool isolated;
@@ -115,8 +112,8 @@ static struct lab *lab_open(void)
 	assert_non_null(mkdtemp(lab->base));
 	assert_int_equal(mount("bpf", lab->base, "bpf", 0, NULL), 0);
 	(void)snprintf(lab->pins, sizeof(lab->pins), "%.31s/gate", lab->base);
-	(void)snprintf(lab->root, sizeof(lab->root), "%s/zg-kernel-test-%d-%u", lab_cgroup2_mount(),
-		       (int)getpid(), count++);
+	(void)snprintf(lab->root, sizeof(lab->root), "%.64s/zg-kernel-test-%d-%u",
+		       lab_cgroup2_mount(), (int)getpid(), count++);
 	assert_int_equal(mkdir(lab->root, 0755), 0);
 	lab->root_fd = open(lab->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(lab->root_fd >= 0);
@@ -125,9 +122,11 @@ static struct lab *lab_open(void)
 	return lab;
 }
 
-static struct lab_path {
+struct lab_path {
 	char text[LAB_PATH + 256];
-} lab_path(const struct lab *lab, const char *below)
+};
+
+static inline struct lab_path lab_path(const struct lab *lab, const char *below)
 {
 	struct lab_path p;
 
@@ -136,7 +135,7 @@ static struct lab_path {
 }
 
 /* Make a cgroup below the root (its parents must exist); returns its id. */
-static uint64_t lab_cgroup(const struct lab *lab, const char *below)
+static inline uint64_t lab_cgroup(const struct lab *lab, const char *below)
 {
 	struct lab_path p = lab_path(lab, below);
 	struct stat st;
@@ -147,12 +146,12 @@ static uint64_t lab_cgroup(const struct lab *lab, const char *below)
 	return st.st_ino;
 }
 
-static void lab_govern(struct lab *lab, const char *below, uint32_t profile)
+static inline void lab_govern(struct lab *lab, const char *below, uint32_t profile)
 {
 	assert_int_equal(zg_kernel_govern(lab->kernel, lab_cgroup(lab, below), profile), 0);
 }
 
-static void lab_remove_tree(const char *path)
+static inline void lab_remove_tree(const char *path)
 {
 	char command[LAB_PATH + 64];
 
@@ -161,7 +160,7 @@ static void lab_remove_tree(const char *path)
 }
 
 /* A failed test may leave children. */
-static void lab_kill(const struct lab *lab)
+static inline void lab_kill(const struct lab *lab)
 {
 	struct lab_path p = lab_path(lab, "cgroup.kill");
 	zg_autofd int fd = open(p.text, O_WRONLY | O_CLOEXEC);
@@ -172,7 +171,7 @@ static void lab_kill(const struct lab *lab)
 		continue;
 }
 
-static int lab_teardown(void **state ZG_UNUSED)
+static inline int lab_teardown(void **state ZG_UNUSED)
 {
 	struct lab *lab = lab_current;
 	struct zg_err e = {0};
@@ -191,7 +190,7 @@ static int lab_teardown(void **state ZG_UNUSED)
 }
 
 /* Skip (or fail when ZG_REQUIRE=1) where the kernel gate cannot run. */
-static int lab_possible(void)
+static inline int lab_possible(void)
 {
 	const char *why = NULL;
 
@@ -222,7 +221,7 @@ static int lab_possible(void)
 
 /* plans --------------------------------------------------------------------- */
 
-static void plan_init(struct plan *p)
+static inline void plan_init(struct plan *p)
 {
 	*p = (struct plan){0};
 	p->s.profiles = p->profiles;
@@ -230,7 +229,7 @@ static void plan_init(struct plan *p)
 	p->s.rules = p->rules;
 }
 
-static void plan_profile(struct plan *p, const char *name, enum zg_mode mode)
+static inline void plan_profile(struct plan *p, const char *name, enum zg_mode mode)
 {
 	struct zg_profile_def *d = &p->profiles[p->s.profile_count++];
 
@@ -239,7 +238,8 @@ static void plan_profile(struct plan *p, const char *name, enum zg_mode mode)
 }
 
 /* prefixlen counts from the text's own family */
-static void plan_prefix(struct plan *p, const char *addr, uint32_t prefixlen, uint32_t identity)
+static inline void plan_prefix(struct plan *p, const char *addr, uint32_t prefixlen,
+			       uint32_t identity)
 {
 	struct zg_prefix_def *d = &p->prefixes[p->s.prefix_count++];
 
@@ -248,9 +248,9 @@ static void plan_prefix(struct plan *p, const char *addr, uint32_t prefixlen, ui
 	d->identity = identity;
 }
 
-static struct zg_rule_def *plan_rule(struct plan *p, uint32_t profile, uint32_t identity,
-				     uint32_t proto, uint16_t lo, uint16_t hi,
-				     enum zg_verdict verdict)
+static inline struct zg_rule_def *plan_rule(struct plan *p, uint32_t profile, uint32_t identity,
+					    uint32_t proto, uint16_t lo, uint16_t hi,
+					    enum zg_verdict verdict)
 {
 	struct zg_rule_def *d = &p->rules[p->s.rule_count++];
 
@@ -260,12 +260,12 @@ static struct zg_rule_def *plan_rule(struct plan *p, uint32_t profile, uint32_t 
 	return d;
 }
 
-static int plan_order(const void *a, const void *b)
+static inline int plan_order(const void *a, const void *b)
 {
 	return zg_prefix_order(a, b);
 }
 
-static void lab_apply(struct lab *lab, struct plan *p)
+static inline void lab_apply(struct lab *lab, struct plan *p)
 {
 	struct zg_err e = {0};
 
@@ -276,7 +276,7 @@ static void lab_apply(struct lab *lab, struct plan *p)
 
 /* children ------------------------------------------------------------------ */
 
-static void lab_join(const struct lab *lab, const char *below)
+static inline void lab_join(const struct lab *lab, const char *below)
 {
 	struct lab_path p = lab_path(lab, below);
 	int fd;
@@ -288,7 +288,7 @@ static void lab_join(const struct lab *lab, const char *below)
 	(void)close(fd);
 }
 
-static void lab_drop(void)
+static inline void lab_drop(void)
 {
 	if (setgroups(0, NULL) < 0 || setresgid(LAB_UID, LAB_UID, LAB_UID) < 0 ||
 	    setresuid(LAB_UID, LAB_UID, LAB_UID) < 0)
@@ -296,7 +296,8 @@ static void lab_drop(void)
 }
 
 /* Start fn in a cgroup below the root as an unprivileged user. */
-static pid_t lab_start(const struct lab *lab, const char *below, int (*fn)(void *arg), void *arg)
+static inline pid_t lab_start(const struct lab *lab, const char *below, int (*fn)(void *arg),
+			      void *arg)
 {
 	pid_t pid = fork();
 
@@ -309,7 +310,7 @@ static pid_t lab_start(const struct lab *lab, const char *below, int (*fn)(void 
 	return pid;
 }
 
-static int lab_wait(pid_t pid)
+static inline int lab_wait(pid_t pid)
 {
 	int status;
 
@@ -318,7 +319,7 @@ static int lab_wait(pid_t pid)
 	return WEXITSTATUS(status);
 }
 
-static int lab_run(const struct lab *lab, const char *below, int (*fn)(void *arg), void *arg)
+static inline int lab_run(const struct lab *lab, const char *below, int (*fn)(void *arg), void *arg)
 {
 	return lab_wait(lab_start(lab, below, fn, arg));
 }
@@ -345,7 +346,7 @@ struct endpoint {
 	socklen_t bytes;
 };
 
-static struct endpoint endpoint_of(const char *addr, uint16_t port)
+static inline struct endpoint endpoint_of(const char *addr, uint16_t port)
 {
 	struct endpoint ep = {0};
 
@@ -367,13 +368,13 @@ static struct endpoint endpoint_of(const char *addr, uint16_t port)
 	return ep;
 }
 
-static bool how_is_udp(enum how how)
+static inline bool how_is_udp(enum how how)
 {
 	return how == UDP_SENDTO || how == UDP_CONNECT || how == UDP_UNSPEC;
 }
 
 /* Dial and send one byte; 0 or errno. The socket is left in *out if asked for. */
-static int dial_keep(const struct dial *d, int *out)
+static inline int dial_keep(const struct dial *d, int *out)
 {
 	struct endpoint to = endpoint_of(d->addr, d->port);
 	int type = how_is_udp(d->how) ? SOCK_DGRAM : SOCK_STREAM;
@@ -403,7 +404,7 @@ static int dial_keep(const struct dial *d, int *out)
 	return 0;
 }
 
-static int dial(void *arg)
+static inline int dial(void *arg)
 {
 	return dial_keep(arg, NULL);
 }
@@ -415,7 +416,7 @@ struct sink {
 	uint16_t port;
 };
 
-static struct sink sink_open(bool udp, const char *addr, uint16_t port)
+static inline struct sink sink_open(bool udp, const char *addr, uint16_t port)
 {
 	struct endpoint ep = endpoint_of(addr, port);
 	struct sink s = {.udp = udp};
@@ -436,7 +437,7 @@ static struct sink sink_open(bool udp, const char *addr, uint16_t port)
 
 /* How many connections or datagrams have come; loopback delivers before the
  * sender's call returns, so after the child's end nothing is on its way. */
-static int sink_drain(struct sink *s)
+static inline int sink_drain(struct sink *s)
 {
 	int n = 0;
 
@@ -464,7 +465,7 @@ struct seen {
 	size_t count[ZG_E_MAX];
 };
 
-static void seen_event(const struct zg_event *ev, void *arg)
+static inline void seen_event(const struct zg_event *ev, void *arg)
 {
 	struct seen *s = arg;
 
@@ -473,7 +474,7 @@ static void seen_event(const struct zg_event *ev, void *arg)
 	s->count[ev->kind]++;
 }
 
-static struct seen lab_events(struct lab *lab)
+static inline struct seen lab_events(struct lab *lab)
 {
 	struct seen s = {0};
 

@@ -14,8 +14,6 @@
 
 #define CHANNEL 3
 
-#pragma weak zg_gateway_main
-
 static const struct {
 	const char *name;
 	const char *comm; /* what ps shows; 15 bytes */

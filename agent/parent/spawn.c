@@ -70,6 +70,7 @@ static const char *drop_ids(uid_t uid, gid_t gid)
 {
 	uid_t r, eff, saved;
 
+	errno = EPERM;
 	if (uid == 0 || setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		return "drop its ids";

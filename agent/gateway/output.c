@@ -20,6 +20,50 @@ static void count_findings(struct zg_request *r, const struct zg_findings *f)
 		r->output.found[i] += f->per_detector[i];
 }
 
+/* Is raw, an id as the server wrote it, the id of this request? */
+static bool same_id(const struct zg_request *r, struct zg_slice raw)
+{
+	const json_t *own = json_object_get(r->rpc.root, "id");
+	json_t *theirs;
+	bool same;
+
+	if (zg_slice_eq(raw, zg_slice_str(r->rpc.id)))
+		return true;
+	/* written in another way: 1.0 for 1, an escape for a letter */
+	theirs = raw.ptr ? json_loadb(raw.ptr, raw.len, JSON_DECODE_ANY, NULL) : NULL;
+	same = json_is_number(own) && json_is_number(theirs)
+		       ? !(json_number_value(own) < json_number_value(theirs)) &&
+				 !(json_number_value(own) > json_number_value(theirs))
+		       : json_is_string(own) && json_equal(own, theirs);
+	json_decref(theirs);
+	return same;
+}
+
+/* What the message is to this request; -errno if it must not be passed on. */
+static int judge_message(struct zg_request *r, const struct zg_json_facts *facts)
+{
+	bool response = facts->result.ptr || facts->error.ptr;
+
+	if (!facts->is_object || response == (facts->method.ptr != NULL) ||
+	    (facts->result.ptr && facts->error.ptr))
+		return withhold(r, -EBADMSG, "it is not one JSON-RPC message");
+	/* a stream that was opened to listen may bring answers of lost ones */
+	if (!response || r->rpc.kind != ZG_RPC_REQUEST)
+		return 0;
+	if (!same_id(r, facts->id)) {
+		/* the server could not even read which request it was */
+		if (facts->error.ptr && r->output.status >= 400 &&
+		    (!facts->id.ptr || zg_slice_eq(facts->id, ZG_SLICE("null"))))
+			return 0;
+		return withhold(r, -EBADMSG, "it answers another request");
+	}
+	r->output.answered = true;
+	r->outcome = facts->error.ptr  ? ZG_O_RPC_ERROR
+		     : facts->is_error ? ZG_O_TOOL_ERROR
+				       : ZG_O_OK;
+	return 0;
+}
+
 /* Scan one JSON-RPC message of the server. 0, or withheld with -errno. */
 static int scan_message(struct zg_request *r, struct zg_slice text, bool *changed)
 {
@@ -37,13 +81,7 @@ static int scan_message(struct zg_request *r, struct zg_slice text, bool *change
 					       : "it could not be scanned");
 	if (f->overflow || (f->count && zg_findings_verdict(f) == ZG_SV_QUARANTINE))
 		return withhold(r, -EPERM, "it was quarantined");
-	if (!facts.is_object)
-		return withhold(r, -EBADMSG, "it is not one JSON-RPC message");
-	if (facts.method.ptr || !zg_slice_eq(facts.id, zg_slice_str(r->rpc.id)))
-		return 0; /* not the response to this request */
-	r->output.answered = true;
-	r->outcome = facts.error.ptr ? ZG_O_RPC_ERROR : facts.is_error ? ZG_O_TOOL_ERROR : ZG_O_OK;
-	return 0;
+	return judge_message(r, &facts);
 }
 
 /* event streams ------------------------------------------------------------- */

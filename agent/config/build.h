@@ -31,10 +31,15 @@ struct zg_build_counts {
 	size_t rules, servers, profiles, prefixes, kernel_rules;
 };
 
-/* Append the snapshot to out (empty). settings_only: of ZG_CF_MAIN alone, only
- * the settings section is filled. 0; -EINVAL: the diag has errors, out is not
- * to be used. counts may be NULL. */
-int zg_build_finish(struct zg_build *b, bool settings_only, struct zg_buf *out, uint8_t id[32],
-		    struct zg_build_counts *counts) ZG_MUST_CHECK;
+enum zg_build_parts {
+	ZG_BUILD_SETTINGS = 0, /* ZG_CF_MAIN alone; all other sections stay empty */
+	ZG_BUILD_POLICY,       /* everything but the scan database, which costs the most */
+	ZG_BUILD_ALL,
+};
+
+/* Append the snapshot to out (empty). 0; -EINVAL: the diag has errors, out is
+ * not to be used. counts may be NULL. */
+int zg_build_finish(struct zg_build *b, enum zg_build_parts parts, struct zg_buf *out,
+		    uint8_t id[32], struct zg_build_counts *counts) ZG_MUST_CHECK;
 
 #endif

@@ -129,7 +129,8 @@ static int answer(int sock, struct zg_build *b, struct zg_diag *diag, bool setti
 	struct zg_msg_config_done done = {0};
 	zg_autofd int fd = -1;
 
-	if (zg_build_finish(b, settings_only, &snapshot, done.id, NULL) == 0) {
+	if (zg_build_finish(b, settings_only ? ZG_BUILD_SETTINGS : ZG_BUILD_ALL, &snapshot, done.id,
+			    NULL) == 0) {
 		fd = seal(&snapshot);
 		if (fd < 0)
 			zg_diag_error(diag, "", 0, 0, "cannot hand over the snapshot: %s",

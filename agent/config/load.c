@@ -140,7 +140,8 @@ int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
 	    resolve(&l, config, s->servers, made.servers)) {
 		load_folder(&l, ZG_CF_POLICY, made.policies, ".yaml");
 		load_folder(&l, ZG_CF_SERVER, made.servers, ".json");
-		r = zg_build_finish(l.build, false, &made.snapshot, made.id, &made.counts);
+		r = zg_build_finish(l.build, ZG_BUILD_POLICY, &made.snapshot, made.id,
+				    &made.counts);
 	}
 	zg_build_free(l.build);
 	if (r < 0)

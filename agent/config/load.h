@@ -9,7 +9,7 @@
 #include "build.h"
 
 struct zg_loaded {
-	struct zg_buf snapshot; /* zg_snapshot.h */
+	struct zg_buf snapshot; /* zg_snapshot.h; without a scan database */
 	uint8_t id[32];
 	struct zg_build_counts counts;
 	char policies[ZG_PATH_LEN]; /* the folders that were read */

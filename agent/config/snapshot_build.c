@@ -280,8 +280,6 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	if (r == 0)
 		r = put_policy(b, s);
 	if (r == 0)
-		r = put_scandb(b, s);
-	if (r == 0)
 		r = snapshot_id(b, id);
 	counts->rules = b->policy.rule_count;
 	counts->servers = b->registry.count;
@@ -311,8 +309,8 @@ static int join(struct sections *s, const uint8_t id[32], struct zg_buf *out)
 	return out->error;
 }
 
-int zg_build_finish(struct zg_build *b, bool settings_only, struct zg_buf *out, uint8_t id[32],
-		    struct zg_build_counts *counts)
+int zg_build_finish(struct zg_build *b, enum zg_build_parts parts, struct zg_buf *out,
+		    uint8_t id[32], struct zg_build_counts *counts)
 {
 	struct zg_build_counts ignored;
 	struct sections s;
@@ -328,8 +326,10 @@ int zg_build_finish(struct zg_build *b, bool settings_only, struct zg_buf *out, 
 	for (int i = 0; i < ZG_S_MAX; i++)
 		s.buf[i] = ZG_BUF(ZG_SNAPSHOT_BYTES);
 	zg_buf_add(&s.buf[ZG_S_SETTINGS], &b->settings.settings, sizeof(b->settings.settings));
-	if (!settings_only)
+	if (parts != ZG_BUILD_SETTINGS)
 		r = put_all(b, &s, made, counts);
+	if (r == 0 && parts == ZG_BUILD_ALL)
+		r = put_scandb(b, &s);
 	if (r == 0)
 		r = join(&s, made, out);
 	for (int i = 0; i < ZG_S_MAX; i++)

@@ -11,6 +11,7 @@
 
 struct reader {
 	const struct zg_yaml_ctx *ctx;
+	struct zg_slice text;
 	yaml_parser_t parser;
 	struct zg_yaml *root;
 	struct {
@@ -191,14 +192,29 @@ static bool take(struct reader *r, const yaml_event_t *ev)
 	return false;
 }
 
+/* What is not text at all has an offset, not a mark. */
+static void encoding_error(struct reader *r)
+{
+	uint32_t line = 1, column = 1;
+
+	for (size_t i = 0; i < r->parser.problem_offset && i < r->text.len; i++) {
+		column++;
+		if (r->text.ptr[i] == '\n') {
+			line++;
+			column = 1;
+		}
+	}
+	zg_diag_error(r->ctx->diag, r->ctx->file, line, column, "not valid UTF-8 text: %s",
+		      r->parser.problem ? r->parser.problem : "?");
+}
+
 static void parser_error(struct reader *r)
 {
 	const yaml_parser_t *p = &r->parser;
 	const char *problem = p->problem ? p->problem : "cannot be read as YAML";
 
-	if (p->error == YAML_READER_ERROR) /* it has an offset, not a mark */
-		zg_diag_error(r->ctx->diag, r->ctx->file, place(p->mark.line),
-			      place(p->mark.column), "not valid UTF-8 text: %s", problem);
+	if (p->error == YAML_READER_ERROR)
+		encoding_error(r);
 	else if (p->error == YAML_MEMORY_ERROR)
 		zg_diag_error(r->ctx->diag, r->ctx->file, 0, 0, "out of memory");
 	else
@@ -209,7 +225,7 @@ static void parser_error(struct reader *r)
 
 const struct zg_yaml *zg_yaml_read(const struct zg_yaml_ctx *ctx, struct zg_slice text)
 {
-	struct reader r = {.ctx = ctx};
+	struct reader r = {.ctx = ctx, .text = text};
 	bool ok = true;
 
 	if (text.len > ZG_CONFIG_FILE_BYTES) {

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policies that must not load, and where they say they are wrong. */
+#include "policy/world.h"
+
+#define TOP  "version: v1\nrules:\n"
+#define RULE TOP "  - id: r\n    decision: DENY\n"
+
+static const struct {
+	const char *text;
+	const char *error;
+} wrong[] = {
+	/* the text itself */
+	{"", "p0:1:1: the file is empty"},
+	{"version: v1\nversion: v1\nrules: []\n", "p0:2:1: duplicate key 'version'"},
+	{"version: v1\nrules: [&a x]\n", "p0:2:9: anchors are not supported"},
+	{"version: v1\nrules: [*a]\n", "p0:2:9: aliases are not supported"},
+	{"version: !!str v1\nrules: []\n", "p0:1:10: tags (!name) are not supported"},
+	{"version: v1\nrules: []\n---\nversion: v1\n", "p0:3:1: a second document in one file"},
+	{"version: v1\nrules: {[a]: b}\n", "p0:2:9: a key must be text"},
+	{"version: v1\nrules: [\"\\0\"]\n", "p0:2:9: control character in a text"},
+	{"version: v1\nrules: [[[[[[[[[[[[[[[[[[\n", "p0:2:23: nested deeper than 16"},
+	{"version: v1\n\trules: []\n",
+	 "p0:2:1: while scanning a plain scalar: found a tab character that violates indentation"},
+	{"version: v1\nrules: \xff\n", "p0:2:8: not valid UTF-8 text: invalid leading UTF-8 octet"},
+	/* the frame */
+	{"rules: []\n", "p0:1:1: a policy has no 'version'"},
+	{"version: v1\n", "p0:1:1: a policy has no 'rules'"},
+	{"version: v2\nrules: []\n", "p0:1:10: version 'v2' is not supported"},
+	{"version: v1\nrules: []\nrule: []\n", "p0:3:1: unknown key 'rule' in a policy"},
+	{"version: v1\nrules: {}\n", "p0:2:8: rules must be a list"},
+	{"version: v1\nrules: []\nclassify: []\n",
+	 "p0:3:1: 'classify' in a policy is not implemented in this version"},
+	{"version: v1\nrules: []\ndefault_decision: allow\n", "p0:3:19: 'allow' is not a decision"},
+	{"version: v1\nrules: []\ndefault_decision: ALLOW_WITH_CONSTRAINTS\n",
+	 "p0:3:19: a default has no constraints, so it cannot be ALLOW_WITH_CONSTRAINTS"},
+	/* a rule */
+	{TOP "  - decision: DENY\n    match: {}\n", "p0:3:5: a rule has no 'id'"},
+	{TOP "  - id: r\n    match: {}\n", "p0:3:5: a rule has no 'decision'"},
+	{TOP "  - id: 'a b'\n    match: {}\n    decision: DENY\n",
+	 "p0:3:9: 'a b' is not a rule id"},
+	{TOP "  - id: ~\n    match: {}\n    decision: DENY\n", "p0:3:9: a value is missing here"},
+	{TOP "  - id: r\n    match: {}\n    decision: Deny\n", "p0:5:15: 'Deny' is not a decision"},
+	{RULE "", "p0:3:5: rule 'r' has no condition"},
+	{RULE "    match: {}\n    matches: {}\n", "p0:6:5: unknown key 'matches' in a rule"},
+	{RULE "    match: []\n", "p0:5:12: match must be a map (key: value)"},
+	{RULE "    match: {}\n    approvers: 2\n",
+	 "p0:6:5: 'approvers' in a rule is not implemented in this version"},
+	{RULE "    match: {}\n  - id: r\n    match: {}\n    decision: ALLOW\n",
+	 "p0:6:5: rule id 'r' is used twice"},
+	/* conditions */
+	{RULE "    match: {args: {}}\n",
+	 "p0:5:13: 'args' in match is not implemented in this version"},
+	{RULE "    match: {principal: {}}\n",
+	 "p0:5:13: 'principal' in match is not implemented in this version"},
+	{RULE "    match:\n      labels: {}\n",
+	 "p0:6:15: labels must be a map: label: value, or label: [values]"},
+	{RULE "    match:\n      labels: {env: []}\n", "p0:6:21: the list is empty"},
+	{RULE "    match:\n      labels: {env: }\n", "p0:6:21: a value is missing here"},
+	{RULE "    match:\n      labels: {env: {a: b}}\n", "p0:6:21: expected text, found a map"},
+	{RULE "    match:\n      labels: {mcp.sever: x}\n",
+	 "p0:6:16: no call ever has the label 'mcp.sever'"},
+	{RULE "    match:\n      labels: {mcp.action: delete}\n",
+	 "p0:6:28: mcp.action can never have this value"},
+	{RULE "    match:\n      risk_tags: []\n", "p0:6:18: the list is empty"},
+	{RULE "    match:\n      risk_tags: ['pr*']\n", "p0:6:18: 'pr*' is not a risk tag"},
+	{RULE "    unless: {}\n    match: {}\n",
+	 "p0:5:13: unless has no condition, so the rule could never match"},
+	{RULE "    mcp: {deny_servers: [a]}\n", "p0:5:11: unknown key 'deny_servers' in mcp"},
+	{RULE "    mcp: {deny_servers_not_in: []}\n", "p0:5:32: the list is empty"},
+	{RULE "    mcp: {deny_servers_not_in: ['git*']}\n", "p0:5:32: 'git*' is not a server id"},
+	{TOP "  - id: r\n    decision: ALLOW\n    mcp: {deny_servers_not_in: [a]}\n",
+	 "p0:5:32: deny_servers_not_in in a rule that says ALLOW"},
+	/* constraints */
+	{RULE "    match: {}\n    constraints: {max_retries: 1}\n",
+	 "p0:6:18: a DENY cannot have constraints"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW_WITH_CONSTRAINTS\n",
+	 "p0:5:15: ALLOW_WITH_CONSTRAINTS without constraints"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {}\n",
+	 "p0:6:18: constraints without a constraint"},
+	{TOP
+	 "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_runtime_sec: 0}\n",
+	 "p0:6:36: 0 is out of range"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_runtime_sec: "
+	     "'60'}\n",
+	 "p0:6:36: expected a whole number, found '60'"},
+	{TOP
+	 "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_runtime_sec: 1e3}\n",
+	 "p0:6:36: expected a whole number, found '1e3'"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_retries: -1}\n",
+	 "p0:6:32: expected a whole number, found '-1'"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_retries: 010}\n",
+	 "p0:6:32: expected a whole number, found '010'"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_retries: "
+	     "99999999999999999999}\n",
+	 "p0:6:32: 99999999999999999999 is out of range"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {network_allowlist: "
+	     "[]}\n",
+	 "p0:6:38: the list is empty"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {network_allowlist: "
+	     "['https://a.example']}\n",
+	 "p0:6:38: 'https://a.example' is not a host"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {network_allowlist: "
+	     "['*']}\n",
+	 "p0:6:38: '*' is not a host"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {network_allowlist: "
+	     "['a.example:443']}\n",
+	 "p0:6:38: 'a.example:443' is not a host"},
+};
+
+static void wrong_policies_say_where(void **state)
+{
+	size_t failed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ZG_COUNT(wrong); i++) {
+		const char *policies[] = {wrong[i].text, NULL};
+		struct world w;
+
+		world_make(&w, NULL, policies, NULL);
+		assert_false(w.ok);
+		if (strcmp(first_error(&w), wrong[i].error) != 0) {
+			print_error("%s\nexpected %s\ngot      %s\n", wrong[i].text, wrong[i].error,
+				    first_error(&w));
+			failed++;
+		}
+		world_end(&w);
+	}
+	assert_int_equal(failed, 0);
+}
+
+static void all_errors_are_told(void **state)
+{
+	const char *policies[] = {TOP "  - id: a\n    decision: NO\n    match: {}\n"
+				      "  - id: b\n    decision: DENY\n    match: {lables: {}}\n",
+				  "version: v3\nrules: []\n", NULL};
+	struct world w;
+
+	(void)state;
+	world_make(&w, NULL, policies, NULL);
+	assert_int_equal(w.diag.errors, 3);
+	assert_string_equal(w.diag.item[0].hint,
+			    "DENY, REQUIRE_APPROVAL, ALLOW_WITH_CONSTRAINTS or ALLOW");
+	assert_string_equal(w.diag.item[1].hint, "known: labels, risk_tags, mcp");
+	assert_string_equal(w.diag.item[2].file, "p1");
+	world_end(&w);
+}
+
+static void contradicting_files_are_refused(void **state)
+{
+	const char *defaults[] = {"version: v1\nrules: []\ndefault_decision: ALLOW\n",
+				  "version: v1\nrules: []\ndefault_decision: DENY\n", NULL};
+	const char *ids[] = {RULE "    match: {}\n", RULE "    match: {}\n", NULL};
+	struct world w;
+
+	(void)state;
+	world_make(&w, NULL, defaults, NULL);
+	assert_string_equal(first_error(&w), "p1:3:19: default_decision is already ALLOW");
+	assert_string_equal(w.diag.item[0].hint, "set in p0:3; set it in one file");
+	world_end(&w);
+	world_make(&w, NULL, ids, NULL);
+	assert_string_equal(first_error(&w), "p1:3:5: rule id 'r' is used twice");
+	assert_string_equal(w.diag.item[0].hint, "also in p0:3");
+	world_end(&w);
+}
+
+static void too_many_errors_are_counted(void **state)
+{
+	zg_autobuf text = ZG_BUF(1 << 20);
+	const char *policies[2] = {NULL};
+	struct world w;
+
+	(void)state;
+	zg_buf_str(&text, TOP);
+	for (int i = 0; i < 200; i++)
+		zg_buf_fmt(&text, "  - id: r%d\n    match: {}\n    decision: MAYBE\n", i);
+	zg_buf_char(&text, '\0');
+	policies[0] = text.ptr;
+	world_make(&w, NULL, policies, NULL);
+	assert_int_equal(w.diag.errors, 200);
+	assert_int_equal(w.diag.kept, ZG_DIAG_MAX);
+	world_end(&w);
+}
+
+static void text_is_not_guessed(void **state)
+{
+	struct world w;
+	struct zg_envelope env = {.server = ZG_SLICE("github"), .method = ZG_SLICE("tools/call")};
+	struct zg_decision d;
+
+	(void)state;
+	world_rules(&w,
+		    "  - id: r\n    match: {labels: {country: no, n: 1.0}}\n    decision: ALLOW\n");
+	assert_int_equal(zg_envelope_classify(&w.policy, &env), 0);
+	zg_envelope_label(&env, ZG_SLICE("country"), ZG_SLICE("no"));
+	zg_envelope_label(&env, ZG_SLICE("n"), ZG_SLICE("1.0"));
+	zg_decide(&w.policy, &env, &d);
+	assert_int_equal(d.kind, ZG_D_ALLOW);
+	zg_envelope_label(&env, ZG_SLICE("country"), ZG_SLICE("false"));
+	zg_decide(&w.policy, &env, &d);
+	assert_int_equal(d.kind, ZG_D_DENY);
+	world_end(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wrong_policies_say_where),
+		cmocka_unit_test(all_errors_are_told),
+		cmocka_unit_test(contradicting_files_are_refused),
+		cmocka_unit_test(too_many_errors_are_counted),
+		cmocka_unit_test(text_is_not_guessed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -18,7 +18,7 @@
 static int usage(void)
 {
 	fputs("usage: zerogate audit tail [-n N] [-f]\n"
-	      "       zerogate audit verify [--pubkey FILE] [--dir DIR | DIR | FILE...]\n",
+	      "       zerogate audit verify [--pubkey FILE] [--config FILE | DIR | FILE...]\n",
 	      stderr);
 	return ZG_EXIT_USAGE;
 }

@@ -18,7 +18,8 @@ static const struct verb verbs[] = {
 	/* one row a verb, by name */
 	{"approvals", "list [--all] | show ID | approve|deny ID [--reason TEXT]",
 	 zg_verb_approvals},
-	{"audit", "tail [-n N] [-f] | verify [--pubkey FILE] [DIR | FILE...]", zg_verb_audit},
+	{"audit", "tail [-n N] [-f] | verify [--pubkey FILE] [--config FILE | DIR | FILE...]",
+	 zg_verb_audit},
 	{"detach", "", zg_verb_detach},
 	{"doctor", "", zg_verb_doctor},
 	{"policy", "check|test|explain [--config FILE] ...", zg_verb_policy},

@@ -16,7 +16,9 @@
 #include <sys/stat.h>
 
 #include "buf.h"
+#include "build.h"
 #include "chain.h"
+#include "policy.h"
 
 #define DEFAULT_DIR   "/var/lib/zerogate/audit"
 #define PUB_FILE      "audit.pub"
@@ -193,6 +195,55 @@ static char *default_key(const char *path, bool is_dir)
 	return out;
 }
 
+static int read_text(const char *path, struct zg_buf *out)
+{
+	zg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : 1;
+
+	while (n > 0) {
+		char *room = zg_buf_room(out, 65536);
+
+		if (!room)
+			return out->error;
+		n = read(fd, room, 65536);
+		if (n > 0)
+			zg_buf_wrote(out, (size_t)n);
+	}
+	return n < 0 ? -errno : 0;
+}
+
+/* STATE_DIR/audit as zerogate.yaml has it, relative to the file's folder. NULL
+ * after saying why. */
+static char *dir_of_config(const char *path)
+{
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES);
+	const char *slash = strrchr(path, '/');
+	struct zg_diag diag = {0};
+	struct zg_build *b;
+	char *out = NULL;
+	int rc = read_text(path, &text);
+
+	if (rc < 0) {
+		fprintf(stderr, "zerogate: cannot read %s: %s\n", path, strerror(-rc));
+		return NULL;
+	}
+	b = zg_build_new(&diag);
+	if (b) {
+		zg_build_add(b, ZG_CF_MAIN, path, zg_buf_slice(&text));
+		if (!diag.errors) {
+			const char *state = zg_build_settings(b)->state_dir;
+			int n = state[0] == '/' || !slash ? 0 : (int)(slash - path + 1);
+
+			if (asprintf(&out, "%.*s%s/audit", n, path, state) < 0)
+				out = NULL;
+		}
+	}
+	zg_policy_print_diag(stderr, &diag);
+	zg_build_free(b);
+	zg_diag_release(&diag);
+	return out;
+}
+
 static EVP_PKEY *read_key(const char *path)
 {
 	zg_autofile FILE *f = path ? fopen(path, "re") : NULL;
@@ -279,32 +330,51 @@ static int verify_dir(struct verify *v, const char *path, EVP_PKEY *key)
 	return rc;
 }
 
-int zg_audit_verify(const struct zg_cli *cli, int argc, char **argv)
+/* The folder to check, or NULL: the arguments are files. False: usage, or said why. */
+static bool choose(int argc, char **argv, const char **dir, const char **pubkey, char **configured)
 {
-	static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+						{"dir", required_argument, NULL, 'd'},
 						{"pubkey", required_argument, NULL, 'p'},
 						{NULL, 0, NULL, 0}};
+	const char *config = NULL;
+	struct stat st;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:d:p:", options, NULL)) != -1) {
+		if (c == 'c')
+			config = optarg;
+		else if (c == 'd')
+			*dir = optarg;
+		else if (c == 'p')
+			*pubkey = optarg;
+		else
+			return false;
+	}
+	if ((*dir != NULL) + (config != NULL) + (optind != argc) > 1)
+		return false;
+	if (config) {
+		*dir = *configured = dir_of_config(config);
+		return *dir != NULL;
+	}
+	if (!*dir && optind == argc)
+		*dir = DEFAULT_DIR;
+	if (optind + 1 == argc && stat(argv[optind], &st) == 0 && S_ISDIR(st.st_mode))
+		*dir = argv[optind];
+	return true;
+}
+
+int zg_audit_verify(const struct zg_cli *cli, int argc, char **argv)
+{
 	struct verify v = {.cli = cli};
 	const char *dir = NULL, *pubkey = NULL;
 	zg_autofree char *beside = NULL;
-	struct stat st;
+	zg_autofree char *configured = NULL;
 	EVP_PKEY *key;
-	int c, status;
+	int status;
 
-	while ((c = getopt_long(argc, argv, "d:p:", options, NULL)) != -1) {
-		if (c == 'd')
-			dir = optarg;
-		else if (c == 'p')
-			pubkey = optarg;
-		else
-			return usage();
-	}
-	if (dir && optind != argc)
+	if (!choose(argc, argv, &dir, &pubkey, &configured))
 		return usage();
-	if (!dir && optind == argc)
-		dir = DEFAULT_DIR;
-	if (optind + 1 == argc && stat(argv[optind], &st) == 0 && S_ISDIR(st.st_mode))
-		dir = argv[optind];
 	if (!pubkey)
 		pubkey = beside = default_key(dir ? dir : argv[optind], dir != NULL);
 	key = read_key(pubkey);

@@ -51,6 +51,7 @@ struct role {
 	uint32_t ttl_sec;
 	enum zg_durability durability;
 	rlim_t file_limit;
+	uid_t uid; /* run the role as this user; 0 = as we are */
 };
 
 static inline int memfd_snapshot(const uint8_t id[32], uint32_t ttl_sec, enum zg_durability d)
@@ -129,6 +130,9 @@ static inline void role_start(struct role *r)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)close(pair[0]);
 		if (r->file_limit && setrlimit(RLIMIT_FSIZE, &limit) < 0)
+			_exit(9);
+		if (r->uid && (setresgid(r->uid, r->uid, r->uid) < 0 ||
+			       setresuid(r->uid, r->uid, r->uid) < 0))
 			_exit(9);
 		_exit(zg_ledger_main(pair[1]));
 	}

@@ -22,6 +22,32 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The role's user owns its folder and may not walk to it. */
+static void works_as_a_user_below_a_closed_folder(void **state)
+{
+	struct role *r = *state;
+	struct zg_msg_hold h = held(r, 1, 5);
+	int closed = r->state_dir;
+
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(fchmod(closed, 0700), 0);
+	assert_int_equal(mkdirat(closed, "state", 0700), 0);
+	assert_int_equal(fchownat(closed, "state", 65532, 65532, 0), 0);
+	r->state_dir = openat(closed, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)close(closed);
+	r->uid = 65532;
+	role_start(r);
+	(void)hold_gets(r, 0, &h, ZG_HOLD_PENDING);
+	role_kill(r);
+	/* the database's own recovery works there, too */
+	role_start(r);
+	h.call = 2;
+	(void)hold_gets(r, 0, &h, ZG_HOLD_PENDING);
+	assert_int_equal(role_stop(r), 0);
+	assert_true(verified(r) >= 2);
+}
+
 /* Wait for the state of a worker's ring. */
 static void ring_becomes(const struct role *r, int ring, enum zg_ring_state want)
 {
@@ -420,6 +446,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		T(works_as_a_user_below_a_closed_folder),
 		T(everything_pushed_is_written_on_a_clean_stop),
 		T(a_hostile_text_stays_in_its_field),
 		T(killed_ledgers_lose_and_double_nothing),

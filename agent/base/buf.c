@@ -122,6 +122,7 @@ void zg_buf_json(struct zg_buf *b, struct zg_slice s)
 		i += n;
 		plain = i;
 	}
-	zg_buf_add(b, s.ptr + plain, i - plain);
+	if (i > plain)
+		zg_buf_add(b, s.ptr + plain, i - plain);
 	zg_buf_char(b, '"');
 }

@@ -51,6 +51,7 @@ int zg_worker_init(struct zg_worker *w)
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	w->call_base = ((uint64_t)now.tv_sec << 20) + w->index % ZG_WORKERS_MAX;
 	w->scratch = ZG_BUF(2 * ZG_RESPONSE_BYTES);
+	LIST_INIT(&w->conns);
 	TAILQ_INIT(&w->requests);
 	TAILQ_INIT(&w->spare);
 	w->base = event_base_new();
@@ -68,6 +69,7 @@ int zg_worker_init(struct zg_worker *w)
 
 void zg_worker_release(struct zg_worker *w)
 {
+	zg_conns_release(w);
 	zg_requests_release(w);
 	zg_upstream_release(w);
 	for (size_t i = 0; i < ZG_LISTEN_MAX; i++)

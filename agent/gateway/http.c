@@ -28,6 +28,7 @@ enum zg_conn_state {
 };
 
 struct zg_conn {
+	LIST_ENTRY(zg_conn) link;
 	struct zg_worker *worker;
 	struct bufferevent *bev;
 	int fd;
@@ -79,6 +80,7 @@ static void conn_free(struct zg_conn *c)
 {
 	assert(!c->request);
 	zg_admit_end(&c->worker->admission, c->origin.cgroup_id, ZG_ADMIT_CONNECTION);
+	LIST_REMOVE(c, link);
 	(void)event_del(&c->timer);
 	bufferevent_free(c->bev);
 	free(c);
@@ -422,7 +424,20 @@ int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 4 * ZG_HTTP_HEADER_BYTES);
 	(void)event_assign(&c->timer, w->base, -1, 0, on_timer, c);
+	LIST_INSERT_HEAD(&w->conns, c, link);
 	arm(c);
 	(void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	return 0;
+}
+
+void zg_conns_release(struct zg_worker *w)
+{
+	struct zg_conn *c;
+
+	while ((c = LIST_FIRST(&w->conns))) {
+		if (c->request)
+			c->request->conn = NULL;
+		c->request = NULL;
+		conn_free(c);
+	}
 }

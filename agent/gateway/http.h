@@ -23,6 +23,9 @@ struct zg_worker;
  * still owns fd and the admission. */
 int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin) ZG_MUST_CHECK;
 
+/* Drop every connection of the worker, without a word. */
+void zg_conns_release(struct zg_worker *w);
+
 struct zg_http_answer {
 	int status;
 	struct zg_slice type;	 /* Content-Type; empty = no body */

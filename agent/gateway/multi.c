@@ -12,7 +12,7 @@ struct zg_upstream {
 	struct zg_worker *worker;
 	CURLM *multi;
 	struct event timer;
-	struct zg_transfer *pool;
+	LIST_HEAD(, zg_transfer) pool, used;
 	size_t pooled;
 	unsigned int depth; /* of run(): completions are read by the outermost */
 };
@@ -112,10 +112,10 @@ static int on_socket_change(CURL *easy ZG_UNUSED, curl_socket_t s, int what, voi
 struct zg_transfer *zg_transfer_new(struct zg_worker *w)
 {
 	struct zg_upstream *up = w->upstream;
-	struct zg_transfer *t = up->pool;
+	struct zg_transfer *t = LIST_FIRST(&up->pool);
 
 	if (t) {
-		up->pool = t->next;
+		LIST_REMOVE(t, link);
 		up->pooled--;
 	} else {
 		t = calloc(1, sizeof(*t));
@@ -129,6 +129,7 @@ struct zg_transfer *zg_transfer_new(struct zg_worker *w)
 	}
 	*t = (struct zg_transfer){.easy = t->easy, .worker = w};
 	zg_arena_init(&t->arena, 2 * ZG_REQUEST_ARENA_BYTES);
+	LIST_INSERT_HEAD(&up->used, t, link);
 	return t;
 }
 
@@ -146,6 +147,7 @@ void zg_transfer_free(struct zg_transfer *t)
 
 	if (t->running)
 		(void)curl_multi_remove_handle(up->multi, t->easy);
+	LIST_REMOVE(t, link);
 	zg_arena_release(&t->arena);
 	t->running = false;
 	t->request = NULL;
@@ -159,8 +161,7 @@ void zg_transfer_free(struct zg_transfer *t)
 		free(t);
 		return;
 	}
-	t->next = up->pool;
-	up->pool = t;
+	LIST_INSERT_HEAD(&up->pool, t, link);
 	up->pooled++;
 }
 
@@ -202,8 +203,11 @@ void zg_upstream_release(struct zg_worker *w)
 
 	if (!up)
 		return;
-	while ((t = up->pool)) {
-		up->pool = t->next;
+	/* requests have ended theirs: what is left, nobody waits for */
+	while ((t = LIST_FIRST(&up->used)))
+		zg_transfer_free(t);
+	while ((t = LIST_FIRST(&up->pool))) {
+		LIST_REMOVE(t, link);
 		curl_easy_cleanup(t->easy);
 		free(t);
 	}

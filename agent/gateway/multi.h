@@ -7,6 +7,7 @@
 #define ZG_GATEWAY_MULTI_H
 
 #include <curl/curl.h>
+#include <sys/queue.h>
 
 #include "arena.h"
 #include "cleanup.h"
@@ -17,9 +18,9 @@ struct zg_worker;
 struct zg_transfer {
 	CURL *easy; /* kept while the transfer waits in the pool */
 	struct zg_worker *worker;
-	struct zg_request *request; /* NULL: nobody waits for the answer */
-	struct zg_transfer *next;   /* in the pool */
-	struct zg_arena arena;	    /* what libcurl borrows during the transfer */
+	struct zg_request *request;   /* NULL: nobody waits for the answer */
+	LIST_ENTRY(zg_transfer) link; /* in the pool, or among those in use */
+	struct zg_arena arena;	      /* what libcurl borrows during the transfer */
 	struct curl_slist *headers;
 	struct curl_slist connect_to;
 	size_t header_bytes;

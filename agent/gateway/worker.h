@@ -53,7 +53,9 @@ void zg_live_endpoint_answered(struct zg_live *l, const struct zg_server_def *se
 
 struct zg_request;
 struct zg_upstream;
+struct zg_conn;
 TAILQ_HEAD(zg_requests, zg_request);
+LIST_HEAD(zg_conns, zg_conn);
 
 struct zg_worker {
 	struct event_base *base;
@@ -74,6 +76,7 @@ struct zg_worker {
 	struct zg_bucket rejects; /* of call.reject records */
 	uint64_t unrecorded;	  /* records that found no ring: logged by the loop */
 	struct zg_upstream *upstream;
+	struct zg_conns conns;
 	struct zg_requests requests; /* all that run */
 	struct zg_requests spare;    /* kept for their buffers */
 	size_t spare_count;

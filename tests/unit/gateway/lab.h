@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lab.h - one gateway worker in the test's own process: a real configuration,
+ * a real ring, real sockets to a real HTTP server (evhttp on the same loop).
+ * Only the parent and the ledger are played by the test, through their real
+ * channels, and the origin is given instead of asked of the kernel.
+ */
+#ifndef ZG_TEST_GATEWAY_LAB_H
+#define ZG_TEST_GATEWAY_LAB_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "build.h"
+#include "ipc.h"
+#include "request.h"
+#include "upstream.h"
+
+#define LAB_CGROUP 77
+#define LAB_PORT   7411
+
+#define LAB_REQUIRE(what)                                                                          \
+	do {                                                                                       \
+		if (!(what)) {                                                                     \
+			fprintf(stderr, "%s:%d: lab: %s\n", __FILE__, __LINE__, #what);            \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+struct lab {
+	struct zg_worker w;
+	int parent, ledger; /* the far ends */
+	struct zg_ring consumer;
+	struct evhttp *server;
+	uint16_t port;
+	/* what the server saw and says */
+	int requests;
+	char last[4096];     /* body of the last request */
+	const char *type;    /* of the answer; NULL = JSON */
+	const char *answer;  /* NULL = never answers */
+	const char *session; /* Mcp-Session-Id that it saw */
+	char session_seen[64];
+	char authorization_seen[64];
+};
+
+static const char lab_policy[] =
+	"version: v1\n"
+	"rules:\n"
+	"  - id: read-ok\n"
+	"    match: {labels: {mcp.action: read}}\n"
+	"    decision: ALLOW\n"
+	"  - id: ask-a-person\n"
+	"    match: {labels: {mcp.action: write}, risk_tags: [prod]}\n"
+	"    decision: REQUIRE_APPROVAL\n"
+	"  - id: bounded\n"
+	"    match: {labels: {mcp.action: write}, risk_tags: [non_prod]}\n"
+	"    decision: ALLOW_WITH_CONSTRAINTS\n"
+	"    constraints: {max_runtime_sec: 1, network_allowlist: [127.0.0.1]}\n";
+
+static const char lab_config[] = "version: v1\n"
+				 "listen: [\"127.0.0.1:7411\", \"[::1]:7411\"]\n"
+				 "policies: policies\n"
+				 "servers: servers\n"
+				 "state_dir: /var/lib/zerogate\n"
+				 "runtime_dir: /run/zerogate\n"
+				 "pin_dir: /sys/fs/bpf/zerogate\n"
+				 "user: nobody\n"
+				 "ledger_user: daemon\n"
+				 "approvals: {hold_sec: 1}\n"
+				 "profiles:\n"
+				 "  agent: {cgroups: [agents], servers: [s, down]}\n"
+				 "  other: {cgroups: [others], servers: [down]}\n";
+
+static void lab_add_server(struct zg_build *b, const char *id, uint16_t port)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "{\"name\":\"example.org/%s\",\"description\":\"x\",\"version\":\"1\",\"remotes\":"
+		 "[{\"type\":\"streamable-http\",\"url\":\"http://127.0.0.1:%u/mcp\"}],\"_meta\":"
+		 "{\"dev.zerogate/"
+		 "registry\":{\"id\":\"%s\",\"owner\":\"T\",\"risk_tags\":[\"prod\"],"
+		 "\"tools\":{\"get_*\":{\"action\":\"read\"},"
+		 "\"np_*\":{\"action\":\"write\",\"risk_tags\":[\"non_prod\"]}}}}}",
+		 id, port, id);
+	zg_build_add(b, ZG_CF_SERVER, id, zg_slice_str(text));
+}
+
+static inline int lab_snapshot(uint16_t port)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	zg_autobuf out = ZG_BUF(ZG_SNAPSHOT_BYTES);
+	struct zg_diag diag = {0};
+	struct zg_build *b = zg_build_new(&diag);
+	int fd = memfd_create("lab", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint8_t id[32];
+
+	LAB_REQUIRE(b && fd >= 0);
+	zg_build_add(b, ZG_CF_MAIN, "zerogate.yaml", zg_slice_str(lab_config));
+	zg_build_add(b, ZG_CF_POLICY, "p.yaml", zg_slice_str(lab_policy));
+	lab_add_server(b, "s", port);
+	lab_add_server(b, "down", 1);
+	LAB_REQUIRE(zg_build_finish(b, false, &out, id, NULL) == 0);
+	LAB_REQUIRE(write(fd, out.ptr, out.len) == (ssize_t)out.len);
+	LAB_REQUIRE(fcntl(fd, F_ADD_SEALS, seals) == 0);
+	zg_build_free(b);
+	zg_diag_release(&diag);
+	return fd;
+}
+
+static inline void lab_copy_header(struct evhttp_request *q, const char *name, char *to,
+				   size_t size)
+{
+	const char *value = evhttp_find_header(evhttp_request_get_input_headers(q), name);
+
+	snprintf(to, size, "%s", value ? value : "");
+}
+
+static inline void lab_serve(struct evhttp_request *q, void *arg)
+{
+	struct lab *l = arg;
+	struct evbuffer *in = evhttp_request_get_input_buffer(q);
+	struct evbuffer *out = evhttp_request_get_output_buffer(q);
+	size_t n = evbuffer_get_length(in);
+
+	l->requests++;
+	n = n < sizeof(l->last) ? n : sizeof(l->last) - 1;
+	l->last[evbuffer_copyout(in, l->last, n)] = '\0';
+	lab_copy_header(q, "Mcp-Session-Id", l->session_seen, sizeof(l->session_seen));
+	lab_copy_header(q, "Authorization", l->authorization_seen, sizeof(l->authorization_seen));
+	if (strstr(l->last, "notifications/")) {
+		evhttp_send_reply(q, 202, "Accepted", NULL);
+		return;
+	}
+	if (!l->answer)
+		return; /* hangs */
+	evhttp_add_header(evhttp_request_get_output_headers(q), "Content-Type",
+			  l->type ? l->type : "application/json");
+	if (l->session)
+		evhttp_add_header(evhttp_request_get_output_headers(q), "Mcp-Session-Id",
+				  l->session);
+	evbuffer_add(out, l->answer, strlen(l->answer));
+	evhttp_send_reply(q, 200, "OK", NULL);
+}
+
+static inline void lab_start(struct lab *l)
+{
+	struct evhttp_bound_socket *bound;
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	struct zg_err e = {0};
+	int pair[2], fd;
+
+	*l = (struct lab){.w = {.channel = -1, .ledger = -1}};
+	LAB_REQUIRE(zg_worker_init(&l->w) == 0);
+	l->server = evhttp_new(l->w.base);
+	LAB_REQUIRE(l->server);
+	evhttp_set_allowed_methods(l->server, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE);
+	evhttp_set_gencb(l->server, lab_serve, l);
+	bound = evhttp_bind_socket_with_handle(l->server, "127.0.0.1", 0);
+	LAB_REQUIRE(bound);
+	LAB_REQUIRE(getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&sin, &len) ==
+		    0);
+	l->port = ntohs(sin.sin_port);
+	fd = lab_snapshot(l->port);
+	if (zg_live_new(&l->w.live, fd, 1, &e) < 0) {
+		fprintf(stderr, "lab: %s\n", e.what);
+		abort();
+	}
+	close(fd);
+	LAB_REQUIRE(zg_ipc_pair(pair, true) == 0);
+	l->w.channel = pair[0];
+	l->parent = pair[1];
+	LAB_REQUIRE(zg_ipc_pair(pair, true) == 0);
+	l->w.ledger = pair[0];
+	l->ledger = pair[1];
+	fd = zg_ring_create();
+	LAB_REQUIRE(fd >= 0);
+	LAB_REQUIRE(zg_ring_attach(&l->w.ring, fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == 0);
+	LAB_REQUIRE(zg_ring_attach(&l->consumer, fd, -1) == 0);
+	close(fd);
+	zg_ring_set_state(&l->consumer, ZG_RING_OK);
+	zg_cgroup_names_put(&l->w.names, LAB_CGROUP, "agents/test");
+}
+
+static inline void lab_stop(struct lab *l)
+{
+	int event = l->w.ring.event;
+
+	evhttp_free(l->server);
+	zg_worker_release(&l->w);
+	zg_ring_release(&l->w.ring);
+	zg_ring_release(&l->consumer);
+	close(event);
+	close(l->w.channel);
+	close(l->parent);
+	if (l->w.ledger >= 0)
+		close(l->w.ledger);
+	if (l->ledger >= 0)
+		close(l->ledger);
+}
+
+static inline struct zg_origin lab_origin(void)
+{
+	struct zg_origin o = {
+		.cgroup_id = LAB_CGROUP,
+		.pid = 4242,
+		.uid = 65533,
+		.profile = ZG_PROFILE_FIRST,
+		.dst = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1},
+		.dst_port_be = htons(LAB_PORT),
+		.family = AF_INET,
+		.comm = "client",
+	};
+
+	return o;
+}
+
+/* The client's end of a new connection; origin NULL = nobody attests it. */
+static inline int lab_connect(struct lab *l, const struct zg_origin *origin)
+{
+	int pair[2];
+
+	LAB_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+	LAB_REQUIRE(zg_admit(&l->w.admission, origin ? origin->cgroup_id : 0, ZG_ADMIT_CONNECTION));
+	LAB_REQUIRE(zg_conn_new(&l->w, pair[0], origin) == 0);
+	return pair[1];
+}
+
+/* One turn of the loop, for as long as there is something to do; what the
+ * ledger's end said is taken too. false: nothing happened for a while. */
+static inline bool lab_turn(struct lab *l, int ms)
+{
+	struct timeval wait = {ms / 1000, (ms % 1000) * 1000};
+
+	event_base_loopexit(l->w.base, &wait);
+	event_base_loop(l->w.base, EVLOOP_ONCE);
+	zg_worker_read_ledger(&l->w);
+	return !event_base_got_exit(l->w.base);
+}
+
+/* Is a whole answer in text (Content-Length, or the last chunk)? */
+static inline bool lab_complete(const char *text)
+{
+	const char *body = strstr(text, "\r\n\r\n");
+	const char *length = strstr(text, "Content-Length: ");
+
+	if (!body)
+		return false;
+	if (length && length < body)
+		return strlen(body + 4) >= strtoull(length + 16, NULL, 10);
+	if (strstr(text, "chunked"))
+		return strstr(body, "\r\n0\r\n\r\n") != NULL;
+	return true;
+}
+
+/* Read one answer (or what comes until the end) into out. */
+static inline void lab_read(struct lab *l, int fd, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (int idle = 0; idle < 200 && !lab_complete(out);) {
+		ssize_t got = recv(fd, out + n, size - 1 - n, 0);
+
+		if (got > 0) {
+			n += (size_t)got;
+			out[n] = '\0';
+		} else if (got == 0) {
+			return;
+		} else {
+			idle += !lab_turn(l, 50);
+		}
+	}
+}
+
+static inline void lab_send(int fd, const char *text)
+{
+	LAB_REQUIRE(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+static inline void lab_post(int fd, const char *path, const char *body)
+{
+	char head[512];
+
+	snprintf(head, sizeof(head),
+		 "POST %s HTTP/1.1\r\nHost: localhost:7411\r\nContent-Type: application/json\r\n"
+		 "Authorization: Bearer of-the-client\r\nMcp-Session-Id: abc\r\n"
+		 "Content-Length: %zu\r\n\r\n",
+		 path, strlen(body));
+	lab_send(fd, head);
+	lab_send(fd, body);
+}
+
+/* The next record; false if there is none. */
+static inline bool lab_record(struct lab *l, struct zg_record *r)
+{
+	uint64_t seq;
+
+	if (zg_ring_peek(&l->consumer, r, &seq) != 0)
+		return false;
+	zg_ring_commit(&l->consumer, seq);
+	return true;
+}
+
+#endif

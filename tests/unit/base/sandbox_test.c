@@ -103,14 +103,11 @@ static int map_code(void)
 	       MAP_FAILED;
 }
 
-#ifndef __SANITIZE_ADDRESS__ /* its leak check clones */
 static int fork_bomb(void)
 {
 	(void)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	return 0;
 }
-#endif
-
 static int many_files(void)
 {
 
@@ -149,9 +146,7 @@ static void forbidden_calls_kill(void **state)
 	expect_killed(&strict, load_bpf);
 	expect_killed(&strict, make_a_socket);
 	expect_killed(&strict, signal_the_parent);
-#ifndef __SANITIZE_ADDRESS__
 	expect_killed(&strict, fork_bomb);
-#endif
 }
 
 static void sockets_only_as_declared(void **state)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cgroup_impl.h - paths below the cgroup root, for the files of cgroup.h only. */
+#ifndef ZG_CGROUP_IMPL_H
+#define ZG_CGROUP_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cleanup.h"
+
+/* "a" + "b" -> "a/b"; false if it does not fit. */
+bool zg_cgroup_join(char *out, size_t size, const char *a, const char *b) ZG_MUST_CHECK;
+/* Components of a path; 0 for the root. */
+size_t zg_cgroup_depth(const char *path);
+/* Bytes of the first n components, all of them if there are fewer. */
+size_t zg_cgroup_head(const char *path, size_t n);
+/* A directory below the root: an O_DIRECTORY descriptor, or -errno. */
+int zg_cgroup_open(int root, const char *path) ZG_MUST_CHECK;
+
+#endif

@@ -126,6 +126,7 @@ int zg_scanner_new(struct zg_scanner **out, const void *db, size_t bytes, struct
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return zg_err_set(e, ENOMEM, "scanner: out of memory");
+	s->members = ZG_BUF(ZG_JSON_MEMBERS * sizeof(struct zg_member));
 	if (hs_deserialize_database((const char *)db + sizeof(h), bytes - sizeof(h), &s->db) !=
 	    HS_SUCCESS) {
 		zg_scanner_free(s);
@@ -150,6 +151,6 @@ void zg_scanner_free(struct zg_scanner *s)
 	zg_layer_release(&s->layer);
 	zg_findings_release(&s->layer_found);
 	free(s->text);
-	free(s->member);
+	zg_buf_release(&s->members);
 	free(s);
 }

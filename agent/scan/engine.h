@@ -94,7 +94,7 @@ size_t zg_span_of(const struct zg_probe *p, size_t at, unsigned cc, size_t max);
  * the tail of an escape (backslash-n, percent-20) or an earlier finding. */
 bool zg_token_begins(const struct zg_probe *p, size_t at, unsigned cc);
 
-/* Nothing of the class follows at `at`; a dash only if it joins something. */
+/* Nothing of the class follows at `at`. */
 bool zg_token_ends(const struct zg_probe *p, size_t at, unsigned cc);
 
 /* Says EXAMPLE, or is made of so few different characters that it stands for
@@ -140,8 +140,24 @@ int zg_layer_strip(struct zg_layer *l, struct zg_slice text);
 /* From the layer back to the text: a span that holds all of it. */
 struct zg_span zg_layer_back(const struct zg_layer *l, struct zg_span s);
 
+/* --- json_string.c --- */
+/* Copy up to the first byte that is '"', '\\' or below space, and return where it
+ * is (or end). *high gets 0x80 if what was copied may not be ASCII. *out has 16
+ * bytes to spare. */
+const char *zg_json_plain(const char *p, const char *end, char **out, unsigned char *high);
+/* One escape; p is at its backslash. *out gets its bytes (at most four). What
+ * follows it, or NULL with *why. */
+const char *zg_json_unescape(const char *p, const char *end, char **out, const char **why);
+extern const char zg_json_short[256]; /* what the letter of a short escape stands for, or 0 */
+
 /* --- the scanner --- */
-struct zg_member; /* json.c */
+
+/* A name of an object that is still open, as an extent of the decoded text. */
+struct zg_member {
+	uint32_t text;
+	uint32_t len;
+	uint32_t raw; /* where it stands */
+};
 
 struct zg_scanner {
 	hs_database_t *db;
@@ -151,8 +167,7 @@ struct zg_scanner {
 	/* json.c: all strings of one message, decoded, each ended by ZG_TEXT_END */
 	char *text;
 	size_t text_cap;
-	struct zg_member *member;
-	size_t member_cap;
+	struct zg_buf members; /* struct zg_member each, innermost object last */
 };
 
 /* Give big buffers back after a big message. */

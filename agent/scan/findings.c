@@ -75,7 +75,7 @@ void zg_findings_text(const struct zg_findings *f, char *out, size_t size)
 
 	if (size)
 		out[0] = '\0';
-	for (uint16_t d = 0; d < ZG_DETECTORS; d++) {
+	for (unsigned d = 0; d < ZG_DETECTORS; d++) {
 		int n;
 
 		if (!f->per_detector[d])

@@ -124,7 +124,7 @@ static bool card_apart(const struct zg_probe *p, const struct group *g, size_t n
 	if (start && p->text[start - 1] && strchr(".-+/", p->text[start - 1]) && !g[i].before &&
 	    !(start > 1 && p->text[start - 1] == '-' && p->text[start - 2] == '-'))
 		return false;
-	return end + 1 >= p->len || !strchr(".-/", p->text[end]) || !p->text[end] ||
+	return end + 1 >= p->len || !strchr(".-", p->text[end]) || !p->text[end] ||
 	       (next < n && g[next].before) || !zg_is(p->text[end + 1], ZG_CC_ALNUM);
 }
 
@@ -162,7 +162,7 @@ static size_t read_groups(const struct zg_probe *p, size_t *at, size_t end, stru
 static bool cards_in(struct zg_probe *p, size_t at, size_t end)
 {
 	enum { WINDOW = 32, AHEAD = 11 };
-	struct group g[WINDOW];
+	struct group g[WINDOW] = {0};
 	size_t n = 0, i = 0, done = 0;
 
 	for (;;) {

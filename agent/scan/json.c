@@ -8,18 +8,8 @@
  */
 #include <errno.h>
 #include <math.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #include "engine.h"
-
-/* A name of an object that is still open, as an extent of the decoded text. */
-struct zg_member {
-	uint32_t text;
-	uint32_t len;
-	uint32_t raw;
-};
 
 struct walk {
 	struct zg_scanner *s;
@@ -28,8 +18,7 @@ struct walk {
 	unsigned char high; /* 0x80: some string is not ASCII */
 	unsigned depth;
 	bool object[ZG_JSON_DEPTH + 1];
-	size_t mark[ZG_JSON_DEPTH + 1]; /* first member of the object */
-	size_t members;
+	size_t mark[ZG_JSON_DEPTH + 1]; /* where the object's members begin */
 	struct zg_json_facts facts;
 	struct zg_slice *fact; /* the top-level member being read */
 	bool is_error_next;    /* the value to come is that of result.isError */
@@ -54,136 +43,6 @@ static void skip_space(struct walk *w)
 
 /* --- strings --- */
 
-/* How many bytes at p, at most 16, stand before the first that is '"', '\\' or
- * below space; *high is set if one of the 16 is not ASCII. */
-#ifdef __SSE2__
-static unsigned plain_bytes(const char *p, unsigned char *high)
-{
-	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-	__m128i control = _mm_set1_epi8(0x1f);
-	__m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-						 _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
-				    _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
-	unsigned mask = (unsigned)_mm_movemask_epi8(stop);
-
-	if (_mm_movemask_epi8(v))
-		*high = 0x80;
-	return mask ? (unsigned)__builtin_ctz(mask) : 16;
-}
-#else
-static unsigned plain_bytes(const char *p, unsigned char *high)
-{
-	unsigned n = 0;
-
-	while (n < 16 && p[n] != '"' && p[n] != '\\' && (unsigned char)p[n] >= 0x20)
-		*high |= (unsigned char)p[n++] & 0x80;
-	return n;
-}
-#endif
-
-/* Copy up to the next byte that is not plain. out has 16 bytes to spare. */
-static const char *copy_plain(const char *p, const char *end, char **out, unsigned char *high)
-{
-	char *o = *out;
-
-	while (end - p >= 16) {
-		unsigned n = plain_bytes(p, high);
-
-		memcpy(o, p, 16);
-		p += n;
-		o += n;
-		if (n < 16) {
-			*out = o;
-			return p;
-		}
-	}
-	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) {
-		*high |= (unsigned char)*p & 0x80;
-		*o++ = *p++;
-	}
-	*out = o;
-	return p;
-}
-
-/* What the letter of a short escape stands for, or 0. */
-static const char short_escape[256] = {
-	['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
-	['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
-};
-
-static int hex4(const char *p, const char *end, uint32_t *out)
-{
-	uint32_t v = 0;
-
-	if (end - p < 4)
-		return -EBADMSG;
-	for (int i = 0; i < 4; i++) {
-		char c = p[i], l = (char)(c | 0x20);
-
-		if (c >= '0' && c <= '9')
-			v = v << 4 | (uint32_t)(c - '0');
-		else if (l >= 'a' && l <= 'f')
-			v = v << 4 | (uint32_t)(l - 'a' + 10);
-		else
-			return -EBADMSG;
-	}
-	*out = v;
-	return 0;
-}
-
-static char *put_utf8(char *o, uint32_t c)
-{
-	if (c < 0x80) {
-		*o++ = (char)c;
-	} else if (c < 0x800) {
-		*o++ = (char)(0xc0 | c >> 6);
-		*o++ = (char)(0x80 | (c & 0x3f));
-	} else if (c < 0x10000) {
-		*o++ = (char)(0xe0 | c >> 12);
-		*o++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*o++ = (char)(0x80 | (c & 0x3f));
-	} else {
-		*o++ = (char)(0xf0 | c >> 18);
-		*o++ = (char)(0x80 | (c >> 12 & 0x3f));
-		*o++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*o++ = (char)(0x80 | (c & 0x3f));
-	}
-	return o;
-}
-
-/* One escape at p (the backslash): *out gets its bytes. The offset after it, or
- * NULL with *why. */
-static const char *unescape(const char *p, const char *end, char **out, const char **why)
-{
-	uint32_t c, low;
-
-	*why = "an escape that does not exist";
-	if (end - p < 2)
-		return NULL;
-	if (short_escape[(unsigned char)p[1]]) {
-		*(*out)++ = short_escape[(unsigned char)p[1]];
-		return p + 2;
-	}
-	if (p[1] != 'u' || hex4(p + 2, end, &c) < 0)
-		return NULL;
-	p += 6;
-	*why = "a NUL character";
-	if (c == 0)
-		return NULL;
-	*why = "half of a surrogate pair";
-	if (c >= 0xdc00 && c <= 0xdfff)
-		return NULL;
-	if (c >= 0xd800 && c <= 0xdbff) {
-		if (end - p < 6 || p[0] != '\\' || p[1] != 'u' || hex4(p + 2, end, &low) < 0 ||
-		    low < 0xdc00 || low > 0xdfff)
-			return NULL;
-		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-		p += 6;
-	}
-	*out = put_utf8(*out, c);
-	return p;
-}
-
 /* The string at p (its opening quote) is appended to the decoded text. */
 static int walk_string(struct walk *w, struct zg_slice *decoded)
 {
@@ -192,20 +51,20 @@ static int walk_string(struct walk *w, struct zg_slice *decoded)
 	char *from = w->out;
 
 	for (;;) {
-		w->p = copy_plain(w->p, w->end, &w->out, &high);
+		w->p = zg_json_plain(w->p, w->end, &w->out, &high);
 		if (w->p == w->end)
 			return bad(w, start - 1, "a string that does not end");
 		if (*w->p == '"')
 			break;
 		if (*w->p != '\\')
 			return bad(w, w->p, "a control character inside a string");
-		if (w->end - w->p > 1 && short_escape[(unsigned char)w->p[1]]) {
-			*w->out++ = short_escape[(unsigned char)w->p[1]];
+		if (w->end - w->p > 1 && zg_json_short[(unsigned char)w->p[1]]) {
+			*w->out++ = zg_json_short[(unsigned char)w->p[1]];
 			w->p += 2;
 			continue;
 		}
 		start = w->p;
-		w->p = unescape(w->p, w->end, &w->out, &why);
+		w->p = zg_json_unescape(w->p, w->end, &w->out, &why);
 		if (!w->p) {
 			w->p = start;
 			return bad(w, start, why);
@@ -288,24 +147,14 @@ static int no_duplicates(struct walk *w, struct zg_member *m, size_t n)
 
 static int add_member(struct walk *w, struct zg_slice name, const char *raw)
 {
-	struct zg_scanner *s = w->s;
+	struct zg_member m = {.text = (uint32_t)(name.ptr - w->s->text),
+			      .len = (uint32_t)name.len,
+			      .raw = (uint32_t)(raw - w->base)};
 
-	if (w->members == s->member_cap) {
-		size_t cap = s->member_cap ? s->member_cap * 2 : 256;
-		struct zg_member *grown;
-
-		if (w->members >= ZG_JSON_MEMBERS)
-			return too_big(w, "too many members");
-		grown = realloc(s->member, cap * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		s->member = grown;
-		s->member_cap = cap;
-	}
-	s->member[w->members++] = (struct zg_member){.text = (uint32_t)(name.ptr - s->text),
-						     .len = (uint32_t)name.len,
-						     .raw = (uint32_t)(raw - w->base)};
-	return 0;
+	zg_buf_add(&w->s->members, &m, sizeof(m));
+	if (w->s->members.error == -EFBIG)
+		return too_big(w, "too many members");
+	return w->s->members.error;
 }
 
 static void note_name(struct walk *w, struct zg_slice name)
@@ -428,17 +277,18 @@ static int open_container(struct walk *w)
 		return too_big(w, "nested too deeply");
 	w->depth++;
 	w->object[w->depth] = *w->p == '{';
-	w->mark[w->depth] = w->members;
+	w->mark[w->depth] = w->s->members.len;
 	w->p++;
 	return 0;
 }
 
 static int close_container(struct walk *w)
 {
-	size_t from = w->mark[w->depth];
-	int r = no_duplicates(w, w->s->member + from, w->members - from);
+	struct zg_buf *members = &w->s->members;
+	size_t from = w->mark[w->depth], n = (members->len - from) / sizeof(struct zg_member);
+	int r = n > 1 ? no_duplicates(w, (struct zg_member *)(void *)(members->ptr + from), n) : 0;
 
-	w->members = from;
+	members->len = from;
 	w->depth--;
 	w->p++;
 	return r;
@@ -546,6 +396,7 @@ static int walk_all(struct zg_scanner *s, struct zg_slice raw, struct walk *w, s
 		s->text = grown;
 		s->text_cap = cap;
 	}
+	zg_buf_reset(&s->members);
 	*w = (struct walk){.s = s,
 			   .base = raw.ptr,
 			   .p = raw.ptr,
@@ -561,10 +412,8 @@ void zg_scanner_shrink_json(struct zg_scanner *s, size_t keep_bytes)
 		free(ZG_TAKE(s->text));
 		s->text_cap = 0;
 	}
-	if (s->member_cap > keep_bytes / sizeof(*s->member)) {
-		free(ZG_TAKE(s->member));
-		s->member_cap = 0;
-	}
+	if (s->members.cap > keep_bytes)
+		zg_buf_release(&s->members);
 }
 
 /* --- back to the raw text --- */
@@ -593,7 +442,7 @@ static void advance(struct cursor *c, size_t to)
 			c->text++; /* ZG_TEXT_END */
 			c->inside = false;
 		} else if (*c->p == '\\') {
-			c->p = unescape(c->p, c->end, &out, &why);
+			c->p = zg_json_unescape(c->p, c->end, &out, &why);
 			c->text += (size_t)(out - bytes);
 		} else {
 			c->p++;
@@ -619,7 +468,7 @@ int zg_scan_json(struct zg_scanner *s, struct zg_slice raw, struct zg_findings *
 {
 	struct zg_json_facts learnt;
 	struct zg_slice text;
-	struct walk w;
+	struct walk w = {0};
 	int r;
 
 	zg_findings_reset(f);

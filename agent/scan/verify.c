@@ -50,11 +50,7 @@ bool zg_token_begins(const struct zg_probe *p, size_t at, unsigned cc)
 
 bool zg_token_ends(const struct zg_probe *p, size_t at, unsigned cc)
 {
-	if (at >= p->len || !zg_is(p->text[at], cc))
-		return true;
-	/* a dash that joins nothing is punctuation */
-	return p->text[at] == '-' &&
-	       (at + 1 == p->len || !zg_is(p->text[at + 1], ZG_CC_ALNUM | ZG_CC_UNDERLINE));
+	return at >= p->len || !zg_is(p->text[at], cc);
 }
 
 bool zg_placeholder(const char *s, size_t n, unsigned distinct)
@@ -106,11 +102,11 @@ bool zg_verify_aws_secret(const struct zg_probe *p, struct zg_span match, struct
 /* API keys: "AIza" and 35 of the URL alphabet. */
 bool zg_verify_gcp(const struct zg_probe *p, struct zg_span match, struct zg_span *out)
 {
-	size_t n = zg_span_of(p, match.start, ZG_CC_URL64, 39);
+	const unsigned word = ZG_CC_ALNUM | ZG_CC_UNDERLINE;
 
 	*out = (struct zg_span){match.start, match.start + 39};
-	return n == 39 && zg_token_begins(p, match.start, ZG_CC_URL64) &&
-	       zg_token_ends(p, match.start + 39, ZG_CC_URL64) &&
+	return zg_span_of(p, match.start, ZG_CC_URL64, 39) == 39 &&
+	       zg_token_begins(p, match.start, word) && zg_token_ends(p, out->end, word) &&
 	       !zg_placeholder(p->text + match.start + 4, 35, 12);
 }
 

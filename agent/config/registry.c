@@ -19,8 +19,9 @@ struct reader {
 	const struct zg_yaml_ctx *ctx;
 	struct zg_slice text;
 	struct zg_entry_src *entry;
-	const json_t *remotes; /* streamable-http or sse, the one that is used */
-	bool local;	       /* packages or command */
+	bool remote; /* has a URL to dial */
+	bool packages;
+	bool command;
 };
 
 typedef void member_fn(struct reader *r, const json_t *j, const struct zg_json_path *at);
@@ -316,11 +317,17 @@ static void take_addresses(struct reader *r, const json_t *j, const struct zg_js
 	}
 }
 
-static void take_local(struct reader *r, const json_t *j, const struct zg_json_path *at)
+static void take_command(struct reader *r, const json_t *j, const struct zg_json_path *at)
 {
-	(void)j;
+	r->command = true;
+	if (!json_string_length(j))
+		bad(r, at, "the command is empty");
+}
+
+static void take_packages(struct reader *r, const json_t *j, const struct zg_json_path *at)
+{
 	(void)at;
-	r->local = true;
+	r->packages = json_array_size(j) > 0;
 }
 
 static void take_sha256(struct reader *r, const json_t *j, const struct zg_json_path *at)
@@ -341,7 +348,7 @@ static void take_meta(struct reader *r, const json_t *j, const struct zg_json_pa
 		{"trust_annotations", JSON_TRUE, false, take_trust},
 		{"tools", JSON_OBJECT, false, take_tools},
 		{"addresses", JSON_ARRAY, false, take_addresses},
-		{"command", JSON_STRING, false, take_local},
+		{"command", JSON_STRING, false, take_command},
 		{"args", JSON_ARRAY, false, NULL},
 		{"sha256", JSON_STRING, false, take_sha256},
 	};
@@ -384,7 +391,7 @@ static void take_remotes(struct reader *r, const json_t *j, const struct zg_json
 			bad(r, &here, "a remote must be an object");
 			return;
 		}
-		r->remotes = remote;
+		r->remote = true;
 		if (!members(r, remote, &here, "a remote", known, ZG_COUNT(known)))
 			return;
 		type = json_string_value(json_object_get(remote, "type"));
@@ -422,15 +429,19 @@ static void finish(struct reader *r)
 {
 	struct zg_entry_src *e = r->entry;
 
-	if (!r->remotes && !r->local) {
+	if (!r->remote && !r->packages && !r->command) {
 		bad(r, NULL, "the server has neither remotes nor packages nor a command");
 		return;
 	}
-	if (r->remotes && r->local && json_array_size(r->remotes)) {
-		bad(r, NULL, "a server is either remote or local");
+	if (r->remote && r->command) {
+		bad(r, NULL, "a server is remote or started by a command, not both");
+		zg_diag_hint(r->ctx->diag, "remove remotes, or the command under _meta");
 		return;
 	}
-	if (!r->remotes) {
+	if (r->remote && r->packages)
+		zg_diag_notice(r->ctx->diag, r->ctx->file, 0, 0,
+			       "server '%s' has packages, too: its remote is used", e->def.id);
+	if (!r->remote) {
 		e->def.transport = ZG_T_STDIO;
 		zg_diag_notice(r->ctx->diag, r->ctx->file, 0, 0,
 			       "server '%s' is local (stdio): not served yet", e->def.id);
@@ -451,11 +462,16 @@ static void finish(struct reader *r)
 }
 
 static const struct member server_members[] = {
-	{"$schema", JSON_STRING, false, NULL},	      {"name", JSON_STRING, true, take_name},
-	{"title", JSON_STRING, false, NULL},	      {"description", JSON_STRING, true, NULL},
-	{"version", JSON_STRING, true, take_version}, {"websiteUrl", JSON_STRING, false, NULL},
-	{"repository", JSON_OBJECT, false, NULL},     {"icons", JSON_ARRAY, false, NULL},
-	{"packages", JSON_ARRAY, false, take_local},  {"remotes", JSON_ARRAY, false, take_remotes},
+	{"$schema", JSON_STRING, false, NULL},
+	{"name", JSON_STRING, true, take_name},
+	{"title", JSON_STRING, false, NULL},
+	{"description", JSON_STRING, true, NULL},
+	{"version", JSON_STRING, true, take_version},
+	{"websiteUrl", JSON_STRING, false, NULL},
+	{"repository", JSON_OBJECT, false, NULL},
+	{"icons", JSON_ARRAY, false, NULL},
+	{"packages", JSON_ARRAY, false, take_packages},
+	{"remotes", JSON_ARRAY, false, take_remotes},
 	{"_meta", JSON_OBJECT, true, take_meta},
 };
 

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole configurations: the snapshot opens, the order of things means nothing,
+ * and a DENY more never allows more.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+
+#include "policy/world.h"
+#include "snapshot.h"
+
+static int sealed(const struct zg_buf *b)
+{
+	int fd = memfd_create("test", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, b->ptr, b->len), b->len);
+	assert_int_equal(
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
+		0);
+	return fd;
+}
+
+static void open_snapshot(const struct world *w, struct zg_snapshot *s)
+{
+	zg_autofd int fd = sealed(&w->snapshot);
+	struct zg_err e = {0};
+
+	assert_int_equal(zg_snapshot_open(s, fd, &e), 0);
+}
+
+/* The verdict of the kernel gate, from the snapshot's tables. */
+static int gate(const struct zg_snapshot *s, uint32_t profile, const char *address, uint16_t port,
+		uint32_t proto)
+{
+	const struct zg_prefix_def *best = NULL;
+	uint8_t addr[16];
+
+	assert_int_equal(zg_addr_parse(zg_slice_str(address), addr), 0);
+	for (size_t i = 0; i < s->prefix_count; i++) {
+		const struct zg_prefix_def *p = &s->prefixes[i];
+		uint32_t bit = 0;
+
+		while (bit < p->prefixlen &&
+		       !((p->addr[bit / 8] ^ addr[bit / 8]) & (0x80 >> bit % 8)))
+			bit++;
+		if (bit == p->prefixlen && (!best || best->prefixlen < bit))
+			best = p;
+	}
+	for (size_t i = 0; best && i < s->rule_count; i++)
+		for (uint32_t j = 0; j < s->rules[i].val.count; j++)
+			if (s->rules[i].identity == best->identity &&
+			    s->rules[i].profile == profile && s->rules[i].proto == proto &&
+			    port >= s->rules[i].val.port[j].lo &&
+			    port <= s->rules[i].val.port[j].hi)
+				return s->rules[i].val.port[j].verdict;
+	return ZG_V_DENY;
+}
+
+static const char *const main_text =
+	"version: v1\n"
+	"listen: ['127.0.0.1:7411', '[::1]:7411']\n"
+	"workers: 2\n"
+	"approvals: {hold_sec: 5, ttl_sec: 60}\n"
+	"audit: {durability: sync}\n"
+	"user: nobody\nledger_user: daemon\n"
+	"profiles:\n"
+	"  agent:\n"
+	"    cgroups: [agents.slice, 'x/*']\n"
+	"    servers: ['git*']\n"
+	"    allow:\n"
+	"      - {cidr: '10.20.0.0/16', port: [5432, '8000-8099']}\n"
+	"      - {cidr: '10.30.0.1/32', port: 123, proto: udp}\n"
+	"      - {cidr: '169.254.0.0/16', port: '1-65535', proto: [tcp, udp]}\n"
+	"      - {host: localhost, port: 9000}\n"
+	"      - {host: 192.0.2.7, port: 22}\n"
+	"      - {host: api.example.com, port: 443}\n"
+	"      - {unix: /run/x.sock}\n"
+	"    deny:\n"
+	"      - {cidr: '10.20.9.0/24', port: 5432}\n"
+	"  other:\n"
+	"    mode: audit\n"
+	"    allow:\n"
+	"      - {cidr: '127.0.0.0/8', port: '1-65535'}\n"
+	"      - {host: 169.254.169.254, port: 80}\n";
+
+static void a_configuration_becomes_a_snapshot(void **state)
+{
+	const uint32_t agent = ZG_PROFILE_FIRST, other = ZG_PROFILE_FIRST + 1;
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, main_text, NULL, world_servers);
+	if (!w.ok)
+		print_error("%s\n", first_error(&w));
+	assert_true(w.ok);
+	assert_int_equal(w.diag.notices, 2); /* the name and the unix socket */
+	open_snapshot(&w, &s);
+	assert_string_equal(s.settings->user, "nobody");
+	assert_int_equal(s.settings->listen_count, 2);
+	assert_int_equal(s.settings->hold_sec, 5);
+	assert_int_equal(s.settings->durability, ZG_DURABILITY_SYNC);
+	assert_int_equal(s.profile_count, 2);
+	assert_string_equal(zg_snapshot_profile(&s, other), "other");
+	assert_int_equal(s.profiles[1].mode, ZG_MODE_AUDIT);
+	assert_int_equal(s.cgroup_count, 2);
+	assert_string_equal(zg_snapshot_server(&s, ZG_SLICE("slack"))->host, "127.0.0.1");
+	assert_null(zg_snapshot_server(&s, ZG_SLICE("Slack")));
+	/* entries */
+	assert_int_equal(gate(&s, agent, "10.20.1.1", 8050, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "10.20.1.1", 8100, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, agent, "10.20.9.1", 5432, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, agent, "10.20.9.1", 8050, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "10.30.0.1", 123, IPPROTO_UDP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "10.30.0.1", 123, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, agent, "::1", 9000, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "192.0.2.7", 22, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, other, "192.0.2.7", 22, IPPROTO_TCP), ZG_V_DENY);
+	/* cloud metadata: not by a block, only by name */
+	assert_int_equal(gate(&s, agent, "169.254.1.1", 80, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "169.254.169.254", 80, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, other, "169.254.169.254", 80, IPPROTO_TCP), ZG_V_ALLOW);
+	/* the gateway's door, and the servers behind it */
+	assert_int_equal(gate(&s, agent, "127.0.0.1", 7411, IPPROTO_TCP), ZG_V_REDIRECT);
+	assert_int_equal(gate(&s, other, "::1", 7411, IPPROTO_TCP), ZG_V_REDIRECT);
+	assert_int_equal(gate(&s, agent, "127.0.0.1", 7001, IPPROTO_TCP), ZG_V_REDIRECT);
+	assert_int_equal(gate(&s, agent, "127.0.0.1", 7002, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, other, "127.0.0.1", 7003, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, other, "127.0.0.1", 7002, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, ZG_PROFILE_GATEWAY, "127.0.0.1", 7002, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, ZG_PROFILE_GATEWAY, "127.0.0.1", 7003, IPPROTO_TCP), ZG_V_DENY);
+	zg_snapshot_close(&s);
+	world_end(&w);
+}
+
+static void settings_alone_can_be_asked_for(void **state)
+{
+	struct zg_buf out = ZG_BUF(ZG_SNAPSHOT_BYTES);
+	struct zg_diag diag = {0};
+	struct zg_build *b = zg_build_new(&diag);
+	struct world w = {0};
+	struct zg_snapshot s;
+
+	(void)state;
+	zg_build_add(b, ZG_CF_MAIN, "main", zg_slice_str(main_text));
+	assert_int_equal(zg_build_finish(b, ZG_BUILD_SETTINGS, &out, w.id, NULL), 0);
+	w.snapshot = out;
+	open_snapshot(&w, &s);
+	assert_string_equal(s.settings->ledger_user, "daemon");
+	assert_int_equal(s.profile_count + s.rule_count + s.server_count, 0);
+	zg_snapshot_close(&s);
+	zg_build_free(b);
+	zg_diag_release(&diag);
+	zg_buf_release(&out);
+}
+
+static const struct {
+	const char *text;
+	const char *error;
+} wrong_main[] = {
+	{"version: v1\n", "main:1:1: the configuration has no 'profiles'"},
+	{"version: v1\nprofiles: {}\n",
+	 "main:2:11: profiles must be a map: name: {...}, with at least one"},
+	{"version: v1\nlisten: ['0.0.0.0:1']\nprofiles: {a: {}}\n",
+	 "main:2:9: '0.0.0.0:1' is not a loopback address"},
+	{"version: v1\nlisten: ['127.0.0.1:0']\nprofiles: {a: {}}\n",
+	 "main:2:9: '127.0.0.1:0' is not an address and port"},
+	{"version: v1\nlisten: ['::1:80']\nprofiles: {a: {}}\n",
+	 "main:2:9: '::1:80' is not an address and port"},
+	{"version: v1\nworkers: 0\nprofiles: {a: {}}\n", "main:2:10: 0 is out of range"},
+	{"version: v1\nuser: a\nledger_user: a\nprofiles: {a: {}}\n",
+	 "main:1:1: user and ledger_user are the same"},
+	{"version: v1\ncgroup_root: x\nprofiles: {a: {}}\n",
+	 "main:2:14: cgroup_root must be 'auto' or an absolute path"},
+	{"version: v1\nprofiles:\n  a: {mode: off}\n", "main:3:13: 'off' is not a mode"},
+	{"version: v1\nprofiles:\n  a: {cgroups: ['../x']}\n",
+	 "main:3:16: '../x' is not a cgroup below cgroup_root"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.1/8, port: 1}\n",
+	 "main:5:16: '10.0.0.1/8' has address bits beyond its prefix"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0/33, port: 1}\n",
+	 "main:5:16: '10.0.0.0/33' is not an address block"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0, port: 1}\n",
+	 "main:5:16: '10.0.0.0' is not an address block"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0/8}\n",
+	 "main:5:9: an entry needs a port"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0/8, port: 8-7}\n",
+	 "main:5:34: '8-7' is not a port"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0/8, port: 0}\n",
+	 "main:5:34: '0' is not a port"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0/8, port: 1, proto: "
+	 "icmp}\n",
+	 "main:5:44: 'icmp' is not a protocol"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {port: 1}\n",
+	 "main:5:9: an entry names exactly one of cidr, host, unix"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {host: a.example, cidr: 10.0.0.0/8, "
+	 "port: 1}\n",
+	 "main:5:9: an entry names exactly one of cidr, host, unix"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {host: 'http://x', port: 1}\n",
+	 "main:5:16: 'http://x' is not a host"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0/8, port: "
+	 "[1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33]}\n",
+	 "main:5:9: more than 16 separate port ranges for one address, overlapping entries "
+	 "included"},
+};
+
+static void wrong_settings_say_where(void **state)
+{
+	size_t failed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ZG_COUNT(wrong_main); i++) {
+		struct world w;
+
+		world_make(&w, wrong_main[i].text, NULL, NULL);
+		assert_false(w.ok);
+		/* a notice about a name may stand before the error */
+		if (strcmp(first_error(&w), wrong_main[i].error) != 0) {
+			print_error("%s\nexpected %s\ngot      %s\n", wrong_main[i].text,
+				    wrong_main[i].error, first_error(&w));
+			failed++;
+		}
+		world_end(&w);
+	}
+	assert_int_equal(failed, 0);
+}
+
+/* property: order, comments and files mean nothing ------------------------------ */
+
+static uint64_t seed = 1;
+
+static unsigned chance(unsigned n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)((seed >> 33) % n);
+}
+
+#define RULES 24
+
+static void random_rule(char *out, size_t size, int id)
+{
+	static const char *const labels[] = {"mcp.action: read", "mcp.action: write",
+					     "mcp.tool: 'g*'",	 "mcp.tool: [push, plain]",
+					     "env: prod",	 "mcp.server: github"};
+	static const char *const ends[] = {
+		"decision: DENY", "decision: REQUIRE_APPROVAL", "decision: ALLOW",
+		"decision: ALLOW\n    constraints: {max_runtime_sec: 9}",
+		"decision: ALLOW_WITH_CONSTRAINTS\n    constraints: {max_retries: 1}"};
+
+	(void)snprintf(out, size, "  - id: r%02d\n    match: {labels: {%s}%s}\n%s    %s\n", id,
+		       labels[chance(6)], chance(3) ? "" : ", risk_tags: [prod, non_prod]",
+		       chance(4) ? "" : "    unless: {risk_tags: [secret]}\n", ends[1 + chance(4)]);
+}
+
+static void join_rules(char *out, size_t size, char rule[][256], const int *order, int from, int to)
+{
+	size_t n = (size_t)snprintf(out, size, "version: v1\nrules:\n");
+
+	for (int i = from; i < to; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s", chance(2) ? "# comment\n" : "",
+				      rule[order[i]]);
+	if (from == to)
+		(void)snprintf(out, size, "version: v1\nrules: []\n");
+}
+
+static const char *const tools[] = {"get_me",	    "get_secret_x", "push", "plain",
+				    "create_issue", "other",	    ""};
+
+static void order_and_files_mean_nothing(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		char rule[RULES][256], text[2][RULES * 300];
+		const char *one[] = {text[0], NULL}, *two[] = {text[1], text[0], NULL};
+		const char *servers[] = {world_servers[1], world_servers[0], NULL};
+		int order[RULES];
+		struct world a, b;
+
+		for (int i = 0; i < RULES; i++) {
+			random_rule(rule[i], sizeof(rule[i]), i);
+			order[i] = i;
+		}
+		join_rules(text[0], sizeof(text[0]), rule, order, 0, RULES);
+		world_make(&a, NULL, one, world_servers);
+		assert_true(a.ok);
+		for (int i = RULES - 1; i > 0; i--) {
+			int j = (int)chance((unsigned)i + 1), swap = order[i];
+
+			order[i] = order[j];
+			order[j] = swap;
+		}
+		join_rules(text[0], sizeof(text[0]), rule, order, 0, RULES / 3);
+		join_rules(text[1], sizeof(text[1]), rule, order, RULES / 3, RULES);
+		world_make(&b, NULL, two, servers);
+		assert_true(b.ok);
+		assert_memory_equal(a.id, b.id, sizeof(a.id));
+		for (size_t t = 0; t < ZG_COUNT(tools); t++) {
+			struct zg_decision x = judge(&a, "github", "tools/call", tools[t]);
+			struct zg_decision y = judge(&b, "github", "tools/call", tools[t]);
+
+			assert_memory_equal(&x, &y, sizeof(x));
+		}
+		world_end(&a);
+		world_end(&b);
+	}
+}
+
+static void a_deny_more_never_allows_more(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 60; round++) {
+		char rule[RULES][256], text[RULES * 300], deny[512];
+		const char *before[] = {text, NULL}, *after[] = {text, deny, NULL};
+		int order[RULES];
+		struct world a, b;
+
+		for (int i = 0; i < RULES; i++) {
+			random_rule(rule[i], sizeof(rule[i]), i);
+			order[i] = i;
+		}
+		join_rules(text, sizeof(text), rule, order, 0, RULES);
+		(void)snprintf(deny, sizeof(deny),
+			       "version: v1\nrules:\n  - id: deny\n    decision: DENY\n"
+			       "    match: {labels: {mcp.tool: '%s*'}}\n",
+			       (const char *[]){"", "g", "p", "get_s"}[chance(4)]);
+		world_make(&a, NULL, before, world_servers);
+		world_make(&b, NULL, after, world_servers);
+		assert_true(a.ok && b.ok);
+		assert_memory_not_equal(a.id, b.id, sizeof(a.id));
+		for (size_t t = 0; t < ZG_COUNT(tools); t++)
+			assert_true(judge(&b, "github", "tools/call", tools[t]).kind <=
+				    judge(&a, "github", "tools/call", tools[t]).kind);
+		world_end(&a);
+		world_end(&b);
+	}
+}
+
+/* Same meaning, same id; other meaning, other id. */
+static void the_id_names_the_meaning(void **state)
+{
+#define BASE(match, tail)                                                                          \
+	"version: v1\nrules:\n  - id: r\n    match: {" match "}\n    decision: ALLOW\n" tail
+	static const struct {
+		const char *text;
+		bool same;
+	} variants[] = {
+		{BASE("labels: {env: [a, b], k: v}", ""), true},
+		{BASE("labels: {k: 'v', env: [b, a, a]}", "    description: any\n"), true},
+		{"# words\n" BASE("labels: {k: [v], env: [b, a]}", "default_decision: DENY\n"),
+		 true},
+		{BASE("labels: {env: [a, c], k: v}", ""), false},
+		{BASE("labels: {env: [a, b]}", ""), false},
+		{BASE("labels: {env: [a, b], k: v}", "    constraints: {max_retries: 0}\n"), false},
+		{BASE("labels: {env: [a, b], k: v}", "    reason: because\n"), false},
+		{BASE("labels: {env: [a, b], k: v}", "default_decision: ALLOW\n"), false},
+	};
+#undef BASE
+	struct world first;
+	const char *policies[] = {variants[0].text, NULL};
+
+	(void)state;
+	world_make(&first, NULL, policies, world_servers);
+	for (size_t i = 0; i < ZG_COUNT(variants); i++) {
+		struct world w;
+
+		policies[0] = variants[i].text;
+		world_make(&w, NULL, policies, world_servers);
+		assert_true(w.ok);
+		assert_int_equal(memcmp(w.id, first.id, sizeof(w.id)) == 0, variants[i].same);
+		world_end(&w);
+	}
+	world_end(&first);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_configuration_becomes_a_snapshot),
+		cmocka_unit_test(settings_alone_can_be_asked_for),
+		cmocka_unit_test(wrong_settings_say_where),
+		cmocka_unit_test(order_and_files_mean_nothing),
+		cmocka_unit_test(a_deny_more_never_allows_more),
+		cmocka_unit_test(the_id_names_the_meaning),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

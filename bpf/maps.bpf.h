@@ -31,7 +31,15 @@ struct {
 	__type(value, struct zg_profile);
 } zg_profile SEC(".maps");
 
-struct { /* what: address -> identity */
+struct { /* what: whole address -> identity; found without the trie's many steps */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ZG_PREFIXES_MAX);
+	__type(key, struct zg_addr_key);
+	__type(value, struct zg_addr_val);
+} zg_host SEC(".maps");
+
+struct { /* what: shorter prefixes */
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, ZG_PREFIXES_MAX);

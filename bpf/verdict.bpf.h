@@ -79,19 +79,23 @@ static __always_inline void zg_canonicalise(struct zg_dest *d)
 }
 
 /*
- * The nearest governed ancestor of the current task. From the root down, so
- * that the walk ends at the task's own depth and the last hit is the nearest;
- * a cgroup below the bound inherits from the ancestors within it.
+ * The nearest governed ancestor of the current task: most often its own cgroup,
+ * else found from the root down, so that the walk ends at the task's own depth
+ * and the last hit is the nearest. A cgroup below the bound inherits from the
+ * ancestors within it.
  */
 static __always_inline __u32 zg_profile_of_current(__u32 slot)
 {
+	__u64 own = bpf_get_current_cgroup_id();
+	const struct zg_membership *m = bpf_map_lookup_elem(&zg_member, &own);
 	__u32 profile = ZG_PROFILE_NONE;
 
+	if (m)
+		return slot ? m->profile[1] : m->profile[0];
 	for (int level = 0; level < ZG_CGROUP_DEPTH_MAX; level++) {
 		__u64 id = bpf_get_current_ancestor_cgroup_id(level);
-		const struct zg_membership *m;
 
-		if (!id)
+		if (!id || id == own)
 			break;
 		m = bpf_map_lookup_elem(&zg_member, &id);
 		if (m)
@@ -106,7 +110,9 @@ static __always_inline __u32 zg_identity_of(const struct zg_dest *d, __u32 slot)
 	const struct zg_addr_val *v;
 
 	__builtin_memcpy(key.addr, d->addr.byte, sizeof(key.addr));
-	v = bpf_map_lookup_elem(&zg_addr, &key);
+	v = bpf_map_lookup_elem(&zg_host, &key);
+	if (!v)
+		v = bpf_map_lookup_elem(&zg_addr, &key);
 	if (!v)
 		return 0;
 	return slot ? v->identity[1] : v->identity[0];
@@ -168,9 +174,9 @@ static __always_inline void zg_judge_slot(const struct zg_dest *d, __u32 slot, s
 }
 
 /*
- * A generation that went out of force while it was read may already be
- * half removed: its answer is thrown away and the new one is asked. Whoever
- * loses that race twice is denied.
+ * A generation that went out of force while it was read may already be half
+ * removed, and an element that was freed may hold something else: the answer
+ * is thrown away and asked for again. Whoever loses that race twice is denied.
  */
 static __noinline int zg_judge(const struct zg_dest *d, struct zg_answer *a)
 {
@@ -178,9 +184,10 @@ static __noinline int zg_judge(const struct zg_dest *d, struct zg_answer *a)
 
 	for (int attempt = 0; ctl && attempt < 2; attempt++) {
 		__u32 epoch = ZG_READ_ONCE(ctl->epoch);
+		__u32 members = ZG_READ_ONCE(ctl->members);
 
 		zg_judge_slot(d, epoch & 1, a);
-		if (a->profile == ZG_PROFILE_NONE || ZG_READ_ONCE(ctl->epoch) == epoch)
+		if (ZG_READ_ONCE(ctl->epoch) == epoch && ZG_READ_ONCE(ctl->members) == members)
 			return 0;
 	}
 	a->verdict = ZG_V_DENY;

@@ -66,7 +66,7 @@ struct zg_ctl {
 	__u8 gateway6[16];
 	__u16 gateway4_port_be;
 	__u16 gateway6_port_be;
-	__u32 pad;
+	__u32 members; /* counts changes of membership, each after it was made */
 };
 _Static_assert(sizeof(struct zg_ctl) == 64, "zg_ctl");
 

@@ -317,6 +317,7 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	if (ctl == MAP_FAILED)
 		return zg_err_set(e, errno, "mapping " CTL_PIN ": %s", strerror(errno));
 	k->tables.ctl = ctl;
+	k->tables.host = table_of(k->gate->maps.zg_host);
 	k->tables.addr = table_of(k->gate->maps.zg_addr);
 	k->tables.rule = table_of(k->gate->maps.zg_rule);
 	k->tables.profile = table_of(k->gate->maps.zg_profile);

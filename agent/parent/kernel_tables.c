@@ -68,7 +68,15 @@ static struct zg_addr_val phase_value(enum phase phase, const struct change_set 
 	return v;
 }
 
-static int delete_prefixes(struct zg_tables *t, const struct change_set *set, enum phase phase)
+/* Whole addresses are in a hash, for speed; they can never cover another. */
+static bool map_holds(const struct zg_tables *t, const struct zg_map *m,
+		      const struct zg_prefix_change *c)
+{
+	return (m == &t->host) == (c->key.prefixlen == 128);
+}
+
+static int delete_prefixes(const struct zg_tables *t, const struct zg_map *m,
+			   const struct change_set *set, enum phase phase)
 {
 	zg_autofree struct zg_addr_key *key = calloc(CHUNK, sizeof(*key));
 	size_t n = 0;
@@ -76,10 +84,12 @@ static int delete_prefixes(struct zg_tables *t, const struct change_set *set, en
 	if (!key)
 		return -ENOMEM;
 	for (size_t i = 0; i < set->prefix_count; i++) {
-		if (!phase_keeps(phase, &set->prefix[i]))
-			key[n++] = set->prefix[i].key;
+		const struct zg_prefix_change *c = &set->prefix[i];
+
+		if (map_holds(t, m, c) && !phase_keeps(phase, c))
+			key[n++] = c->key;
 		if (n && (n == CHUNK || i + 1 == set->prefix_count)) {
-			int r = zg_map_delete(&t->addr, key, n);
+			int r = zg_map_delete(m, key, n);
 
 			if (r < 0)
 				return r;
@@ -89,7 +99,8 @@ static int delete_prefixes(struct zg_tables *t, const struct change_set *set, en
 	return 0;
 }
 
-static int put_prefixes(struct zg_tables *t, const struct change_set *set, enum phase phase)
+static int put_prefixes(const struct zg_tables *t, const struct zg_map *m,
+			const struct change_set *set, enum phase phase)
 {
 	zg_autofree struct zg_addr_key *key = calloc(CHUNK, sizeof(*key));
 	zg_autofree struct zg_addr_val *value = calloc(CHUNK, sizeof(*value));
@@ -100,12 +111,12 @@ static int put_prefixes(struct zg_tables *t, const struct change_set *set, enum 
 	for (size_t i = 0; i < set->prefix_count; i++) {
 		const struct zg_prefix_change *c = &set->prefix[i];
 
-		if (phase_keeps(phase, c)) {
+		if (map_holds(t, m, c) && phase_keeps(phase, c)) {
 			key[n] = c->key;
 			value[n++] = phase_value(phase, set, c);
 		}
 		if (n && (n == CHUNK || i + 1 == set->prefix_count)) {
-			int r = zg_map_put(&t->addr, key, value, n);
+			int r = zg_map_put(m, key, value, n);
 
 			if (r < 0)
 				return r;
@@ -118,9 +129,17 @@ static int put_prefixes(struct zg_tables *t, const struct change_set *set, enum 
 /* Deletions first: a full trie refuses even to replace an element. */
 static int write_prefixes(struct zg_tables *t, const struct change_set *set, enum phase phase)
 {
-	int r = delete_prefixes(t, set, phase);
+	const struct zg_map *maps[] = {&t->host, &t->addr};
 
-	return r < 0 ? r : put_prefixes(t, set, phase);
+	for (size_t i = 0; i < 2; i++) {
+		int r = delete_prefixes(t, maps[i], set, phase);
+
+		if (r == 0)
+			r = put_prefixes(t, maps[i], set, phase);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 /* rules ---------------------------------------------------------------------- */
@@ -260,6 +279,13 @@ static int collect_member(const void *key, const void *value, void *arg)
 	return 0;
 }
 
+/* Whoever read an element that has been replaced reads again. */
+static int member_changed(struct zg_tables *t, int result)
+{
+	__atomic_add_fetch(&t->ctl->members, 1, __ATOMIC_SEQ_CST);
+	return result;
+}
+
 static int put_members(struct zg_tables *t, const struct change_set *set, const struct profiles *p)
 {
 	zg_autofree uint64_t *id = calloc(ZG_GOVERNED_MAX, sizeof(*id));
@@ -270,7 +296,7 @@ static int put_members(struct zg_tables *t, const struct change_set *set, const 
 	if (!id || !value)
 		return -ENOMEM;
 	r = zg_map_each(&t->member, collect_member, &found);
-	return r < 0 ? r : zg_map_put(&t->member, id, value, found.count);
+	return r < 0 ? r : member_changed(t, zg_map_put(&t->member, id, value, found.count));
 }
 
 static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
@@ -355,6 +381,8 @@ static int resync(struct zg_tables *t)
 	int r = zg_map_each(&t->addr, read_prefix, &b);
 
 	if (r == 0)
+		r = zg_map_each(&t->host, read_prefix, &b);
+	if (r == 0)
 		r = write_prefixes(t, &b.stale, SETTLE);
 	if (r == 0)
 		r = purge_rules(t, !b.slot);
@@ -375,7 +403,7 @@ static int resync(struct zg_tables *t)
 static int refuse(struct zg_err *e, int r, const char *table)
 {
 	if (r == -ENOSPC || r == -E2BIG)
-		return zg_err_set(e, -r, "the kernel's table of %s is full", table);
+		return zg_err_set(e, ENOSPC, "the kernel's table of %s is full", table);
 	return zg_err_set(e, -r, "writing the kernel's table of %s: %s", table, strerror(-r));
 }
 
@@ -484,12 +512,12 @@ int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile)
 
 	if (!profile_valid(profile))
 		return -EINVAL;
-	return zg_map_put(&t->member, &cgroup_id, &m, 1);
+	return member_changed(t, zg_map_put(&t->member, &cgroup_id, &m, 1));
 }
 
 int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id)
 {
-	return zg_map_delete(&t->member, &cgroup_id, 1);
+	return member_changed(t, zg_map_delete(&t->member, &cgroup_id, 1));
 }
 
 struct members {

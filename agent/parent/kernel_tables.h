@@ -18,11 +18,12 @@
 
 struct zg_tables {
 	struct zg_ctl *ctl; /* the pinned map itself, shared with the programs */
+	struct zg_map host;
 	struct zg_map addr;
 	struct zg_map rule;
 	struct zg_map profile;
 	struct zg_map member;
-	struct zg_prefix_def *prefix; /* what addr holds in the slot in force, sorted */
+	struct zg_prefix_def *prefix; /* what both hold in the slot in force, sorted */
 	size_t prefix_count;
 	bool known; /* prefix is right and the three statements above hold */
 };

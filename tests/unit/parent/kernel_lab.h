@@ -276,16 +276,19 @@ static inline void lab_apply(struct lab *lab, struct plan *p)
 
 /* children ------------------------------------------------------------------ */
 
+/* Move the caller into a cgroup, given by its whole path. */
+static inline bool lab_enter(const char *dir)
+{
+	zg_autofd int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	zg_autofd int fd = openat(at, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, "0", 1) == 1;
+}
+
 static inline void lab_join(const struct lab *lab, const char *below)
 {
-	struct lab_path p = lab_path(lab, below);
-	int fd;
-
-	(void)snprintf(p.text + strlen(p.text), sizeof(p.text) - strlen(p.text), "/cgroup.procs");
-	fd = open(p.text, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
+	if (!lab_enter(lab_path(lab, below).text))
 		_exit(120);
-	(void)close(fd);
 }
 
 static inline void lab_drop(void)

@@ -14,18 +14,6 @@ struct gateway {
 	struct sink v6;
 };
 
-static void join(const char *dir)
-{
-	char path[LAB_PATH + 64];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "0", 1), 1);
-	(void)close(fd);
-}
-
 static struct gateway gateway_open(struct lab *lab, bool with_v6)
 {
 	struct zg_listen v4 = {0}, v6 = {0};
@@ -33,10 +21,10 @@ static struct gateway gateway_open(struct lab *lab, bool with_v6)
 	struct zg_err e;
 
 	(void)lab_cgroup(lab, "parent");
-	join(lab_path(lab, "parent").text);
+	assert_true(lab_enter(lab_path(lab, "parent").text));
 	g.v4 = sink_open(false, "127.0.0.1", 0);
 	g.v6 = sink_open(false, "::1", 0);
-	join(lab_cgroup2_mount());
+	assert_true(lab_enter(lab_cgroup2_mount()));
 	assert_int_equal(zg_addr_parse(ZG_SLICE("127.0.0.1"), v4.addr), 0);
 	assert_int_equal(zg_addr_parse(ZG_SLICE("::1"), v6.addr), 0);
 	v4.port = g.v4.port;
@@ -298,14 +286,14 @@ static void test_origin_does_not_stick_to_a_socket(void **state ZG_UNUSED)
 	lab_govern(lab, "agent", P_A);
 	plan_redirect(&p);
 	lab_apply(lab, &p);
-	join(lab_path(lab, "free").text);
+	assert_true(lab_enter(lab_path(lab, "free").text));
 	h.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	join(lab_cgroup2_mount());
+	assert_true(lab_enter(lab_cgroup2_mount()));
 	(void)close(g.v4.fd); /* the gateway is away: refused */
 	assert_int_equal(lab_run(lab, "agent", connect_handed_on, &h), ECONNREFUSED);
-	join(lab_path(lab, "parent").text);
+	assert_true(lab_enter(lab_path(lab, "parent").text));
 	g.v4 = sink_open(false, "127.0.0.1", g.v4.port);
-	join(lab_cgroup2_mount());
+	assert_true(lab_enter(lab_cgroup2_mount()));
 	h.addr = "127.0.0.1";
 	h.port = g.v4.port;
 	assert_int_equal(lab_run(lab, "free", connect_handed_on, &h), 0);
@@ -368,7 +356,7 @@ static void test_other_options_are_untouched(void **state ZG_UNUSED)
 	int s, type;
 
 	(void)lab_cgroup(lab, "free");
-	join(lab_path(lab, "free").text);
+	assert_true(lab_enter(lab_path(lab, "free").text));
 	s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(getsockopt(s, SOL_SOCKET, SO_TYPE, large, &bytes), 0);
 	assert_int_equal(bytes, sizeof(int));
@@ -377,7 +365,7 @@ static void test_other_options_are_untouched(void **state ZG_UNUSED)
 	bytes = sizeof(large);
 	assert_int_equal(getsockopt(s, ZG_SOL + 1, ZG_SO_ORIGIN, large, &bytes), -1);
 	assert_true(errno == EOPNOTSUPP || errno == ENOPROTOOPT);
-	join(lab_cgroup2_mount());
+	assert_true(lab_enter(lab_cgroup2_mount()));
 	(void)close(s);
 }
 

@@ -214,43 +214,60 @@ static void test_failed_apply_changes_nothing(void **state ZG_UNUSED)
 	assert_int_equal(knock(lab, "agent", "127.2.2.2", 1), OPEN);
 }
 
-#define MANY 1200000
+#define MANY 1100000
+
+/* Every second prefix of a length from 127.0.0.0 up: the first, or the second. */
+static void fill_many(struct zg_prefix_def *many, uint32_t prefixlen, uint32_t which)
+{
+	uint32_t size = 1u << (128 - prefixlen);
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		uint32_t v4 = htonl(0x7f000000 + (2 * i + which) * size);
+
+		many[i] = (struct zg_prefix_def){.prefixlen = prefixlen, .identity = 10};
+		memset(many[i].addr + 10, 0xff, 2);
+		memcpy(many[i].addr + 12, &v4, sizeof(v4));
+	}
+}
 
 /* Two tables that do not fit side by side: the second is refused whole, and a
  * smaller one still fits afterwards. */
-static void test_full_trie(void **state ZG_UNUSED)
+static void check_full(uint32_t prefixlen)
 {
 	struct lab *lab = lab_open();
-	struct zg_prefix_def *many = calloc(MANY, sizeof(*many));
+	zg_autofree struct zg_prefix_def *many = calloc(MANY, sizeof(*many));
 	struct zg_err e = {0};
 	struct plan p;
 
 	assert_non_null(many);
 	lab_govern(lab, "agent", P_A);
-	for (int table = 0; table < 2; table++) {
-		plan_init(&p);
-		plan_profile(&p, "a", ZG_MODE_ENFORCE);
-		(void)plan_rule(&p, P_A, 10, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
-		for (uint32_t i = 0; i < MANY; i++) {
-			uint32_t v4 = htonl(0x7f000000 + 2 * i + (uint32_t)table);
-
-			many[i] = (struct zg_prefix_def){.prefixlen = 128, .identity = 10};
-			memset(many[i].addr + 10, 0xff, 2);
-			memcpy(many[i].addr + 12, &v4, sizeof(v4));
-		}
-		p.s.prefixes = many;
-		p.s.prefix_count = MANY;
-		assert_int_equal(zg_kernel_apply(lab->kernel, &p.s, (uint64_t)table + 1, &e),
-				 table ? -ENOSPC : 0);
-		assert_int_equal(knock(lab, "agent", "127.0.0.2", 1), OPEN);
+	plan_init(&p);
+	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	(void)plan_rule(&p, P_A, 10, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
+	p.s.prefixes = many;
+	p.s.prefix_count = MANY;
+	for (uint32_t which = 0; which < 2; which++) {
+		fill_many(many, prefixlen, which);
+		assert_int_equal(zg_kernel_apply(lab->kernel, &p.s, which + 1, &e),
+				 which ? -ENOSPC : 0);
+		assert_int_equal(knock(lab, "agent", "127.0.0.4", 1), OPEN);
 		assert_int_equal(knock(lab, "agent", "127.0.0.3", 1), CLOSED);
 	}
 	assert_non_null(strstr(e.what, "full"));
-	p.s.prefix_count = 100; /* odd ones only */
+	p.s.prefix_count = 100;
 	assert_int_equal(zg_kernel_apply(lab->kernel, &p.s, 3, &e), 0);
-	assert_int_equal(knock(lab, "agent", "127.0.0.2", 1), CLOSED);
+	assert_int_equal(knock(lab, "agent", "127.0.0.4", 1), CLOSED);
 	assert_int_equal(knock(lab, "agent", "127.0.0.3", 1), OPEN);
-	free(many);
+}
+
+static void test_full_trie(void **state ZG_UNUSED)
+{
+	check_full(127);
+}
+
+static void test_full_hash(void **state ZG_UNUSED)
+{
+	check_full(128);
 }
 
 /* takeover -------------------------------------------------------------------- */
@@ -443,6 +460,7 @@ static const struct CMUnitTest tests[] = {
 	LAB_TEST(test_flip_is_atomic),
 	LAB_TEST(test_failed_apply_changes_nothing),
 	LAB_TEST(test_full_trie),
+	LAB_TEST(test_full_hash),
 	LAB_TEST(test_takeover),
 	LAB_TEST(test_killed_while_applying),
 	LAB_TEST(test_foreign_pins_are_refused),

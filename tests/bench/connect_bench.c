@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connect_bench.c - what the kernel gate costs a connect(): bare, with the gate
+ * and a small policy, and with an allowlist of a million prefixes, in one run.
+ * UDP, because its connect() is the system call and nothing else: the cost of
+ * a TCP handshake would hide what is measured. Needs root.
+ *
+ * The rounds of the cases are interleaved, and the median round is reported,
+ * so that a busy machine disturbs all of them alike.
+ */
+#include "../unit/parent/kernel_lab.h"
+
+#define ROUNDS	 61
+#define CALLS	 20000 /* of one round */
+#define PREFIXES 1000000
+
+enum where { BARE, UNGOVERNED, GOVERNED, NESTED, WHERES };
+
+static const char *const where_text[WHERES] = {
+	[BARE] = "bare (outside the attach root)",
+	[UNGOVERNED] = "with the gate, not governed",
+	[GOVERNED] = "with the gate, governed",
+	[NESTED] = "the same, in a cgroup below",
+};
+
+static const struct {
+	const char *text;
+	uint32_t prefixlen;
+	uint32_t count;
+} tables[] = {
+	{"allowlist of one address", 128, 1},
+	{"allowlist of 1,000,000 addresses", 128, PREFIXES},
+	{"allowlist of 1,000,000 networks", 126, PREFIXES},
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* One round in the calling process; 0 when a connect() failed. */
+static uint64_t one_round(void)
+{
+	struct endpoint to = endpoint_of("127.0.0.1", 9);
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t start = now_ns();
+
+	for (int i = 0; i < CALLS; i++)
+		if (connect(s, (struct sockaddr *)&to.ss, to.bytes) < 0)
+			return 0;
+	start = now_ns() - start;
+	(void)close(s);
+	return start;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median_ns(uint64_t *rounds, size_t count)
+{
+	qsort(rounds, count, sizeof(*rounds), by_value);
+	return (double)rounds[count / 2] / CALLS;
+}
+
+static void measure(struct lab *lab, double ns[WHERES])
+{
+	/* outside the attach root no program runs at all */
+	struct lab_path place[WHERES] = {lab_path(lab, "../zg-bench-outside"),
+					 lab_path(lab, "free"), lab_path(lab, "agent"),
+					 lab_path(lab, "agent/inner")};
+	uint64_t rounds[WHERES][ROUNDS];
+
+	for (size_t i = 0; i < ROUNDS; i++)
+		for (int w = 0; w < WHERES; w++) {
+			assert_true(lab_enter(place[w].text));
+			rounds[w][i] = one_round();
+			assert_true(rounds[w][i] > 0);
+		}
+	for (int w = 0; w < WHERES; w++)
+		ns[w] = median_ns(rounds[w], ROUNDS);
+}
+
+/* The prefix that holds 127.0.0.1 and count - 1 others of that length. */
+static void apply(struct lab *lab, struct zg_prefix_def *prefix, uint32_t prefixlen, uint32_t count)
+{
+	uint64_t start = now_ns();
+	struct plan p;
+	struct zg_err e;
+
+	plan_init(&p);
+	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	(void)plan_rule(&p, P_A, 10, IPPROTO_UDP, 1, UINT16_MAX, ZG_V_ALLOW);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t v4 = htonl(prefixlen == 128 ? 0x7f000001 + 3 * i : 0x7f000000 + 4 * i);
+
+		prefix[i] = (struct zg_prefix_def){.prefixlen = prefixlen, .identity = 10};
+		memset(prefix[i].addr + 10, 0xff, 2);
+		memcpy(prefix[i].addr + 12, &v4, sizeof(v4));
+	}
+	p.s.prefixes = prefix;
+	p.s.prefix_count = count;
+	if (zg_kernel_apply(lab->kernel, &p.s, ++lab->generation, &e) < 0)
+		fail_msg("%s", e.what);
+	if (count > 1)
+		(void)printf("  loading %u prefixes of length %u took %.2f s\n", count,
+			     prefixlen - 96, (double)(now_ns() - start) / 1e9);
+}
+
+static void bench(void **state ZG_UNUSED)
+{
+	struct zg_prefix_def *prefix = calloc(PREFIXES, sizeof(*prefix));
+	struct lab *lab = lab_open();
+	struct lab_path outside = lab_path(lab, "../zg-bench-outside");
+
+	assert_non_null(prefix);
+	(void)mkdir(outside.text, 0755);
+	(void)lab_cgroup(lab, "free");
+	lab_govern(lab, "agent", P_A);
+	(void)lab_cgroup(lab, "agent/inner");
+	(void)printf("connect() of a UDP socket to 127.0.0.1, median of %d rounds of %d calls\n",
+		     ROUNDS, CALLS);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		double ns[WHERES];
+
+		apply(lab, prefix, tables[i].prefixlen, tables[i].count);
+		measure(lab, ns);
+		(void)printf(" %s\n", tables[i].text);
+		for (int w = 0; w < WHERES; w++)
+			(void)printf("  %-32s %8.0f ns  %5.2fx\n", where_text[w], ns[w],
+				     ns[w] / ns[BARE]);
+	}
+	assert_true(lab_enter(lab_cgroup2_mount()));
+	(void)rmdir(outside.text);
+	free(prefix);
+}
+
+static const struct CMUnitTest tests[] = {LAB_TEST(bench)};
+
+LAB_MAIN(tests)

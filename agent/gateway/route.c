@@ -3,42 +3,56 @@
 #include "route.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
 #include "request.h"
 
-/* Does text name host and port? The port may be left out if it is HTTP's own. */
-static bool names_host(struct zg_slice text, struct zg_slice host, uint16_t port)
+/* The host in text (host, host:port or [v6]:port; HTTP's own port may be left
+ * out), without brackets, if the port is the wanted one; else a NULL slice. */
+static struct zg_slice host_at(struct zg_slice text, uint16_t port)
 {
-	bool v6 = host.len && memchr(host.ptr, ':', host.len);
-	struct zg_slice rest;
-	uint64_t n;
+	bool v6 = text.len && text.ptr[0] == '[';
+	const char *end = text.len ? memchr(text.ptr, v6 ? ']' : ':', text.len) : NULL;
+	struct zg_slice host = text, rest = {0};
+	uint64_t n = 80;
 
-	if (v6) {
-		if (text.len < host.len + 2 || text.ptr[0] != '[' || text.ptr[host.len + 1] != ']')
-			return false;
-		rest = (struct zg_slice){text.ptr + host.len + 2, text.len - host.len - 2};
-		text = (struct zg_slice){text.ptr + 1, host.len};
-	} else {
-		if (text.len < host.len)
-			return false;
-		rest = (struct zg_slice){text.ptr + host.len, text.len - host.len};
-		text.len = host.len;
+	if (v6 && !end)
+		return (struct zg_slice){0};
+	if (end) {
+		host.len = (size_t)(end - text.ptr);
+		rest = (struct zg_slice){end + v6, text.len - host.len - v6};
 	}
-	if (!zg_slice_ieq(text, host))
-		return false;
-	if (!rest.len)
-		return port == 80;
-	rest.ptr++;
-	rest.len--;
-	return rest.ptr[-1] == ':' && zg_slice_u64(rest, UINT16_MAX, &n) == 0 && n == port;
+	if (v6) {
+		host.ptr++;
+		host.len--;
+	}
+	if (rest.len) {
+		if (rest.ptr[0] != ':')
+			return (struct zg_slice){0};
+		rest = (struct zg_slice){rest.ptr + 1, rest.len - 1};
+		if (zg_slice_u64(rest, UINT16_MAX, &n) < 0)
+			return (struct zg_slice){0};
+	}
+	/* brackets hold an IPv6 address and nothing else */
+	if (n != port || v6 != (memchr(host.ptr, ':', host.len) != NULL))
+		return (struct zg_slice){0};
+	return host;
 }
 
+static bool names_host(struct zg_slice text, struct zg_slice host, uint16_t port)
+{
+	struct zg_slice at = host_at(text, port);
+
+	return at.ptr && zg_slice_ieq(at, host);
+}
+
+/* By value: one address has many spellings (::ffff:7f00:1 is 127.0.0.1). */
 static bool names_addr(struct zg_slice text, const uint8_t addr[16], uint16_t port)
 {
-	char name[INET6_ADDRSTRLEN];
+	struct zg_slice at = host_at(text, port);
+	uint8_t named[16];
 
-	zg_addr_text(name, sizeof(name), addr);
-	return names_host(text, zg_slice_str(name), port);
+	return at.ptr && zg_addr_parse(at, named) == 0 && memcmp(named, addr, sizeof(named)) == 0;
 }
 
 /* One of the gateway's own names: a listener's address, or localhost. */

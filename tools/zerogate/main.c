@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 		if (strcmp(v->name, argv[optind]) == 0) {
 			argc -= optind;
 			argv += optind;
-			optind = 1;
+			optind = 0; /* glibc: forget that this stopped at the first operand */
 			return v->run(&cli, argc, argv);
 		}
 	}

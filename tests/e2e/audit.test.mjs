@@ -64,7 +64,7 @@ test('no argument, result or secret is in any file, log or message of the agent'
 	const marks = ['zgplanted-argument-7261', 'zgplanted-title-8822', 'zgplanted-header-1155', 'zgplanted-body-5577'];
 	await raw.call('read_issue', { number: 1, note: marks[0] });
 	await raw.call('leak', { where: 'text' });
-	await raw.call('create_issue', { title: marks[1] + secrets['github-token'] });
+	await raw.call('create_issue', { title: `${marks[1]} ${secrets['github-token']}` });
 	await raw.post('{"jsonrpc":"2.0","id":1,"id":2,"' + marks[3] + '":1}', { authorization: `Bearer ${marks[2]}` });
 	await agent.record((r) => r.kind === 'call.reject');
 	const files = everyFile(path.join(agent.dir, 'state')).concat(agent.log);

@@ -11,9 +11,11 @@ import { startServer } from './servers.mjs';
 const TOOLS_HERE = { ...TOOLS, create_draft: { action: 'read' } }; // a write in all but its class: no approval
 
 async function verify(agent) {
-	const { code, stdout, stderr } = await agent.zg(['audit', 'verify', '--config', agent.config]);
+	const { code, stdout, stderr } = await agent.zg(['audit', 'verify', `${agent.dir}/state/audit`]);
 	assert.equal(code, 0, `audit verify: ${stdout}${stderr}`);
 }
+
+const back = (agent) => until(async () => (await agent.zg(['--json', 'approvals', 'list'])).code === 0, 'the ledger to be back', 5000);
 
 // Whatever came of it, the client was told within a bounded time.
 const settle = (promise) => within(promise.then((reply) => ({ reply }), (error) => ({ error })), 'the client to be told', 30000);
@@ -61,11 +63,13 @@ for (const role of ['gateway', 'ledger', 'parent'])
 				assert.equal(executed(), 1, 'an answer means it happened');
 
 			delete server.pause;
-			const back = await raw.call('read_issue', { number: 1 });
-			if (back.status === 404) // the session may have gone with what held it
+			if (role === 'ledger') // until then calls are refused, and say why
+				await back(agent);
+			const next = await raw.call('read_issue', { number: 1 });
+			if (next.status === 404) // the session may have gone with what held it
 				raw = await new RawClient(inside, agent.url('github')).open();
 			else
-				assert.equal(back.message.result.content[0].text, 'issue 1: the build is slow', back.body);
+				assert.equal(next.message.result.content[0].text, 'issue 1: the build is slow', next.body);
 			const outage = performance.now() - before;
 			if (role !== 'parent' && stage !== 'held')
 				assert.ok(outage < 3000, `service was back after ${outage} ms`);
@@ -106,7 +110,7 @@ test('without a ledger no call executes; with it back, calls go on', needs(), as
 		const { reply } = await settle(raw.call('read_issue', { number: round }));
 		const ran = (server.executed.read_issue ?? 0) - executed;
 		assert.equal(ran, reply?.message?.result && !reply.message.result.isError ? 1 : 0);
-		await until(async () => (await agent.zg(['--json', 'approvals', 'list'])).code === 0, 'the ledger to be back', 5000);
+		await back(agent);
 	}
 	const intents = agent.records().filter((r) => r.kind === 'call.intent' && r.tool === 'read_issue').length;
 	assert.ok(intents >= server.executed.read_issue, `${server.executed.read_issue} executions, ${intents} intents`);

@@ -268,6 +268,7 @@ static int decide(struct zg_cli *cli, bool approve, int argc, char **argv)
 	struct zg_msg_ctl_approval_decide m = {.approve = approve};
 	int c, status;
 
+	optind = 0; /* main() stopped at the verb; here options may follow operands */
 	while ((c = getopt_long(argc, argv, "r:", options, NULL)) != -1) {
 		if (c != 'r')
 			return usage();
@@ -295,6 +296,7 @@ static int list(struct zg_cli *cli, int argc, char **argv)
 	struct zg_msg_ctl_approvals_list m = {0};
 	int c;
 
+	optind = 0; /* main() stopped at the verb; here options may follow operands */
 	while ((c = getopt_long(argc, argv, "a", options, NULL)) != -1) {
 		if (c != 'a')
 			return usage();

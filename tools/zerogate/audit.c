@@ -122,6 +122,7 @@ static int tail(struct zg_cli *cli, int argc, char **argv)
 	uint64_t n;
 	int c;
 
+	optind = 0; /* main() stopped at the verb; here options may follow operands */
 	while ((c = getopt_long(argc, argv, "n:f", options, NULL)) != -1) {
 		if (c == 'f') {
 			ask.follow = 1;

@@ -341,6 +341,7 @@ static bool choose(int argc, char **argv, const char **dir, const char **pubkey,
 	struct stat st;
 	int c;
 
+	optind = 0; /* main() stopped at the verb; here options may follow operands */
 	while ((c = getopt_long(argc, argv, "c:d:p:", options, NULL)) != -1) {
 		if (c == 'c')
 			config = optarg;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cgroup.c - see cgroup.h: the tree, our place in it, names. Trust: root acting on a tree in which
- * others may create and remove directories at any time; a path is resolved below the root's
- * descriptor and never followed out of it.
+ * cgroup.c - see cgroup.h: the tree, our place in it, names. Trust: root
+ * acting on a tree in which others may create and remove directories at any
+ * time; a path is resolved below the root's descriptor and never followed out
+ * of it.
  */
 #include "cgroup.h"
 

@@ -16,7 +16,7 @@
 #define RESERVE 64
 
 static const char *const reasons[ZG_GR_MAX] = {
-#define X(NAME, text) [ZG_GR_##NAME] = text,
+#define X(NAME, text) [ZG_GR_##NAME] = (text),
 #include "tbl/gate_reason.h"
 #undef X
 };

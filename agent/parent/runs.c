@@ -155,8 +155,8 @@ int zg_runs_begin(struct zg_parent *p, const struct zg_msg_ctl_run *ask, pid_t p
 {
 	struct zg_run *slot = free_slot(p), r = {.uid = uid, .pid = pid, .watch = -1};
 	zg_autofd int dir = -1;
-	uint32_t profile;
-	const char *home;
+	uint32_t profile = ZG_PROFILE_NONE;
+	const char *home = NULL;
 	int rc;
 
 	if (!slot)

@@ -30,12 +30,16 @@ struct check {
 static bool kernel(char *detail, size_t size)
 {
 	struct utsname u;
-	unsigned major = 0, minor = 0;
+	uint64_t major, minor;
+	size_t n, m;
 
 	if (uname(&u) < 0)
 		return false;
 	(void)snprintf(detail, size, "%s", u.release);
-	return sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	n = strcspn(u.release, ".");
+	m = u.release[n] ? strspn(u.release + n + 1, "0123456789") : 0;
+	return zg_slice_u64((struct zg_slice){u.release, n}, UINT32_MAX, &major) == 0 &&
+	       zg_slice_u64((struct zg_slice){u.release + n + 1, m}, UINT32_MAX, &minor) == 0 &&
 	       (major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR));
 }
 

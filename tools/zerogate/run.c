@@ -23,7 +23,7 @@
 #define EXIT_NOT_FOUND	    127
 
 static const char *const reasons[ZG_GR_MAX] = {
-#define X(NAME, text) [ZG_GR_##NAME] = text,
+#define X(NAME, text) [ZG_GR_##NAME] = (text),
 #include "tbl/gate_reason.h"
 #undef X
 };
@@ -85,7 +85,7 @@ static int give_up(void)
 
 static _Noreturn void child(struct zg_cli *cli, const char *profile, char **command, int report)
 {
-	struct zg_msg_ctl_run_started answer;
+	struct zg_msg_ctl_run_started answer = {0};
 	struct started said = {.error = ask(cli, profile, command[0], &answer)};
 	int rc;
 

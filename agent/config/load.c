@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * load.c - see load.h. Trust: runs as the user who asks, on files that this
- * user names; it refuses what the agent would refuse, so that an answer here
- * is the answer there.
+ * user names; what the agent would refuse is refused here, or said.
  */
 #include "load.h"
 
@@ -40,10 +39,17 @@ static bool shape_ok(struct loader *l, const char *path, const struct stat *st)
 		zg_diag_error(l->diag, path, 0, 0, "not a regular file");
 		return false;
 	}
-	if (st->st_mode & (S_IWGRP | S_IWOTH)) {
-		zg_diag_error(l->diag, path, 0, 0, "others than its owner can write to it");
+	if (st->st_mode & S_IWOTH) {
+		zg_diag_error(l->diag, path, 0, 0, "everybody can write to it");
 		zg_diag_hint(l->diag, "chmod go-w %s", path);
 		return false;
+	}
+	if (st->st_mode & S_IWGRP) {
+		/* usual in a working copy, but not on a host */
+		zg_diag_notice(l->diag, path, 0, 0,
+			       "its group can write to it: the agent refuses "
+			       "such a file");
+		zg_diag_hint(l->diag, "chmod go-w %s", path);
 	}
 	if (st->st_size > ZG_CONFIG_FILE_BYTES) {
 		zg_diag_error(l->diag, path, 0, 0, "larger than %d bytes", ZG_CONFIG_FILE_BYTES);

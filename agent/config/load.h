@@ -17,8 +17,9 @@ struct zg_loaded {
 };
 
 /* Read FILE, its policies (*.yaml) and its servers (*.json). 0, or -EINVAL with
- * errors in diag. Files that others could change are errors, as they are to
- * the agent. Notices may be there in both cases. */
+ * errors in diag. A file that everybody could change is an error, one that its
+ * group could change a notice: the agent refuses both. Notices may be there in
+ * both cases. */
 int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag) ZG_MUST_CHECK;
 void zg_loaded_release(struct zg_loaded *l);
 

@@ -91,20 +91,35 @@ static size_t card_at(const struct zg_probe *p, const struct group *g, size_t n,
 	return 0;
 }
 
+/* The word around a group: hex codes of a table have letters too. More than six
+ * characters, or part of an address, is a thing of its own: 0. */
+static size_t word_length(const struct zg_probe *p, const struct group *g)
+{
+	size_t start = g->start, end = g->start + g->len;
+
+	while (start && zg_is(p->text[start - 1], ZG_CC_ALNUM) && end - start <= 6)
+		start--;
+	while (end < p->len && zg_is(p->text[end], ZG_CC_ALNUM) && end - start <= 6)
+		end++;
+	if (end - start == g->len)
+		return g->len;
+	if (end < p->len && p->text[end] && strchr("@.+%_-'", p->text[end]))
+		return 0;
+	return end - start <= 6 ? end - start : 0;
+}
+
 /* Is the group at `other`, joined by sep, more of the same number? Beside a card
  * in groups, groups of its size make a table; whole numbers may stand in a row. */
 static bool goes_on(const struct zg_probe *p, const struct group *g, size_t i, size_t took,
 		    size_t other, char sep)
 {
-	size_t start = g[other].start, end = start + g[other].len;
+	size_t word = sep ? word_length(p, &g[other]) : 0;
 
-	/* digits of a word are no number */
-	if (!sep || (start && zg_is(p->text[start - 1], ZG_CC_ALNUM)) ||
-	    !zg_token_ends(p, end, ZG_CC_ALNUM))
+	if (!word)
 		return false;
 	if (took == 1 || g[i + 1].before == '-')
 		return sep == '-';
-	return sep == ' ' && g[other].len >= 4 && g[other].len <= 6;
+	return sep == ' ' && word >= 4 && word <= 6;
 }
 
 /* Nothing joins the card to its neighbours: a table, an identifier, a decimal.

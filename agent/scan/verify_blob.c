@@ -73,8 +73,13 @@ bool zg_verify_pem(const struct zg_probe *p, struct zg_span match, struct zg_spa
 	return true;
 }
 
+struct jose {
+	bool encrypted; /* five parts */
+	bool unsigned_; /* "alg":"none": no third part */
+};
+
 /* The header of a token decodes to a JSON object that names its algorithm. */
-static bool jose_header(const char *s, size_t n, bool *encrypted)
+static bool jose_header(const char *s, size_t n, struct jose *is)
 {
 	uint8_t bytes[ZG_JWT_HEADER_LEN];
 	char *text = (char *)bytes, *alg;
@@ -96,8 +101,12 @@ static bool jose_header(const char *s, size_t n, bool *encrypted)
 	if (*alg != ':')
 		return false;
 	alg += 1 + strspn(alg + 1, " \t\r\n");
-	*encrypted = strstr(text, "\"enc\"") != NULL;
-	return *alg == '"';
+	if (*alg++ != '"')
+		return false;
+	n = strspn(alg, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-");
+	is->encrypted = strstr(text, "\"enc\"") != NULL;
+	is->unsigned_ = n == 4 && strncasecmp(alg, "none", 4) == 0;
+	return n >= 2 && alg[n] == '"';
 }
 
 /* The sample of jwt.io and of half the documentation there is: John Doe. */
@@ -112,7 +121,7 @@ static bool sample(const char *payload, size_t n)
 bool zg_verify_jwt(const struct zg_probe *p, struct zg_span match, struct zg_span *out)
 {
 	size_t at = match.start, start[5], len[5], parts = 0;
-	bool encrypted = false;
+	struct jose is = {0};
 
 	if (!zg_token_begins(p, match.start, ZG_CC_URL64))
 		return false;
@@ -120,14 +129,14 @@ bool zg_verify_jwt(const struct zg_probe *p, struct zg_span match, struct zg_spa
 		start[parts] = at;
 		len[parts] = zg_span_of(p, at, ZG_CC_URL64, p->len - at);
 		at += len[parts];
-		if (parts == 0 && !jose_header(p->text + start[0], len[0], &encrypted))
+		if (parts == 0 && !jose_header(p->text + start[0], len[0], &is))
 			return false;
 		parts++;
 		if (at >= p->len || p->text[at] != '.')
 			break;
 		at++;
 	}
-	if (encrypted && parts == 5) {
+	if (is.encrypted && parts == 5) {
 		*out = (struct zg_span){match.start, start[4] + len[4]};
 		return len[2] && len[3] && len[4];
 	}

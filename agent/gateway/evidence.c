@@ -67,22 +67,47 @@ static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 	}
 }
 
+static void on_ledger_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	zg_request_run(arg);
+}
+
+/* The ledger is being restarted or has fallen behind: look again soon. */
+static enum zg_next wait_for_ledger(struct zg_request *r)
+{
+	static const struct timeval soon = {0, 20000};
+
+	if (event_initialized(&r->timer))
+		(void)event_del(&r->timer);
+	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_ledger_time, r);
+	(void)event_add(&r->timer, &soon);
+	return ZG_WAIT;
+}
+
 enum zg_next zg_step_intent(struct zg_request *r)
 {
+	struct zg_ring *ring = &r->worker->ring;
+	enum zg_ring_state state = zg_ring_state(ring);
+	uint64_t now = zg_now_ns();
 	struct zg_record rec;
-	int rc;
+	int rc = -ETIMEDOUT;
 
-	fill(r, &rec, ZG_RK_CALL_INTENT);
-	fill_decision(r, &rec);
-	rc = zg_ring_push(&r->worker->ring, &rec);
+	if (!r->intent_since_ns)
+		r->intent_since_ns = now;
+	if (state == ZG_RING_OK && zg_ring_room(ring) > 0) {
+		fill(r, &rec, ZG_RK_CALL_INTENT);
+		fill_decision(r, &rec);
+		rc = zg_ring_push(ring, &rec);
+	} else if (state != ZG_RING_FAILED &&
+		   now - r->intent_since_ns < ZG_RING_WAIT_MS * UINT64_C(1000000)) {
+		return wait_for_ledger(r);
+	}
 	if (rc < 0)
-		return zg_answer_with(
-			r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
-			"zerogate: the call was not executed because its evidence cannot be "
-			"recorded (%s)",
-			zg_ring_state(&r->worker->ring) == ZG_RING_FAILED ? "the audit log cannot "
-									    "be written"
-									  : strerror(-rc));
+		return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
+				      "zerogate: the call was not executed because its evidence "
+				      "cannot be recorded (%s)",
+				      state == ZG_RING_FAILED ? "the audit log cannot be written"
+							      : "the ledger does not answer");
 	r->intent = true;
 	return ZG_NEXT;
 }

@@ -142,7 +142,8 @@ struct zg_request {
 	uint64_t dispatched_ns;
 	struct zg_transfer *upstream;
 	bool upstream_done;
-	bool intent; /* recorded: an outcome must follow */
+	uint64_t intent_since_ns; /* when its recording was first tried */
+	bool intent;		  /* recorded: an outcome must follow */
 	struct zg_output output;
 	enum zg_outcome outcome;
 	struct zg_answer answer;

@@ -107,7 +107,7 @@ static inline int lab_snapshot(uint16_t port)
 	zg_build_add(b, ZG_CF_POLICY, "p.yaml", zg_slice_str(lab_policy));
 	lab_add_server(b, "s", port);
 	lab_add_server(b, "down", 1);
-	LAB_REQUIRE(zg_build_finish(b, false, &out, id, NULL) == 0);
+	LAB_REQUIRE(zg_build_finish(b, ZG_BUILD_ALL, &out, id, NULL) == 0);
 	LAB_REQUIRE(write(fd, out.ptr, out.len) == (ssize_t)out.len);
 	LAB_REQUIRE(fcntl(fd, F_ADD_SEALS, seals) == 0);
 	zg_build_free(b);

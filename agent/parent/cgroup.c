@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -236,11 +237,16 @@ int zg_cgroups_make(const struct zg_cgroups *c, const char *path, bool mark)
 
 /* the agent's own ---------------------------------------------------------- */
 
+static int write_to(int dir, const char *name, const char *text)
+{
+	zg_autofd int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
 static int enter(int dir)
 {
-	zg_autofd int fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
+	return write_to(dir, "cgroup.procs", "0");
 }
 
 int zg_cgroups_settle(struct zg_cgroups *c, struct zg_err *e)
@@ -278,6 +284,49 @@ int zg_cgroups_settle(struct zg_cgroups *c, struct zg_err *e)
 			zg_err_hint(e, "run zerogated as root; in a unit, set Delegate=yes");
 			return rc;
 		}
+	}
+	return 0;
+}
+
+/* Until no process is in it. 0, -ETIMEDOUT. */
+static int await_empty(int dir, int timeout_ms)
+{
+	zg_autofd int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	struct pollfd p = {.fd = fd, .events = POLLPRI};
+
+	for (;;) {
+		char text[256];
+		ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+
+		if (n < 0)
+			return -errno;
+		text[n] = '\0';
+		if (strstr(text, "populated 0"))
+			return 0;
+		/* the kernel marks a change since the last read */
+		if (poll(&p, 1, timeout_ms) == 0)
+			return -ETIMEDOUT;
+	}
+}
+
+int zg_cgroups_clear(const struct zg_cgroups *c, struct zg_err *e)
+{
+	static const char *const left[] = {"gateway", "config", "ledger"};
+
+	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+		zg_autofd int dir = zg_cgroups_role(c, left[i], NULL);
+		bool ledger = strcmp(left[i], "ledger") == 0;
+		int rc = dir < 0 ? dir : -ETIMEDOUT;
+
+		if (dir >= 0 && ledger)
+			rc = await_empty(dir, ZG_LEDGER_END_SEC * 1000);
+		if (rc == -ETIMEDOUT)
+			rc = write_to(dir, "cgroup.kill", "1");
+		if (rc == 0)
+			rc = await_empty(dir, ZG_LEDGER_END_SEC * 1000);
+		if (rc < 0)
+			return zg_err_set(e, -rc, "a former agent's %s does not end: %s", left[i],
+					  strerror(-rc));
 	}
 	return 0;
 }

@@ -57,6 +57,9 @@ void zg_cgroups_close(struct zg_cgroups *c);
 
 /* Make the agent's own cgroups and move this process into "parent". */
 int zg_cgroups_settle(struct zg_cgroups *c, struct zg_err *e) ZG_MUST_CHECK;
+/* Roles of an agent that was killed may still be ending: kill those that have
+ * nothing to finish, give the ledger ZG_LEDGER_END_SEC for its rings. */
+int zg_cgroups_clear(const struct zg_cgroups *c, struct zg_err *e) ZG_MUST_CHECK;
 /* Go back where we came from and remove what is empty. */
 void zg_cgroups_leave(struct zg_cgroups *c);
 /* A role's cgroup: an O_DIRECTORY descriptor, or -errno; id may be NULL. */

@@ -361,9 +361,8 @@ static void announce_if_ready(struct zg_parent *p)
 }
 
 /* The end of its channel asks a child to finish; what does not is killed. */
-static void stop_one(struct zg_child *c)
+static void stop_one(struct zg_child *c, uint64_t deadline)
 {
-	uint64_t deadline = zg_parent_now_ms() + STOP_MS;
 	const struct timespec nap = {.tv_nsec = 5000000};
 
 	if (c->again)
@@ -390,6 +389,8 @@ static void stop_one(struct zg_child *c)
 
 void zg_children_stop(struct zg_parent *p)
 {
+	uint64_t deadline = zg_parent_now_ms() + STOP_MS;
+
 	p->children.stopping = true;
 	for (uint32_t i = 0; i < p->children.workers; i++) {
 		struct zg_child *c = &p->children.gateway[i];
@@ -400,8 +401,8 @@ void zg_children_stop(struct zg_parent *p)
 		c->sock = -1;
 	}
 	for (uint32_t i = 0; i < p->children.workers; i++)
-		stop_one(&p->children.gateway[i]);
-	stop_one(&p->children.ledger);
+		stop_one(&p->children.gateway[i], deadline);
+	stop_one(&p->children.ledger, zg_parent_now_ms() + STOP_MS);
 }
 
 void zg_children_release(struct zg_parent *p)

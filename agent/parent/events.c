@@ -13,7 +13,8 @@
 #include "state.h"
 
 /* Room kept for the agent's own records (starts, exits, reloads). */
-#define RESERVE 64
+#define RESERVE	   64
+#define PAUSE_USEC 20000 /* the ledger empties a ring in less */
 
 static const char *const reasons[ZG_GR_MAX] = {
 #define X(NAME, text) [ZG_GR_##NAME] = (text),
@@ -78,17 +79,19 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 		p->records_lost++;
 }
 
-static void on_event(const struct zg_event *ev, void *arg)
+/* < 0: no room for another one. */
+static int on_event(const struct zg_event *ev, void *arg)
 {
 	struct zg_parent *p = arg;
 
 	if (ev->kind != ZG_E_DENY && ev->kind != ZG_E_WOULD_DENY)
-		return;
+		return 0;
 	if (ev->kind == ZG_E_DENY) {
 		p->denials++;
 		zg_runs_denied(p, ev);
 	}
 	record(p, ev);
+	return zg_ring_room(&p->children.ring[0]) > RESERVE ? 0 : -ENOSPC;
 }
 
 void zg_events_drain(struct zg_parent *p)
@@ -108,13 +111,27 @@ uint64_t zg_events_lost(struct zg_parent *p)
 
 static void on_kernel(evutil_socket_t fd, short what, void *arg)
 {
+	const struct timeval pause = {.tv_usec = PAUSE_USEC};
+	struct zg_parent *p = arg;
+
 	(void)fd;
 	(void)what;
-	zg_events_drain(arg);
+	zg_events_drain(p);
+	/* the kernel's descriptor stays readable: do not spin until there is room */
+	if (zg_ring_room(&p->children.ring[0]) <= RESERVE && event_del(p->kernel_event) == 0)
+		(void)event_add(p->kernel_pause, &pause); /* the tick drains as well */
 }
 
-/* Losses are told, and a ring that was full when the kernel woke us is looked
- * at again. */
+static void on_pause(evutil_socket_t fd, short what, void *arg)
+{
+	struct zg_parent *p = arg;
+
+	(void)fd;
+	(void)what;
+	(void)event_add(p->kernel_event, NULL); /* cannot fail where it was before */
+}
+
+/* Losses are told; what a full ring left in the kernel is looked at again. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct zg_parent *p = arg;
@@ -141,11 +158,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 int zg_events_start(struct zg_parent *p, struct zg_err *e)
 {
-	const struct timeval tick = {.tv_sec = 1};
+	const struct timeval tick = {.tv_sec = 1}, later = {.tv_usec = PAUSE_USEC};
 	int rc;
 
 	rc = zg_parent_watch(p, zg_kernel_event_fd(p->kernel), EV_READ | EV_PERSIST, NULL,
 			     on_kernel);
+	p->kernel_event = rc == 0 ? p->event[p->events - 1] : NULL;
+	if (rc == 0)
+		rc = zg_parent_watch(p, -1, 0, &later, on_pause);
+	p->kernel_pause = rc == 0 ? p->event[p->events - 1] : NULL;
 	if (rc == 0)
 		rc = zg_parent_watch(p, -1, EV_PERSIST, &tick, on_tick);
 	/* what the pinned counters already hold was told by a former run */

@@ -41,7 +41,7 @@ struct zg_kernel {
 	char pin_dir[ZG_PATH_LEN];
 	int cgroup_root;
 	uint64_t root_id;
-	void (*event)(const struct zg_event *ev, void *arg);
+	int (*event)(const struct zg_event *ev, void *arg);
 	void *event_arg;
 };
 
@@ -296,7 +296,7 @@ static int on_event(void *arg, void *data, size_t bytes)
 	struct zg_kernel *k = arg;
 
 	if (bytes >= sizeof(struct zg_event) && k->event)
-		k->event(data, k->event_arg);
+		return k->event(data, k->event_arg);
 	return 0;
 }
 
@@ -509,7 +509,7 @@ int zg_kernel_event_fd(const struct zg_kernel *k)
 	return ring_buffer__epoll_fd(k->ring);
 }
 
-int zg_kernel_consume(struct zg_kernel *k, void (*fn)(const struct zg_event *ev, void *arg),
+int zg_kernel_consume(struct zg_kernel *k, int (*fn)(const struct zg_event *ev, void *arg),
 		      void *arg)
 {
 	k->event = fn;

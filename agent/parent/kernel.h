@@ -65,9 +65,10 @@ int zg_kernel_members(struct zg_kernel *k, int (*fn)(uint64_t id, uint32_t profi
 		      void *arg);
 
 /* Events. fd is an epoll descriptor for the loop; consume drains what is
- * there and calls fn per event. */
+ * there and calls fn per event, until fn returns < 0 (that event was taken;
+ * the rest stays in the ring). */
 int zg_kernel_event_fd(const struct zg_kernel *k);
-int zg_kernel_consume(struct zg_kernel *k, void (*fn)(const struct zg_event *ev, void *arg),
+int zg_kernel_consume(struct zg_kernel *k, int (*fn)(const struct zg_event *ev, void *arg),
 		      void *arg);
 /* Events lost for want of room, by enum zg_event_kind, since load. */
 int zg_kernel_lost(struct zg_kernel *k, uint64_t lost[ZG_E_MAX]) ZG_MUST_CHECK;

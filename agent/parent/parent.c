@@ -411,6 +411,8 @@ static int serve(struct zg_parent *p, struct zg_err *e)
 	if (rc == 0)
 		rc = zg_cgroups_settle(&p->cgroups, e);
 	if (rc == 0)
+		rc = zg_cgroups_clear(&p->cgroups, e);
+	if (rc == 0)
 		rc = zg_prepare_privileges(e);
 	if (rc < 0)
 		return rc;

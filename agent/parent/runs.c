@@ -32,12 +32,18 @@ static uint32_t profile_named(const struct zg_snapshot *s, const char *name)
 	return ZG_PROFILE_NONE;
 }
 
-static struct zg_run *free_slot(struct zg_parent *p)
+static struct zg_run *free_slot(struct zg_parent *p, uint32_t uid)
 {
-	for (size_t i = 0; i < ZG_RUNS_MAX; i++)
+	struct zg_run *at = NULL;
+	size_t same = 0;
+
+	for (size_t i = 0; i < ZG_RUNS_MAX; i++) {
 		if (!p->run[i].ticket)
-			return &p->run[i];
-	return NULL;
+			at = &p->run[i];
+		else
+			same += p->run[i].uid == uid;
+	}
+	return uid != 0 && same >= ZG_RUNS_UID_MAX ? NULL : at;
 }
 
 struct zg_run *zg_runs_find(struct zg_parent *p, uint64_t ticket)
@@ -153,14 +159,14 @@ int zg_runs_begin(struct zg_parent *p, const struct zg_msg_ctl_run *ask, pid_t p
 		  uint32_t uid, uint32_t peer_profile, struct zg_msg_ctl_run_started *out,
 		  struct zg_err *e)
 {
-	struct zg_run *slot = free_slot(p), r = {.uid = uid, .pid = pid, .watch = -1};
+	struct zg_run *slot = free_slot(p, uid), r = {.uid = uid, .pid = pid, .watch = -1};
 	zg_autofd int dir = -1;
 	uint32_t profile = ZG_PROFILE_NONE;
 	const char *home = NULL;
 	int rc;
 
 	if (!slot)
-		return zg_err_set(e, ENOSPC, "%d runs are under way", ZG_RUNS_MAX);
+		return zg_err_set(e, ENOSPC, "too many runs are under way");
 	rc = choose(p, ask, peer_profile, &profile, &home, e);
 	if (rc < 0)
 		return rc;

@@ -155,7 +155,9 @@ struct zg_parent {
 	struct zg_control *control;
 	struct event *event[16]; /* signals, timers, inotify, kernel */
 	size_t events;
-	bool announced; /* READY was sent */
+	struct event *kernel_event; /* of event[]: the gate's ring */
+	struct event *kernel_pause; /* of event[]: until our ring has room */
+	bool announced;		    /* READY was sent */
 	bool detached;
 	int exit_status;
 };

@@ -468,13 +468,14 @@ struct seen {
 	size_t count[ZG_E_MAX];
 };
 
-static inline void seen_event(const struct zg_event *ev, void *arg)
+static inline int seen_event(const struct zg_event *ev, void *arg)
 {
 	struct seen *s = arg;
 
 	assert_true(ev->kind < ZG_E_MAX);
 	s->last = *ev;
 	s->count[ev->kind]++;
+	return 0;
 }
 
 static inline struct seen lab_events(struct lab *lab)

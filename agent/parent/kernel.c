@@ -11,15 +11,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "kernel_pin.h"
 #include "kernel_tables.h"
 
 #pragma GCC diagnostic push
@@ -30,8 +29,6 @@
 #pragma GCC diagnostic pop
 
 #define HOOKS 8 /* programs of bpf/gate.bpf.c */
-
-#define CTL_PIN "zg_ctl"
 
 struct zg_kernel {
 	struct zg_gate *gate;
@@ -47,103 +44,6 @@ struct zg_kernel {
 
 /* pins ----------------------------------------------------------------------- */
 
-struct pin {
-	char path[ZG_PATH_LEN + 32];
-};
-
-static struct pin pin_of(const char *dir, const char *prefix, const char *name)
-{
-	struct pin p;
-
-	/* dir fits (checked at open), names are the object's own: 15 at most */
-	(void)snprintf(p.path, sizeof(p.path), "%s/%s%s", dir, prefix, name);
-	return p;
-}
-
-static struct pin map_pin(const char *dir, const struct bpf_map *m)
-{
-	return pin_of(dir, "", bpf_map__name(m));
-}
-
-static struct pin link_pin(const char *dir, const struct bpf_program *p)
-{
-	return pin_of(dir, "link_", bpf_program__name(p));
-}
-
-static bool pinned(struct pin p)
-{
-	return access(p.path, F_OK) == 0;
-}
-
-static int prepare_pin_dir(const char *dir, struct zg_err *e)
-{
-	bool made = mkdir(dir, 0700) == 0;
-	struct statfs fs;
-
-	if (!made && errno != EEXIST)
-		return zg_err_set(e, errno, "creating %s: %s", dir, strerror(errno));
-	if (statfs(dir, &fs) < 0 || fs.f_type != BPF_FS_MAGIC) {
-		if (made)
-			(void)rmdir(dir);
-		(void)zg_err_set(e, EINVAL, "%s is not on a bpf file system", dir);
-		zg_err_hint(e, "mount -t bpf bpf /sys/fs/bpf");
-		return -EINVAL;
-	}
-	if (chmod(dir, 0700) < 0)
-		return zg_err_set(e, errno, "chmod 0700 %s: %s", dir, strerror(errno));
-	return 0;
-}
-
-static int foreign_pins(struct zg_err *e, const char *what, const char *name)
-{
-	(void)zg_err_set(e, EEXIST, "%s: %s", name, what);
-	zg_err_hint(e, "run 'zerogate detach', then start again");
-	return -EEXIST;
-}
-
-static int check_shape(int fd, const struct bpf_map *m, struct zg_err *e)
-{
-	struct bpf_map_info info = {0};
-	uint32_t bytes = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &bytes) < 0)
-		return zg_err_set(e, errno, "reading a pinned map: %s", strerror(errno));
-	if (info.type != bpf_map__type(m) || info.key_size != bpf_map__key_size(m) ||
-	    info.value_size != bpf_map__value_size(m) ||
-	    info.max_entries != bpf_map__max_entries(m) || info.map_flags != bpf_map__map_flags(m))
-		return foreign_pins(e, "pinned by another version", bpf_map__name(m));
-	return 0;
-}
-
-static int check_abi(const char *dir, struct zg_err *e)
-{
-	zg_autofd int fd = bpf_obj_get(pin_of(dir, "", CTL_PIN).path);
-	struct bpf_map_info info = {0};
-	uint32_t bytes = sizeof(info), zero = 0;
-	struct zg_ctl ctl;
-
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) < 0)
-		return zg_err_set(e, errno, "opening the pinned " CTL_PIN ": %s", strerror(errno));
-	if (info.value_size != sizeof(ctl) || bpf_map_lookup_elem(fd, &zero, &ctl) < 0 ||
-	    ctl.abi != ZG_ABI_VERSION)
-		return foreign_pins(e, "pinned by another version", CTL_PIN);
-	return 0;
-}
-
-static int take_map(struct bpf_map *m, const char *dir, struct zg_err *e)
-{
-	zg_autofd int fd = bpf_obj_get(map_pin(dir, m).path);
-	int r;
-
-	if (fd < 0)
-		return foreign_pins(e, "a pin is missing", bpf_map__name(m));
-	r = check_shape(fd, m, e);
-	if (r < 0)
-		return r;
-	r = bpf_map__reuse_fd(m, fd);
-	return r < 0 ? zg_err_set(e, -r, "reusing a pinned map: %s", strerror(-r)) : 0;
-}
-
 /* An incomplete set of maps without any link governs nothing: start over. */
 static int clear_incomplete(struct zg_gate *gate, const char *dir, struct zg_err *e)
 {
@@ -151,10 +51,11 @@ static int clear_incomplete(struct zg_gate *gate, const char *dir, struct zg_err
 	struct bpf_map *m;
 
 	bpf_object__for_each_program(p, gate->obj) if (
-		pinned(link_pin(dir, p))) return foreign_pins(e, "attached, but its maps are gone",
-							      bpf_program__name(p));
+		zg_pin_exists(zg_pin_of_link(
+			dir, p))) return zg_pin_foreign(e, "attached, but its maps are gone",
+							bpf_program__name(p));
 	bpf_object__for_each_map(
-		m, gate->obj) if (unlink(map_pin(dir, m).path) < 0 &&
+		m, gate->obj) if (unlink(zg_pin_of_map(dir, m).path) < 0 &&
 				  errno != ENOENT) return zg_err_set(e, errno,
 								     "removing an old pin: %s",
 								     strerror(errno));
@@ -166,26 +67,19 @@ static int take_maps(struct zg_gate *gate, const char *dir, bool *taken, struct 
 	struct bpf_map *m;
 	int r;
 
-	*taken = pinned(pin_of(dir, "", CTL_PIN));
+	*taken = zg_pin_exists(zg_pin_of(dir, "", ZG_CTL_PIN));
 	if (!*taken)
 		return clear_incomplete(gate, dir, e);
-	r = check_abi(dir, e);
+	r = zg_pin_check_abi(dir, e);
 	if (r < 0)
 		return r;
 	bpf_object__for_each_map(m, gate->obj)
 	{
-		r = take_map(m, dir, e);
+		r = zg_pin_take_map(m, dir, e);
 		if (r < 0)
 			return r;
 	}
 	return 0;
-}
-
-static int pin_map(struct bpf_map *m, const char *dir, struct zg_err *e)
-{
-	int r = bpf_map__pin(m, map_pin(dir, m).path);
-
-	return r < 0 ? zg_err_set(e, -r, "pinning %s: %s", bpf_map__name(m), strerror(-r)) : 0;
 }
 
 static int pin_maps(struct zg_kernel *k, struct zg_err *e)
@@ -198,11 +92,11 @@ static int pin_maps(struct zg_kernel *k, struct zg_err *e)
 	{
 		if (m == k->gate->maps.zg_ctl)
 			continue;
-		r = pin_map(m, k->pin_dir, e);
+		r = zg_pin_map(m, k->pin_dir, e);
 		if (r < 0)
 			return r;
 	}
-	return pin_map(k->gate->maps.zg_ctl, k->pin_dir, e);
+	return zg_pin_map(k->gate->maps.zg_ctl, k->pin_dir, e);
 }
 
 /* links ------------------------------------------------------------------------ */
@@ -227,12 +121,12 @@ static bool link_ours(const struct zg_kernel *k, const struct bpf_program *p,
 static int take_link(struct zg_kernel *k, struct bpf_program *p, struct bpf_link **out,
 		     struct zg_err *e)
 {
-	struct pin pin = link_pin(k->pin_dir, p);
+	struct zg_pin pin = zg_pin_of_link(k->pin_dir, p);
 	struct bpf_link_info info;
 	struct bpf_link *link;
 	int r;
 
-	if (!pinned(pin))
+	if (!zg_pin_exists(pin))
 		return 0;
 	link = bpf_link__open(pin.path);
 	if (!link)
@@ -245,7 +139,7 @@ static int take_link(struct zg_kernel *k, struct bpf_program *p, struct bpf_link
 	}
 	if (r == 0 && !link_ours(k, p, &info)) {
 		(void)bpf_link__destroy(link);
-		return foreign_pins(e, "attached to another cgroup root", bpf_program__name(p));
+		return zg_pin_foreign(e, "attached to another cgroup root", bpf_program__name(p));
 	}
 	if (r == 0)
 		r = bpf_link__update_program(link, p);
@@ -268,7 +162,7 @@ static int attach(struct zg_kernel *k, struct bpf_program *p, struct bpf_link **
 	if (!*out)
 		return zg_err_set(e, errno, "attaching %s: %s", bpf_program__name(p),
 				  strerror(errno));
-	r = bpf_link__pin(*out, link_pin(k->pin_dir, p).path);
+	r = bpf_link__pin(*out, zg_pin_of_link(k->pin_dir, p).path);
 	return r < 0 ? zg_err_set(e, -r, "pinning the link of %s: %s", bpf_program__name(p),
 				  strerror(-r))
 		     : 0;
@@ -315,7 +209,7 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 			 bpf_map__fd(k->gate->maps.zg_ctl), 0);
 
 	if (ctl == MAP_FAILED)
-		return zg_err_set(e, errno, "mapping " CTL_PIN ": %s", strerror(errno));
+		return zg_err_set(e, errno, "mapping " ZG_CTL_PIN ": %s", strerror(errno));
 	k->tables.ctl = ctl;
 	k->tables.host = table_of(k->gate->maps.zg_host);
 	k->tables.addr = table_of(k->gate->maps.zg_addr);
@@ -382,7 +276,7 @@ int zg_kernel_open(struct zg_kernel **out, const struct zg_kernel_options *o, st
 	memcpy(k->pin_dir, o->pin_dir, strlen(o->pin_dir) + 1);
 	r = find_root(k, o->cgroup_root, e);
 	if (r == 0)
-		r = prepare_pin_dir(k->pin_dir, e);
+		r = zg_pin_dir_prepare(k->pin_dir, e);
 	if (r == 0)
 		r = load(k, e);
 	if (r == 0)
@@ -412,18 +306,6 @@ void zg_kernel_close(struct zg_kernel *k)
 	free(k);
 }
 
-/* Detached by hand, so that it ends even if somebody still holds the link. */
-static int remove_link(struct pin pin)
-{
-	zg_autofd int fd = bpf_obj_get(pin.path);
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (bpf_link_detach(fd) < 0 && errno != ENOLINK)
-		return -errno;
-	return unlink(pin.path) < 0 ? -errno : 0;
-}
-
 static int remove_pins(struct zg_gate *gate, const char *dir)
 {
 	struct bpf_program *p;
@@ -432,14 +314,14 @@ static int remove_pins(struct zg_gate *gate, const char *dir)
 
 	bpf_object__for_each_program(p, gate->obj)
 	{
-		r = remove_link(link_pin(dir, p));
+		r = zg_pin_remove_link(zg_pin_of_link(dir, p));
 		if (r < 0)
 			return r;
 	}
 	bpf_object__for_each_map(m, gate->obj) if (m != gate->maps.zg_ctl &&
-						   unlink(map_pin(dir, m).path) < 0 &&
+						   unlink(zg_pin_of_map(dir, m).path) < 0 &&
 						   errno != ENOENT) return -errno;
-	if (unlink(pin_of(dir, "", CTL_PIN).path) < 0 && errno != ENOENT)
+	if (unlink(zg_pin_of(dir, "", ZG_CTL_PIN).path) < 0 && errno != ENOENT)
 		return -errno;
 	return rmdir(dir) < 0 && errno != ENOENT ? -errno : 0;
 }
@@ -557,7 +439,7 @@ static bool runs_at_root(const struct zg_kernel *k, const struct bpf_program *p,
 
 static int verify_hook(const struct zg_kernel *k, const struct bpf_program *p, struct zg_err *e)
 {
-	zg_autofd int fd = bpf_obj_get(link_pin(k->pin_dir, p).path);
+	zg_autofd int fd = bpf_obj_get(zg_pin_of_link(k->pin_dir, p).path);
 	struct bpf_prog_info prog = {0};
 	uint32_t bytes = sizeof(prog);
 	struct bpf_link_info info;
@@ -577,7 +459,7 @@ static int verify_hook(const struct zg_kernel *k, const struct bpf_program *p, s
 int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e)
 {
 	struct bpf_program *p;
-	int r = check_abi(k->pin_dir, e);
+	int r = zg_pin_check_abi(k->pin_dir, e);
 
 	if (r < 0)
 		return r;

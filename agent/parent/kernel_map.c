@@ -76,3 +76,16 @@ int zg_map_each(const struct zg_map *m, int (*fn)(const void *key, const void *v
 	}
 	return 0;
 }
+
+void *zg_map_list_room(void *list, size_t count, size_t *room, size_t bytes)
+{
+	size_t more = *room ? 2 * *room : BATCH;
+	void *grown;
+
+	if (count < *room)
+		return list;
+	grown = reallocarray(list, more, bytes);
+	if (grown)
+		*room = more;
+	return grown;
+}

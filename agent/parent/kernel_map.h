@@ -30,4 +30,8 @@ int zg_map_get(const struct zg_map *m, const void *key, void *value) ZG_MUST_CHE
 int zg_map_each(const struct zg_map *m, int (*fn)(const void *key, const void *value, void *arg),
 		void *arg) ZG_MUST_CHECK;
 
+/* Room for one more element of a list that grows while a map is read: the
+ * list, moved or not; NULL without memory, and the old one stays. */
+void *zg_map_list_room(void *list, size_t count, size_t *room, size_t bytes) ZG_MUST_CHECK;
+
 #endif

@@ -14,17 +14,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "prefix_diff.h"
+#include "kernel_prefixes.h"
 
-#define CHUNK 4096 /* prefixes converted at a time */
-
-/* One application: where it writes and what it changes. */
-struct change_set {
-	uint32_t old; /* slot in force */
-	uint32_t new; /* idle slot */
-	struct zg_prefix_change *prefix;
-	size_t prefix_count;
-};
+#define CHUNK 4096 /* rules converted at a time */
 
 void zg_tables_release(struct zg_tables *t)
 {
@@ -35,111 +27,6 @@ void zg_tables_release(struct zg_tables *t)
 static uint32_t slot_in_force(const struct zg_tables *t)
 {
 	return t->ctl->epoch & 1;
-}
-
-/* prefixes ----------------------------------------------------------------- */
-
-enum phase {
-	PREPARE, /* both generations side by side */
-	SETTLE,	 /* the new one only */
-	UNDO,	 /* the old one only */
-};
-
-static bool phase_keeps(enum phase phase, const struct zg_prefix_change *c)
-{
-	switch (phase) {
-	case PREPARE:
-		return true;
-	case SETTLE:
-		return c->in_new;
-	case UNDO:
-		return c->in_old;
-	}
-	return true;
-}
-
-static struct zg_addr_val phase_value(enum phase phase, const struct change_set *set,
-				      const struct zg_prefix_change *c)
-{
-	struct zg_addr_val v;
-
-	v.identity[set->old] = phase == SETTLE ? c->new_identity : c->old_identity;
-	v.identity[set->new] = phase == UNDO ? c->old_identity : c->new_identity;
-	return v;
-}
-
-/* Whole addresses are in a hash, for speed; they can never cover another. */
-static bool map_holds(const struct zg_tables *t, const struct zg_map *m,
-		      const struct zg_prefix_change *c)
-{
-	return (m == &t->host) == (c->key.prefixlen == 128);
-}
-
-static int delete_prefixes(const struct zg_tables *t, const struct zg_map *m,
-			   const struct change_set *set, enum phase phase)
-{
-	zg_autofree struct zg_addr_key *key = calloc(CHUNK, sizeof(*key));
-	size_t n = 0;
-
-	if (!key)
-		return -ENOMEM;
-	for (size_t i = 0; i < set->prefix_count; i++) {
-		const struct zg_prefix_change *c = &set->prefix[i];
-
-		if (map_holds(t, m, c) && !phase_keeps(phase, c))
-			key[n++] = c->key;
-		if (n && (n == CHUNK || i + 1 == set->prefix_count)) {
-			int r = zg_map_delete(m, key, n);
-
-			if (r < 0)
-				return r;
-			n = 0;
-		}
-	}
-	return 0;
-}
-
-static int put_prefixes(const struct zg_tables *t, const struct zg_map *m,
-			const struct change_set *set, enum phase phase)
-{
-	zg_autofree struct zg_addr_key *key = calloc(CHUNK, sizeof(*key));
-	zg_autofree struct zg_addr_val *value = calloc(CHUNK, sizeof(*value));
-	size_t n = 0;
-
-	if (!key || !value)
-		return -ENOMEM;
-	for (size_t i = 0; i < set->prefix_count; i++) {
-		const struct zg_prefix_change *c = &set->prefix[i];
-
-		if (map_holds(t, m, c) && phase_keeps(phase, c)) {
-			key[n] = c->key;
-			value[n++] = phase_value(phase, set, c);
-		}
-		if (n && (n == CHUNK || i + 1 == set->prefix_count)) {
-			int r = zg_map_put(m, key, value, n);
-
-			if (r < 0)
-				return r;
-			n = 0;
-		}
-	}
-	return 0;
-}
-
-/* Deletions first: a full trie refuses even to replace an element. */
-static int write_prefixes(struct zg_tables *t, const struct change_set *set, enum phase phase)
-{
-	const struct zg_map *maps[] = {&t->host, &t->addr};
-
-	for (size_t i = 0; i < 2; i++) {
-		int r = delete_prefixes(t, maps[i], set, phase);
-
-		if (r == 0)
-			r = put_prefixes(t, maps[i], set, phase);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 /* rules ---------------------------------------------------------------------- */
@@ -155,19 +42,15 @@ static int collect_rule(const void *key, const void *value ZG_UNUSED, void *arg)
 {
 	const struct zg_rule_key *k = key;
 	struct rule_keys *found = arg;
+	struct zg_rule_key *list;
 
 	if (k->slot != found->slot)
 		return 0;
-	if (found->count == found->room) {
-		size_t room = found->room ? 2 * found->room : CHUNK;
-		struct zg_rule_key *grown = reallocarray(found->key, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		found->key = grown;
-		found->room = room;
-	}
-	found->key[found->count++] = *k;
+	list = zg_map_list_room(found->key, found->count, &found->room, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	found->key = list;
+	list[found->count++] = *k;
 	return 0;
 }
 
@@ -255,7 +138,7 @@ static void pair_profiles(struct profiles *p, const struct zg_snapshot *s, bool 
 }
 
 struct member_keys {
-	const struct change_set *set;
+	const struct zg_change_set *set;
 	const struct profiles *profiles;
 	uint64_t *id;
 	struct zg_membership *value;
@@ -286,7 +169,8 @@ static int member_changed(struct zg_tables *t, int result)
 	return result;
 }
 
-static int put_members(struct zg_tables *t, const struct change_set *set, const struct profiles *p)
+static int put_members(struct zg_tables *t, const struct zg_change_set *set,
+		       const struct profiles *p)
 {
 	zg_autofree uint64_t *id = calloc(ZG_GOVERNED_MAX, sizeof(*id));
 	zg_autofree struct zg_membership *value = calloc(ZG_GOVERNED_MAX, sizeof(*value));
@@ -300,7 +184,7 @@ static int put_members(struct zg_tables *t, const struct change_set *set, const 
 }
 
 static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
-			const struct change_set *set)
+			const struct zg_change_set *set)
 {
 	zg_autofree struct profiles *p = calloc(1, sizeof(*p));
 	int r;
@@ -320,82 +204,25 @@ static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
 
 /* generations ---------------------------------------------------------------- */
 
-struct read_back {
-	struct zg_prefix_def *prefix;
-	size_t count;
-	size_t room;
-	uint32_t slot;
-	struct change_set stale; /* elements whose slots differ, to be settled */
-	size_t stale_room;
-};
-
-static int read_prefix(const void *key, const void *value, void *arg)
-{
-	struct zg_prefix_def p = {0};
-	struct read_back *b = arg;
-	struct zg_addr_key k;
-	struct zg_addr_val v;
-
-	memcpy(&k, key, sizeof(k));
-	memcpy(&v, value, sizeof(v));
-	p.prefixlen = k.prefixlen;
-	p.identity = v.identity[b->slot];
-	memcpy(p.addr, k.addr, sizeof(p.addr));
-	if (b->count == b->room) {
-		size_t room = b->room ? 2 * b->room : CHUNK;
-		struct zg_prefix_def *grown = reallocarray(b->prefix, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		b->prefix = grown;
-		b->room = room;
-	}
-	b->prefix[b->count++] = p;
-	if (v.identity[0] == v.identity[1])
-		return 0;
-	if (b->stale.prefix_count == b->stale_room) {
-		size_t room = b->stale_room ? 2 * b->stale_room : CHUNK;
-		struct zg_prefix_change *grown =
-			reallocarray(b->stale.prefix, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		b->stale.prefix = grown;
-		b->stale_room = room;
-	}
-	b->stale.prefix[b->stale.prefix_count++] = (struct zg_prefix_change){
-		.key = k, .new_identity = p.identity, .in_old = true, .in_new = true};
-	return 0;
-}
-
-static int by_prefix(const void *a, const void *b)
-{
-	return zg_prefix_order(a, b);
-}
-
 /* Learn what is in force from the maps, and remove what an application that
  * did not end has left in the idle slot. */
 static int resync(struct zg_tables *t)
 {
-	struct read_back b = {.slot = slot_in_force(t), .stale.new = 1};
-	int r = zg_map_each(&t->addr, read_prefix, &b);
+	struct zg_prefix_def *prefix;
+	size_t count;
+	int r = zg_prefixes_read(t, slot_in_force(t), &prefix, &count);
 
 	if (r == 0)
-		r = zg_map_each(&t->host, read_prefix, &b);
-	if (r == 0)
-		r = write_prefixes(t, &b.stale, SETTLE);
-	if (r == 0)
-		r = purge_rules(t, !b.slot);
-	free(b.stale.prefix);
+		r = purge_rules(t, !slot_in_force(t));
+	else
+		prefix = NULL;
 	if (r < 0) {
-		free(b.prefix);
+		free(prefix);
 		return r;
 	}
-	if (b.count)
-		qsort(b.prefix, b.count, sizeof(*b.prefix), by_prefix);
 	free(t->prefix);
-	t->prefix = b.prefix;
-	t->prefix_count = b.count;
+	t->prefix = prefix;
+	t->prefix_count = count;
 	t->known = true;
 	return 0;
 }
@@ -408,7 +235,7 @@ static int refuse(struct zg_err *e, int r, const char *table)
 }
 
 static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
-			  const struct change_set *set, struct zg_err *e)
+			  const struct zg_change_set *set, struct zg_err *e)
 {
 	int r = put_rules(t, s, set->new);
 
@@ -417,7 +244,7 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 	r = put_profiles(t, s, set);
 	if (r < 0)
 		return refuse(e, r, "profiles");
-	r = write_prefixes(t, set, PREPARE);
+	r = zg_prefixes_write(t, set, ZG_PREPARE);
 	if (r < 0)
 		return refuse(e, r, "addresses");
 	return 0;
@@ -426,7 +253,7 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e)
 {
-	struct change_set set = {.old = slot_in_force(t), .new = !slot_in_force(t)};
+	struct zg_change_set set = {.old = slot_in_force(t), .new = !slot_in_force(t)};
 	zg_autofree struct zg_prefix_def *copy = NULL;
 	int r;
 
@@ -447,13 +274,13 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 	r = fill_idle_slot(t, s, &set, e);
 	if (r < 0) {
 		/* taken back now, or by the read-back before the next application */
-		t->known = write_prefixes(t, &set, UNDO) == 0 && purge_rules(t, set.new) == 0;
+		t->known = zg_prefixes_write(t, &set, ZG_UNDO) == 0 && purge_rules(t, set.new) == 0;
 		free(set.prefix);
 		return r;
 	}
 	__atomic_store_n(&t->ctl->epoch, t->ctl->epoch + 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&t->ctl->generation, generation, __ATOMIC_SEQ_CST);
-	t->known = write_prefixes(t, &set, SETTLE) == 0 && purge_rules(t, set.old) == 0;
+	t->known = zg_prefixes_write(t, &set, ZG_SETTLE) == 0 && purge_rules(t, set.old) == 0;
 	free(set.prefix);
 	free(t->prefix);
 	t->prefix = ZG_TAKE(copy);

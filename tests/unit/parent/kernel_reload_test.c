@@ -166,7 +166,7 @@ static void wait_for_dials(const struct loop *loop, uint64_t more)
 		(void)sched_yield();
 }
 
-#define FLIPS 400
+#define FLIPS 200
 
 static void test_flip_is_atomic(void **state ZG_UNUSED)
 {
@@ -378,7 +378,7 @@ static void test_killed_while_applying(void **state ZG_UNUSED)
 	plan_flip(&flip[1], true);
 	lab_apply(lab, &flip[0]);
 	dialler = lab_start(lab, "agent", dial_both_for_ever, loop);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 10; i++) {
 		pid_t owner = owner_start(lab, flip, 2, true);
 
 		wait_for_dials(loop, 50 + 37 * (uint64_t)i);

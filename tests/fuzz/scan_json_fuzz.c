@@ -3,8 +3,9 @@
  * scan_json_fuzz.c - the strict walk and the scanner on arbitrary bytes. What
  * must hold: jansson agrees on what is JSON, both ways; a redacted message is
  * JSON, differs only where something was found, and (unless characters were
- * invisible) is clean when scanned again; the same for plain text. Bytes 1 to 11 of an input stand
- * for one sample of each kind, so that no seed looks like a secret in the tree.
+ * invisible) holds no secret when scanned again; the same for plain text. Bytes
+ * 1 to 11 of an input stand for one sample of each kind, so that no seed looks
+ * like a secret in the tree.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -56,6 +57,17 @@ static void check_outside(struct zg_slice before, struct zg_slice after,
 	CHECK(memcmp(before.ptr + b, after.ptr + a, before.len - b) == 0);
 }
 
+/* Credentials only: an address or a number is judged by what stands beside it,
+ * and a placeholder beside it is another neighbour. */
+static size_t secrets(const struct zg_findings *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->count; i++)
+		n += strcmp(zg_detector_class(f->item[i].detector), "secret") == 0;
+	return n;
+}
+
 /* No invisible character, in no spelling. With them, what is found without them
  * may change what stands beside other text; redacted it is all the same. */
 static bool all_visible(struct zg_slice s)
@@ -92,7 +104,7 @@ static void check_json(struct zg_slice raw)
 		CHECK(is_json(zg_buf_slice(&out)));
 		CHECK(zg_scan_json(scanner, zg_buf_slice(&out), &found, &again, &changed, NULL,
 				   &e) == 0);
-		CHECK(!changed || overflow || !all_visible(raw));
+		CHECK(!secrets(&found) || overflow || !all_visible(raw));
 	}
 	zg_findings_release(&found);
 }
@@ -109,7 +121,7 @@ static void check_text(struct zg_slice text)
 	check_outside(text, zg_buf_slice(&out), &found);
 	overflow = found.overflow;
 	CHECK(zg_scan_text(scanner, zg_buf_slice(&out), &found) == 0);
-	CHECK(found.count == 0 || overflow || !all_visible(text));
+	CHECK(!secrets(&found) || overflow || !all_visible(text));
 	zg_findings_release(&found);
 }
 

@@ -39,6 +39,7 @@ static bool hex_digits(struct cursor *c, int n)
 /* The raw text between the quotes, escapes as they stand. */
 static bool string(struct cursor *c, struct zg_slice *out)
 {
+	static const char escapable[] = {'"', '\\', '/', 'b', 'f', 'n', 'r', 't', 'u'};
 	const char *start;
 
 	if (!eat(c, '"'))
@@ -49,7 +50,7 @@ static bool string(struct cursor *c, struct zg_slice *out)
 			return false;
 		if (*c->at++ != '\\')
 			continue;
-		if (c->at == c->end || !memchr("\"\\/bfnrtu", *c->at, 9))
+		if (c->at == c->end || !memchr(escapable, *c->at, sizeof(escapable)))
 			return false;
 		if (*c->at++ == 'u' && !hex_digits(c, 4))
 			return false;

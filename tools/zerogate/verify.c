@@ -259,6 +259,14 @@ static EVP_PKEY *read_key(const char *path)
 	return NULL;
 }
 
+/* The key named, or the one beside the log. NULL after saying why. */
+static EVP_PKEY *find_key(const char *named, const char *dir, const char *file)
+{
+	zg_autofree char *beside = named ? NULL : default_key(dir ? dir : file, dir != NULL);
+
+	return read_key(named ? named : beside);
+}
+
 /* --- the answer ---------------------------------------------------------------------- */
 
 static int report(const struct verify *v, size_t files)
@@ -369,16 +377,13 @@ int zg_audit_verify(const struct zg_cli *cli, int argc, char **argv)
 {
 	struct verify v = {.cli = cli};
 	const char *dir = NULL, *pubkey = NULL;
-	zg_autofree char *beside = NULL;
 	zg_autofree char *configured = NULL;
 	EVP_PKEY *key;
 	int status;
 
 	if (!choose(argc, argv, &dir, &pubkey, &configured))
 		return usage();
-	if (!pubkey)
-		pubkey = beside = default_key(dir ? dir : argv[optind], dir != NULL);
-	key = read_key(pubkey);
+	key = find_key(pubkey, dir, argv[optind]);
 	if (!key)
 		return ZG_EXIT_USAGE;
 	if (dir) {

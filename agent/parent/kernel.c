@@ -208,8 +208,10 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	void *ctl = mmap(NULL, sizeof(struct zg_ctl), PROT_READ | PROT_WRITE, MAP_SHARED,
 			 bpf_map__fd(k->gate->maps.zg_ctl), 0);
 
-	if (ctl == MAP_FAILED)
-		return zg_err_set(e, errno, "mapping " ZG_CTL_PIN ": %s", strerror(errno));
+	if (ctl == MAP_FAILED) {
+		(void)zg_err_set(e, errno, "mapping " ZG_CTL_PIN ": %s", strerror(errno));
+		return -ENOMEM;
+	}
 	k->tables.ctl = ctl;
 	k->tables.host = table_of(k->gate->maps.zg_host);
 	k->tables.addr = table_of(k->gate->maps.zg_addr);

@@ -5,6 +5,7 @@
  */
 #include "prefix_diff.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -113,6 +114,7 @@ int zg_prefix_diff(const struct zg_prefix_def *old, size_t old_count,
 	const struct zg_prefix_def *p;
 	size_t n = 0, room = 0;
 
+	assert((old || !old_count) && (new || !new_count));
 	while ((p = first_of(&before, &after))) {
 		struct zg_prefix_change change = {.key = {.prefixlen = p->prefixlen}};
 

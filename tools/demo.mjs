@@ -139,6 +139,11 @@ try {
 		holds(error?.cause === 'EPERM' && rogue.connections === 0, 'the SDK client got through');
 		for (const address of ['127.0.0.1', '::1'])
 			evidence(await agent.record((r) => r.kind === 'kernel.deny' && r.port === rogue.port && r.address === address));
+		const once = await agent.inside();
+		await once.do('dial', { host: '127.0.0.1', port: rogue.port });
+		say('what `zerogate run` reports when such a command ends:');
+		for (const line of (await once.end()).errors.trim().split('\n'))
+			say(line);
 	});
 
 	await show('Dialling the registered server directly ends in the gateway anyway', async () => {
@@ -175,9 +180,7 @@ try {
 	});
 
 	await show('audit verify: good, and bad after one byte is changed in a copy', async () => {
-		const { errors } = await client.end();
-		for (const line of errors.trim().split('\n'))
-			say(line);
+		await client.end();
 		await agent.halt();
 		const audit = path.join(agent.dir, 'state', 'audit'), copy = path.join(agent.dir, 'copy');
 		const verify = async (dir) => {

@@ -34,9 +34,8 @@ for (const role of ['gateway', 'ledger', 'parent'])
 			if (stage === 'dispatched')
 				server.pause = () => gone;
 			const call = settle(raw.call(tool, args));
-			let approval;
 			if (stage === 'held')
-				approval = await agent.approval();
+				await agent.approval();
 			else
 				await within(executing, 'the call to arrive');
 
@@ -49,12 +48,13 @@ for (const role of ['gateway', 'ledger', 'parent'])
 			}
 			release();
 			if (stage === 'held') {
-				// What the person sees after the crash is what they saw before it.
-				const decided = await until(async () => {
-					const answer = await agent.zg(['approvals', 'approve', approval]);
-					return answer.code === 0 ? answer : undefined;
+				// After the crash the queue holds this call once, for a person to decide.
+				const [row, ...more] = await until(async () => {
+					const { code, rows } = await agent.zg(['--json', 'approvals', 'list']);
+					return code === 0 && rows.length > 0 ? rows : undefined;
 				}, 'the queue to be back', 5000);
-				assert.equal(decided.code, 0);
+				assert.equal(more.length, 0);
+				assert.equal((await agent.zg(['approvals', 'approve', row.approval])).code, 0);
 			}
 			const { reply } = await call;
 			const executed = () => server.executed[tool] ?? 0;
@@ -74,9 +74,8 @@ for (const role of ['gateway', 'ledger', 'parent'])
 			if (role !== 'parent' && stage !== 'held')
 				assert.ok(outage < 3000, `service was back after ${outage} ms`);
 			if (stage === 'held') {
-				const retry = await raw.call(tool, args);
-				const ran = [reply, retry].filter((r) => /created #1/.test(r?.body ?? ''));
-				assert.equal(ran.length, 1, `${reply?.body} then ${retry.body}`);
+				if (!/created #1/.test(reply?.body ?? '')) // nobody was there to answer: the retry is
+					assert.match((await raw.call(tool, args)).body, /created #1/, reply?.body);
 				assert.equal(executed(), 1, 'approved, so it happened: once');
 			}
 			await verify(agent);
@@ -111,6 +110,7 @@ test('without a ledger no call executes; with it back, calls go on', needs(), as
 		const ran = (server.executed.read_issue ?? 0) - executed;
 		assert.equal(ran, reply?.message?.result && !reply.message.result.isError ? 1 : 0);
 		await back(agent);
+		assert.ok(!(await raw.call('read_issue', { number: 100 + round })).message.result.isError);
 	}
 	const intents = agent.records().filter((r) => r.kind === 'call.intent' && r.tool === 'read_issue').length;
 	assert.ok(intents >= server.executed.read_issue, `${server.executed.read_issue} executions, ${intents} intents`);

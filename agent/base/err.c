@@ -6,6 +6,7 @@
 
 #include "slice.h"
 
+ZG_PRINTF(3, 0)
 static void fill(char *out, size_t size, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(out, size, fmt, ap);

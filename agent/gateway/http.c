@@ -91,8 +91,8 @@ static void arm(struct zg_conn *c)
 	(void)event_add(&c->timer, c->worker->idle);
 }
 
-/* The client left, or broke the rules so that nothing can be said to it. */
-static void conn_drop(struct zg_conn *c)
+/* It is over; whoever drives the connection frees it. */
+static void conn_kill(struct zg_conn *c)
 {
 	struct zg_request *r = c->request;
 
@@ -102,6 +102,12 @@ static void conn_drop(struct zg_conn *c)
 	c->request = NULL;
 	if (r)
 		zg_request_client_gone(r);
+}
+
+/* The client left, or took too long: from the loop, c must not be used then. */
+static void conn_drop(struct zg_conn *c)
+{
+	conn_kill(c);
 	if (!c->driving)
 		conn_free(c);
 }
@@ -277,7 +283,7 @@ static bool take_head(struct zg_conn *c)
 		return false;
 	r = zg_request_new(c->worker, c);
 	if (!r) {
-		conn_drop(c);
+		conn_kill(c);
 		return false;
 	}
 	c->request = r;
@@ -321,7 +327,7 @@ static bool take_body(struct zg_conn *c)
 	if (!n)
 		return false;
 	if (!room) {
-		conn_drop(c);
+		conn_kill(c);
 		return false;
 	}
 	zg_buf_wrote(&r->body, (size_t)evbuffer_remove(in, room, n));
@@ -333,8 +339,8 @@ static bool take_body(struct zg_conn *c)
 	return true;
 }
 
-/* Go on with whatever the buffered bytes allow. The only place, beside
- * conn_drop outside of it, where a connection is freed. */
+/* Go on with whatever the buffered bytes allow. What it calls may kill the
+ * connection, and does not free it: that is done here, at the end. */
 static void drive(struct zg_conn *c)
 {
 	bool more = true;

@@ -119,7 +119,7 @@ static void linger(struct zg_conn *c)
 
 	c->state = CONN_LINGER;
 	if (shutdown(c->fd, SHUT_WR) < 0) {
-		conn_drop(c);
+		conn_kill(c);
 		return;
 	}
 	(void)event_add(&c->timer, &wait);
@@ -380,10 +380,12 @@ static void on_write(struct bufferevent *bev ZG_UNUSED, void *arg)
 	struct zg_conn *c = arg;
 
 	/* everything queued has been taken */
-	if (c->state == CONN_FLUSH)
+	if (c->state == CONN_FLUSH) {
 		linger(c);
-	else if (c->request && c->streaming)
+		drive(c);
+	} else if (c->request && c->streaming) {
 		zg_request_client_drained(c->request);
+	}
 }
 
 static void on_event(struct bufferevent *bev ZG_UNUSED, short what ZG_UNUSED, void *arg)

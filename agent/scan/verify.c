@@ -180,14 +180,24 @@ bool zg_verify_azure(const struct zg_probe *p, struct zg_span match, struct zg_s
 	return false;
 }
 
+/* A body of n that its checksum proves: then it does not matter what it is
+ * glued to, on either side. */
+static bool proven(const struct zg_probe *p, struct zg_span match, size_t n, struct zg_span *out)
+{
+	size_t body = match.start + 4;
+
+	if (zg_span_of(p, body, ZG_CC_ALNUM, n) != n || !zg_crc32_base62(p->text + body, n))
+		return false;
+	*out = (struct zg_span){match.start, body + n};
+	return true;
+}
+
 /* ghp_ gho_ ghu_ ghs_: 30 and the checksum's six; ghr_ also 70 and six. The
  * newer ghs_<app id>_<JWT> stands or falls with its JWT. */
 bool zg_verify_github(const struct zg_probe *p, struct zg_span match, struct zg_span *out)
 {
-	size_t body = match.start + 4, n = zg_span_of(p, body, ZG_CC_ALNUM, 77);
+	size_t body = match.start + 4, n = zg_span_of(p, body, ZG_CC_ALNUM, 20);
 
-	if (!zg_token_begins(p, match.start, ZG_CC_ALNUM))
-		return false;
 	if (p->text[match.start + 2] == 's' && n < 20 &&
 	    zg_span_of(p, body, ZG_CC_DIGIT, 20) == n && body + n + 8 < p->len &&
 	    p->text[body + n] == '_') {
@@ -200,9 +210,8 @@ bool zg_verify_github(const struct zg_probe *p, struct zg_span match, struct zg_
 		out->start = match.start;
 		return true;
 	}
-	*out = (struct zg_span){match.start, body + n};
-	return (n == 36 || (n == 76 && p->text[match.start + 2] == 'r')) &&
-	       zg_crc32_base62(p->text + body, n);
+	return (p->text[match.start + 2] == 'r' && proven(p, match, 76, out)) ||
+	       proven(p, match, 36, out);
 }
 
 /* Fine-grained personal tokens: 22, an underline, 59. */
@@ -220,11 +229,7 @@ bool zg_verify_github_pat(const struct zg_probe *p, struct zg_span match, struct
 /* 30 and the checksum's six. */
 bool zg_verify_npm(const struct zg_probe *p, struct zg_span match, struct zg_span *out)
 {
-	size_t body = match.start + 4;
-
-	*out = (struct zg_span){match.start, body + 36};
-	return zg_token_begins(p, match.start, ZG_CC_ALNUM) &&
-	       zg_span_of(p, body, ZG_CC_ALNUM, 37) == 36 && zg_crc32_base62(p->text + body, 36);
+	return proven(p, match, 36, out);
 }
 
 /* xox?- tokens: an optional version digit, numeric ids (workspace, user, bot),

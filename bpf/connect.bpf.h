@@ -30,6 +30,18 @@ static __always_inline void zg_fill_origin(struct zg_sock *s, const struct zg_de
 	__builtin_memcpy(s->shown, d->wire.byte, sizeof(s->shown));
 }
 
+/* What survives a reload: the ids of the next generation may be others. */
+static __always_inline bool zg_name_profile(struct zg_origin *o, const struct zg_answer *a)
+{
+	__u32 index = a->slot * ZG_PROFILES_MAX + a->profile;
+	const struct zg_profile *p = bpf_map_lookup_elem(&zg_profile, &index);
+
+	if (!p)
+		return false;
+	__builtin_memcpy(o->profile_name, p->name, sizeof(o->profile_name));
+	return true;
+}
+
 /*
  * Turn REDIRECT into ALLOW towards the gateway's listener, or into DENY. The
  * listener has the family of the wire address, so a v4-mapped destination
@@ -58,7 +70,7 @@ static __noinline int zg_redirect(struct bpf_sock_addr *ctx, struct zg_dest *d, 
 		return 0;
 	a->reason = ZG_GR_STATE;
 	s = bpf_sk_storage_get(&zg_sock, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!s)
+	if (!s || !zg_name_profile(&s->origin, a))
 		return 0;
 	zg_fill_origin(s, d, a);
 	s->origin.netns_cookie = cookie;

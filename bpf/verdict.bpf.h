@@ -29,6 +29,7 @@ struct zg_answer {
 	__u8 verdict; /* enum zg_verdict */
 	__u8 reason;  /* enum zg_gate_reason */
 	__u8 audit;   /* a deny is recorded and let pass */
+	__u8 slot;    /* in which profile is an id */
 };
 
 #define ZG_MAPPED   bpf_htonl(0x0000ffff) /* ::ffff:0:0/96, third word */
@@ -149,7 +150,7 @@ static __always_inline void zg_judge_slot(const struct zg_dest *d, __u32 slot, s
 	const struct zg_profile *p;
 	__u32 index;
 
-	*a = (struct zg_answer){.profile = zg_profile_of_current(slot)};
+	*a = (struct zg_answer){.profile = zg_profile_of_current(slot), .slot = slot};
 	if (a->profile == ZG_PROFILE_NONE)
 		return;
 	if (a->profile < ZG_PROFILES_MAX) {

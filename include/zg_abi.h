@@ -15,7 +15,7 @@
 #include "zg_limits.h"
 
 /* Changes whenever a pinned map changes shape: other pins are not taken over. */
-#define ZG_ABI_VERSION 1
+#define ZG_ABI_VERSION 2
 
 enum zg_verdict {
 	ZG_V_DENY = 0, /* zero is deny: an unset verdict never opens a door */
@@ -150,8 +150,9 @@ struct zg_origin {
 	__u8 transparent; /* 1: redirected, 0: it dialled the gateway */
 	__u32 pad;
 	char comm[16];
+	char profile_name[ZG_NAME_LEN]; /* ids move with reloads, names do not */
 };
-_Static_assert(sizeof(struct zg_origin) == 80, "zg_origin");
+_Static_assert(sizeof(struct zg_origin) == 112, "zg_origin");
 
 /* (namespace, 4-tuple) as the client's socket sees it after the redirect */
 struct zg_flow_key {

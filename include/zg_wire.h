@@ -168,8 +168,6 @@ struct zg_msg_config_done {
 /* gateway <-> parent: names for a cgroup id that the kernel attested */
 struct zg_msg_cgroup_query {
 	uint64_t cgroup_id;
-	uint32_t profile;
-	uint32_t pad;
 };
 
 struct zg_msg_cgroup_path {

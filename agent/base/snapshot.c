@@ -199,3 +199,11 @@ const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile)
 		return "";
 	return s->profiles[profile - ZG_PROFILE_FIRST].name;
 }
+
+uint32_t zg_snapshot_profile_id(const struct zg_snapshot *s, struct zg_slice name)
+{
+	for (size_t i = 0; name.len && i < s->profile_count; i++)
+		if (zg_slice_eq(zg_slice_str(s->profiles[i].name), name))
+			return (uint32_t)i + ZG_PROFILE_FIRST;
+	return ZG_PROFILE_NONE;
+}

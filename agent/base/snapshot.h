@@ -39,5 +39,7 @@ const struct zg_server_def *zg_snapshot_endpoint(const struct zg_snapshot *s,
 						 const uint8_t addr[16], uint16_t port);
 /* Profile name of a kernel profile id, "" if there is none. */
 const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile);
+/* Kernel profile id of a name, ZG_PROFILE_NONE if there is none. */
+uint32_t zg_snapshot_profile_id(const struct zg_snapshot *s, struct zg_slice name);
 
 #endif

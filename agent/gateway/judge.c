@@ -7,13 +7,6 @@
 
 #include "request.h"
 
-/* What the kernel enforces for redirected connections is asked here for those
- * that dialled the gateway: does the profile list this server? */
-static bool granted(const struct zg_request *r)
-{
-	return r->origin.transparent || zg_live_grants(r->live, r->origin.profile, r->server);
-}
-
 enum zg_next zg_step_judge(struct zg_request *r)
 {
 	const struct zg_policy *p = &r->live->policy;
@@ -27,19 +20,9 @@ enum zg_next zg_step_judge(struct zg_request *r)
 	zg_decision_reason_text(p, &r->env, &r->decision, r->reason, sizeof(r->reason));
 	if (rc == -ENOENT || !r->server) {
 		r->decision.kind = ZG_D_DENY;
-		(void)zg_answer_with(r, ZG_A_DENY, ZG_C_NOT_REGISTERED,
-				     "zerogate: server \"%.*s\" is not registered",
-				     (int)r->server_id.len, r->server_id.ptr);
-		r->answer.status = 404;
-		return ZG_ANSWER;
-	}
-	if (!granted(r)) {
-		r->decision.kind = ZG_D_DENY;
-		(void)snprintf(r->reason, sizeof(r->reason),
-			       "profile %s does not list server %s, or it has no known address",
-			       r->principal.profile, r->server->id);
-		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED, "zerogate denied this call: %s",
-				      r->reason);
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_NOT_REGISTERED,
+				      "zerogate: server \"%.*s\" is not registered",
+				      (int)r->server_id.len, r->server_id.ptr);
 	}
 	if (rc < 0 || r->decision.kind == ZG_D_DENY) {
 		r->decision.kind = ZG_D_DENY;

@@ -19,6 +19,7 @@ int zg_origin_read(int fd, struct zg_origin *out)
 	if (len != sizeof(o) || o.profile < ZG_PROFILE_FIRST || !o.cgroup_id)
 		return -ENOPROTOOPT;
 	o.comm[sizeof(o.comm) - 1] = '\0';
+	o.profile_name[sizeof(o.profile_name) - 1] = '\0';
 	*out = o;
 	return 0;
 }
@@ -58,7 +59,7 @@ void zg_cgroup_names_forget(struct zg_cgroup_names *n, uint64_t cgroup_id)
 		e->cgroup_id = 0;
 }
 
-void zg_origin_principal(const struct zg_origin *o, const char *profile, struct zg_principal *p)
+void zg_origin_principal(const struct zg_origin *o, uint32_t profile, struct zg_principal *p)
 {
 	*p = (struct zg_principal){
 		.cgroup_id = o->cgroup_id,
@@ -66,18 +67,18 @@ void zg_origin_principal(const struct zg_origin *o, const char *profile, struct 
 		.pid = o->pid,
 		.uid = o->uid,
 		.gid = o->gid,
-		.profile_id = o->profile,
+		.profile_id = profile,
 	};
-	(void)zg_str_cut(p->profile, sizeof(p->profile), zg_slice_str(profile));
+	(void)zg_str_cut(p->profile, sizeof(p->profile), zg_slice_str(o->profile_name));
 	(void)zg_str_cut(p->comm, sizeof(p->comm), zg_slice_str(o->comm));
 }
 
 enum zg_next zg_step_origin(struct zg_request *r)
 {
 	struct zg_worker *w = r->worker;
-	struct zg_msg_cgroup_query query = {.cgroup_id = r->origin.cgroup_id,
-					    .profile = r->origin.profile};
-	const char *profile, *path;
+	struct zg_msg_cgroup_query query = {.cgroup_id = r->origin.cgroup_id};
+	const char *path;
+	uint32_t profile;
 
 	if (!r->admitted) {
 		r->admitted = zg_admit(&w->admission, r->origin.cgroup_id, ZG_ADMIT_REQUEST);
@@ -88,8 +89,10 @@ enum zg_next zg_step_origin(struct zg_request *r)
 		return zg_refuse(r, 403, ZG_C_NO_ORIGIN,
 				 "nobody attests who is calling: start the client with "
 				 "`zerogate run -- COMMAND`");
-	profile = zg_snapshot_profile(&r->live->snap, r->origin.profile);
-	if (!profile[0])
+	/* by name: the connection may be older than the configuration in force,
+	 * and in another configuration the same id is another profile's */
+	profile = zg_snapshot_profile_id(&r->live->snap, zg_slice_str(r->origin.profile_name));
+	if (!profile)
 		return zg_refuse(r, 403, ZG_C_NO_ORIGIN,
 				 "the caller's profile is not in the configuration in force");
 	if (!r->principal.cgroup_id)

@@ -41,7 +41,7 @@ void zg_reply_body(const struct zg_request *r, struct zg_buf *out)
 	bool in_band = r->answer.kind == ZG_A_DENY || r->answer.kind == ZG_A_FAIL;
 
 	zg_buf_reset(out);
-	if (in_band && is_tool_call(r) && r->answer.status == 200)
+	if (in_band && is_tool_call(r))
 		tool_result(r, out);
 	else
 		rpc_error(r, out);
@@ -56,9 +56,7 @@ static int status_of(const struct zg_request *r)
 	case ZG_A_STREAMED:
 		return r->answer.status;
 	case ZG_A_DENY:
-		if (r->rpc.kind == ZG_RPC_REQUEST)
-			return r->answer.status;
-		return r->answer.status == 200 ? 403 : r->answer.status;
+		return r->rpc.kind == ZG_RPC_REQUEST ? r->answer.status : 403;
 	case ZG_A_FAIL:
 		if (r->rpc.kind == ZG_RPC_REQUEST)
 			return r->answer.status;

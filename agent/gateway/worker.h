@@ -29,7 +29,6 @@ struct zg_live {
 	struct zg_scanner *scanner;
 	uint64_t generation;
 	uint32_t refs;
-	uint8_t *granted;	  /* bit profile * servers + server: may use it */
 	uint32_t *endpoint_first; /* per server, into endpoint_order; one more at the end */
 	uint32_t *endpoint_order; /* indices of endpoints, grouped by server */
 	uint32_t *endpoint_good;  /* per server: which of its addresses answered last */
@@ -39,8 +38,6 @@ struct zg_live {
 int zg_live_new(struct zg_live **out, int fd, uint64_t generation, struct zg_err *e) ZG_MUST_CHECK;
 struct zg_live *zg_live_ref(struct zg_live *l);
 void zg_live_unref(struct zg_live *l);
-/* Does this kernel profile list the server? (what the kernel redirects for it) */
-bool zg_live_grants(const struct zg_live *l, uint32_t profile, const struct zg_server_def *server);
 /* The nth known address of a server, counted from `first` and around; NULL if
  * there are not so many. */
 const struct zg_endpoint_def *zg_live_endpoint(const struct zg_live *l,

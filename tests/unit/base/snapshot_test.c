@@ -97,6 +97,9 @@ static void lookups(void **state)
 	assert_string_equal(zg_snapshot_profile(&snap, ZG_PROFILE_FIRST), "agent");
 	assert_string_equal(zg_snapshot_profile(&snap, ZG_PROFILE_FIRST + 1), "");
 	assert_string_equal(zg_snapshot_profile(&snap, 0), "");
+	assert_int_equal(zg_snapshot_profile_id(&snap, ZG_SLICE("agent")), ZG_PROFILE_FIRST);
+	assert_int_equal(zg_snapshot_profile_id(&snap, ZG_SLICE("agents")), ZG_PROFILE_NONE);
+	assert_int_equal(zg_snapshot_profile_id(&snap, ZG_SLICE("")), ZG_PROFILE_NONE);
 	zg_snapshot_close(&snap);
 }
 

@@ -218,6 +218,7 @@ static inline struct zg_origin lab_origin(void)
 		.dst_port_be = htons(LAB_PORT),
 		.family = AF_INET,
 		.comm = "client",
+		.profile_name = "agent",
 	};
 
 	return o;

@@ -89,7 +89,9 @@ static void test_denied(void **state)
 
 	(void)state;
 	ask("/nobody/mcp", CALL(1, "get_x", "{}"));
-	assert_non_null(strstr(out, "HTTP/1.1 404"));
+	/* a tool result: a bare status would not reach the model */
+	assert_non_null(strstr(out, "HTTP/1.1 200"));
+	assert_non_null(strstr(out, "\"isError\":true"));
 	assert_non_null(strstr(out, "not registered"));
 	expect_record(ZG_RK_CALL_DENY, &r);
 	assert_string_equal(r.server, "nobody");
@@ -115,13 +117,37 @@ static void test_not_granted(void **state)
 	int fd;
 
 	(void)state;
+	memcpy(o.profile_name, "other", sizeof("other"));
+	fd = lab_connect(&lab, &o);
+	lab_post(fd, "/s/mcp", CALL(1, "get_x", "{}"));
+	lab_read(&lab, fd, out, sizeof(out));
+	close(fd);
+	assert_non_null(strstr(out, "may not use server"));
+	assert_int_equal(lab.requests, 0);
+}
+
+/* A kept-alive connection from before a reload that gave its profile's id to
+ * another: the name decides, and a name that is gone is nobody's. */
+static void test_profile_of_another_configuration(void **state)
+{
+	struct zg_origin o = lab_origin();
+	int fd;
+
+	(void)state;
 	o.profile = ZG_PROFILE_FIRST + 1;
 	fd = lab_connect(&lab, &o);
 	lab_post(fd, "/s/mcp", CALL(1, "get_x", "{}"));
 	lab_read(&lab, fd, out, sizeof(out));
 	close(fd);
-	assert_non_null(strstr(out, "does not list"));
-	assert_int_equal(lab.requests, 0);
+	assert_int_equal(lab.requests, 1);
+	o.profile = ZG_PROFILE_FIRST;
+	memcpy(o.profile_name, "gone", sizeof("gone"));
+	fd = lab_connect(&lab, &o);
+	lab_post(fd, "/s/mcp", CALL(1, "get_x", "{}"));
+	lab_read(&lab, fd, out, sizeof(out));
+	close(fd);
+	assert_non_null(strstr(out, "HTTP/1.1 403"));
+	assert_int_equal(lab.requests, 1);
 }
 
 static void test_unattested(void **state)
@@ -355,6 +381,7 @@ int main(void)
 		T(test_no_evidence_no_call),
 		T(test_denied),
 		T(test_not_granted),
+		T(test_profile_of_another_configuration),
 		T(test_unattested),
 		T(test_granted),
 		T(test_not_granted_by_people),

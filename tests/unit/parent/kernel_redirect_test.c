@@ -170,6 +170,7 @@ static void check_redirect(struct lab *lab, struct gateway *g, size_t i, uint64_
 	assert_int_equal(o.uid, LAB_UID);
 	assert_int_equal(o.gid, LAB_UID);
 	assert_int_equal(o.profile, P_A);
+	assert_string_equal(o.profile_name, "a");
 	assert_true(o.cgroup_id == cgroup);
 	assert_true(o.start_ns > 0);
 	assert_int_equal(strncmp(o.comm, program_invocation_short_name, 15), 0);

@@ -46,6 +46,8 @@ static int rebuild(void *arg, const struct zg_sse_event *ev)
 	zg_sse_init(&s);
 	zg_sse_rebuild(ev, ev->data, &out);
 	CHECK(zg_buf_ok(&out));
+	/* a byte order mark is one at the start of a stream only: this is not it */
+	CHECK(zg_sse_feed(&s, ZG_SLICE("\n"), keep_data, &data) == 0);
 	CHECK(zg_sse_feed(&s, zg_buf_slice(&out), keep_data, &data) == 0);
 	CHECK(zg_slice_eq(zg_buf_slice(&data), ev->data));
 	zg_sse_release(&s);

@@ -23,7 +23,6 @@ CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG   ?= $(firstword $(foreach v,clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14,$(shell command -v $(v))) clang)
 BPFTOOL ?= $(firstword $(wildcard /usr/lib/linux-tools/*/bpftool /usr/lib/linux-tools-*/bpftool /usr/sbin/bpftool) bpftool)
 PKGCONF ?= pkg-config
-NODE    ?= node
 Q       := $(if $(filter 1,$(V)),,@)
 say      = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 

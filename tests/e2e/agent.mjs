@@ -88,6 +88,9 @@ class Agent extends EventEmitter {
 		alive.add(this);
 		// The checkout may lie where the workload's uid cannot walk.
 		this.src = path.join(this.dir, 'src');
+		// where the workload's uid can reach it: node may be one of the locked packages
+		const node = path.relative(repo, process.execPath);
+		this.node = node.startsWith('..') ? process.execPath : path.join(this.src, node);
 		this.bin = path.join(this.dir, 'bin');
 		for (const dir of ['src', 'bin', 'etc', 'etc/policies', 'etc/servers', 'bpf'])
 			fs.mkdirSync(path.join(this.dir, dir));
@@ -301,7 +304,7 @@ class Inside {
 	async open(agent, uid, args) {
 		const identity = uid === 0 ? [] : ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
 		const [command, ...rest] = [...identity, path.join(agent.bin, 'zerogate'), '--socket', agent.socket, 'run', ...args, '--',
-			process.execPath, path.join(agent.src, 'tests/e2e/inside.mjs')];
+			agent.node, path.join(agent.src, 'tests/e2e/inside.mjs')];
 		this.child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/' });
 		this.child.stderr.on('data', (chunk) => { this.errors += chunk; });
 		this.child.stdin.on('error', () => {});

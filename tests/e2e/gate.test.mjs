@@ -3,7 +3,7 @@
 // what `zerogate run` tells about it.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { CLIENT_UID, TOOLS, needs, startAgent } from './agent.mjs';
+import { CLIENT_UID, TOOLS, needs, startAgent, until } from './agent.mjs';
 import { RawClient } from './raw.mjs';
 import { startServer, startSink } from './servers.mjs';
 
@@ -55,7 +55,7 @@ describe('the kernel gate, from a workload', needs(), () => {
 	test('what the profile allows is reached, unchanged', async () => {
 		const answer = await inside.must('dial', { host: '127.0.0.1', port: allowed.port });
 		assert.equal(answer.remote, `127.0.0.1 ${allowed.port}`);
-		assert.equal(allowed.connections, 1);
+		await until(() => allowed.connections === 1, 'the allowed connection to arrive');
 		assert.equal((await inside.do('dial', { host: '::1', port: allowed.port })).error?.code, 'EPERM');
 	});
 
@@ -105,7 +105,7 @@ describe('the kernel gate, from a workload', needs(), () => {
 	});
 
 	test('a child of the workload is governed too, and it cannot leave', async () => {
-		const worker = await agent.zg(['run', '--', 'setsid', process.execPath, '-e',
+		const worker = await agent.zg(['run', '--', 'setsid', agent.node, '-e',
 			`require('net').connect(${sink.port}, '127.0.0.1').on('error', (e) => { console.log(e.code); })`]);
 		assert.match(worker.stdout, /EPERM/);
 		assert.equal(sink.connections, 0);

@@ -2,13 +2,11 @@
 // inside.mjs - runs below `zerogate run`: the workload. Reads one JSON command
 // a line on stdin, answers one JSON object a line on stdout, in any order.
 // Uses the official SDKs' clients, plain fetch and raw sockets.
-import { webcrypto } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
 import dgram from 'node:dgram';
 import readline from 'node:readline';
 
-globalThis.crypto ??= webcrypto; // the SDK expects it, node 18 (Debian 12) does not set it
 const clients = new Map();
 
 function failure(e) {

@@ -4,14 +4,12 @@
 // They run in the test's own process, so that a test can count executions and
 // wait for what a server saw.
 import { EventEmitter, once } from 'node:events';
-import { randomUUID, webcrypto } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { z } from 'zod';
-
-globalThis.crypto ??= webcrypto; // the SDK expects it, node 18 (Debian 12) does not set it
 
 const text = (s, more) => ({ content: [{ type: 'text', text: s }], ...more });
 

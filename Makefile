@@ -155,6 +155,7 @@ install: all
 	$(INSTALL) -D -m 644 tools/zerogate/zerogate.1 $(DESTDIR)$(PREFIX)/share/man/man1/zerogate.1
 	$(INSTALL) -D -m 644 agent/policy/zerogate-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/zerogate-policy.5
 	$(INSTALL) -D -m 644 agent/config/zerogate.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/zerogate.yaml.5
+	$(INSTALL) -D -m 644 agent/ledger/zerogate-audit.5 $(DESTDIR)$(PREFIX)/share/man/man5/zerogate-audit.5
 	$(INSTALL) -D -m 644 agent/zerogate.slice $(DESTDIR)$(SYSTEMD)/zerogate.slice
 	sed $(UNIT_SED) agent/zerogate.service.in > $(O)/zerogate.service.tmp
 	$(INSTALL) -m 644 $(O)/zerogate.service.tmp $(DESTDIR)$(SYSTEMD)/zerogate.service

@@ -15,7 +15,6 @@ may-use: all
 LINT_C := $(sort $(shell git ls-files 'agent/*.[ch]' 'bpf/*.[ch]' 'include/*.h' 'tools/*.[ch]' 'tests/*.[ch]'))
 LINT_SH := $(sort $(shell git ls-files | while read -r f; do head -c 14 "$$f" 2>/dev/null | grep -qa '^\#!/bin/bash' && echo "$$f"; done))
 LINT_MAN := $(sort $(shell git ls-files '*.[1-8]'))
-ANALYZER_OBJ := $(filter-out $(O)/agent/parent/kernel.o,$(LIB_OBJ) $(ROLE_OBJ))
 
 TIDY_C := $(filter agent/%.c tools/%.c,$(LINT_C))
 TIDY_FLAGS := $(filter-out -fcf-protection -fstack-clash-protection,$(ZG_CFLAGS)) $(TEST_INC) -Itools/zerogate

@@ -116,6 +116,7 @@ self_test() {
 	try_symbol policy clock_gettime
 	try_symbol scan fopen
 	try_symbol parent json_loadb
+	try_symbol parent bpf_obj_get
 	try_symbol gateway openat
 	try_symbol gateway bpf_map_lookup_elem
 	try_symbol ledger curl_easy_init

@@ -57,34 +57,34 @@
 #define ZG_ALLOWLISTS_MAX 16 /* network allowlists in force at once; more: deny */
 
 /* HTTP and JSON */
-#define ZG_HTTP_HEADER_BYTES	  16384	     /* request line and headers */
-#define ZG_REQUEST_BYTES	  4194304    /* one JSON-RPC message from a client */
-#define ZG_RESPONSE_BYTES	  16777216   /* one JSON reply or one SSE event */
-#define ZG_STREAM_BYTES		  1073741824 /* one SSE response in total */
-#define ZG_JSON_DEPTH		  64	     /* ordinary messages stay below 20 */
-#define ZG_JSON_STRING_BYTES	  8388608    /* one decoded string */
-#define ZG_INFLIGHT_MAX		  1024	     /* requests of one worker */
-#define ZG_INFLIGHT_PRINCIPAL_MAX 256	     /* requests of one cgroup in one worker */
-#define ZG_HTTP_IDLE_SEC	  75	     /* keep-alive and slow request bound */
-#define ZG_HTTP_HEADERS_MAX	  64	     /* lines of one head; browsers send about 20 */
-#define ZG_RPC_ID_BYTES 264 /* a request id as JSON text */
-#define ZG_HTTP_EXTRA_MAX	  16	     /* Mcp-* headers passed on without being known */
-#define ZG_JSON_VALUES_MAX	  100000     /* of one request: bounds the parsed tree */
-#define ZG_REQUEST_ARENA_BYTES	  262144     /* all small things of one request */
-#define ZG_CONNECTIONS_MAX	  4096	     /* clients of one worker */
-#define ZG_CONNECTIONS_PRINCIPAL_MAX 1024    /* clients of one cgroup in one worker */
-#define ZG_ADMISSION_SLOTS	  8192	     /* cgroups counted at once; full: refused */
-#define ZG_CGROUP_NAMES		  1024	     /* cgroup paths one worker remembers */
-#define ZG_CLIENT_BACKLOG_BYTES	  262144     /* a slow reader pauses its server beyond this */
-#define ZG_LINGER_SEC		  2	     /* to read what a refused client still sends */
-#define ZG_UPSTREAM_CONNECT_SEC	  10
-#define ZG_UPSTREAM_POOL_MAX	  256	     /* idle transfers and connections kept */
-#define ZG_UPSTREAM_IDLE_SEC	  4	     /* Node's servers close idle connections at 5 s */
-#define ZG_CANCEL_SEC		  5	     /* best effort of a notifications/cancelled */
-#define ZG_STREAM_OPEN_SEC	  3600	     /* a GET stream; clients open it again */
-#define ZG_RETRY_SLOTS		  1024	     /* failed calls one worker remembers */
-#define ZG_RETRY_WINDOW_SEC	  600	     /* and for how long */
-#define ZG_RUNTIME_DEFAULT_SEC	  300 /* a call that no rule bounds still ends */
+#define ZG_HTTP_HEADER_BYTES	     16384	/* request line and headers */
+#define ZG_REQUEST_BYTES	     4194304	/* one JSON-RPC message from a client */
+#define ZG_RESPONSE_BYTES	     16777216	/* one JSON reply or one SSE event */
+#define ZG_STREAM_BYTES		     1073741824 /* one SSE response in total */
+#define ZG_JSON_DEPTH		     64		/* ordinary messages stay below 20 */
+#define ZG_JSON_STRING_BYTES	     8388608	/* one decoded string */
+#define ZG_INFLIGHT_MAX		     1024	/* requests of one worker */
+#define ZG_INFLIGHT_PRINCIPAL_MAX    256	/* requests of one cgroup in one worker */
+#define ZG_HTTP_IDLE_SEC	     75		/* keep-alive and slow request bound */
+#define ZG_HTTP_HEADERS_MAX	     64		/* lines of one head; browsers send about 20 */
+#define ZG_RPC_ID_BYTES		     264	/* a request id as JSON text */
+#define ZG_HTTP_EXTRA_MAX	     16		/* Mcp-* headers passed on without being known */
+#define ZG_JSON_VALUES_MAX	     100000	/* of one request: bounds the parsed tree */
+#define ZG_REQUEST_ARENA_BYTES	     262144	/* all small things of one request */
+#define ZG_CONNECTIONS_MAX	     4096	/* clients of one worker */
+#define ZG_CONNECTIONS_PRINCIPAL_MAX 1024	/* clients of one cgroup in one worker */
+#define ZG_ADMISSION_SLOTS	     8192	/* cgroups counted at once; full: refused */
+#define ZG_CGROUP_NAMES		     1024	/* cgroup paths one worker remembers */
+#define ZG_CLIENT_BACKLOG_BYTES	     262144	/* a slow reader pauses its server beyond this */
+#define ZG_LINGER_SEC		     2		/* to read what a refused client still sends */
+#define ZG_UPSTREAM_CONNECT_SEC	     10
+#define ZG_UPSTREAM_POOL_MAX	     256  /* idle transfers and connections kept */
+#define ZG_UPSTREAM_IDLE_SEC	     4	  /* Node's servers close idle connections at 5 s */
+#define ZG_CANCEL_SEC		     5	  /* best effort of a notifications/cancelled */
+#define ZG_STREAM_OPEN_SEC	     3600 /* a GET stream; clients open it again */
+#define ZG_RETRY_SLOTS		     1024 /* failed calls one worker remembers */
+#define ZG_RETRY_WINDOW_SEC	     600  /* and for how long */
+#define ZG_RUNTIME_DEFAULT_SEC	     300  /* a call that no rule bounds still ends */
 
 /* approvals */
 #define ZG_HOLD_DEFAULT_SEC	 45 /* SDK clients give up at 60 s */
@@ -103,18 +103,18 @@
 /* records */
 #define ZG_RECORD_SLOTS		    1024     /* of one ring; a full ring makes its producer wait */
 #define ZG_RING_WAIT_MS		    2000     /* then the call is refused */
-#define ZG_REJECT_RECORDS_SEC 100 /* malformed requests recorded per worker and second */
+#define ZG_REJECT_RECORDS_SEC	    100	     /* malformed requests recorded per worker and second */
 #define ZG_AUDIT_SEGMENT_BYTES	    67108864 /* rotate at 64 MB */
 #define ZG_AUDIT_CHECKPOINT_RECORDS 1024     /* sign at least this often */
 
 /* control socket */
-#define ZG_CTL_CLIENTS_MAX 256
-#define ZG_LEDGER_END_SEC  5 /* to write what full rings hold */
+#define ZG_CTL_CLIENTS_MAX     256
+#define ZG_LEDGER_END_SEC      5  /* to write what full rings hold */
 #define ZG_CTL_CLIENTS_UID_MAX 64 /* of one uid that is not root: others stay served */
-#define ZG_CTL_IDLE_SEC	   10 /* a connection that asks nothing */
-#define ZG_RUNS_MAX	   4096
-#define ZG_RUNS_UID_MAX	   512 /* of one uid that is not root */
-#define ZG_RUN_LINGER_SEC  60 /* a report is kept so long for a command that ended */
-#define ZG_RUN_DENIALS_MAX 64 /* distinct destinations a run report names */
+#define ZG_CTL_IDLE_SEC	       10 /* a connection that asks nothing */
+#define ZG_RUNS_MAX	       4096
+#define ZG_RUNS_UID_MAX	       512 /* of one uid that is not root */
+#define ZG_RUN_LINGER_SEC      60  /* a report is kept so long for a command that ended */
+#define ZG_RUN_DENIALS_MAX     64  /* distinct destinations a run report names */
 
 #endif

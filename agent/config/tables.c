@@ -335,6 +335,14 @@ static int grow_sets(struct builder *b)
 	return 0;
 }
 
+static bool same_members(const struct builder *b, const struct set *s, const struct member *m)
+{
+	const struct member *all = b->members.at;
+
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): it was pushed with them */
+	return !s->count || memcmp(all + s->first, m, s->count * sizeof(*m)) == 0;
+}
+
 /* The number of the set that holds exactly what scratch holds. */
 static int intern(struct builder *b, uint32_t *number)
 {
@@ -350,9 +358,7 @@ static int intern(struct builder *b, uint32_t *number)
 		return r;
 	for (at = hash & (b->set_slots - 1); b->set_slot[at]; at = (at + 1) & (b->set_slots - 1)) {
 		s = &ROWS(b->sets, struct set)[b->set_slot[at] - 1];
-		if (s->hash == hash && s->count == n &&
-		    (!n ||
-		     memcmp(ROWS(b->members, struct member) + s->first, m, n * sizeof(*m)) == 0)) {
+		if (s->hash == hash && s->count == n && same_members(b, s, m)) {
 			*number = b->set_slot[at] - 1;
 			return 0;
 		}
@@ -434,6 +440,7 @@ static int add_block(struct builder *b, const uint8_t addr[16], uint32_t prefixl
 					  ZG_PREFIXES_MAX);
 		memcpy(prefix->addr, addr, sizeof(prefix->addr));
 		prefix->prefixlen = prefixlen;
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): intern() made it */
 		prefix->identity = ROWS(b->sets, struct set)[set].identity;
 	}
 	top = &b->stack[b->depth++];

@@ -9,7 +9,7 @@
 #include "request.h"
 
 static const char *const outcomes[] = {
-#define X(NAME, text) [ZG_O_##NAME] = text,
+#define X(NAME, text) [ZG_O_##NAME] = (text),
 	ZG_OUTCOMES(X)
 #undef X
 };

@@ -8,7 +8,7 @@ static const struct {
 	struct zg_slice name;
 	const char *forward;
 } fields[ZG_HF_MAX] = {
-#define X(NAME, text, fwd) [ZG_HF_##NAME] = {{text, sizeof(text) - 1}, (fwd) ? text : NULL},
+#define X(NAME, text, fwd) [ZG_HF_##NAME] = {{(text), sizeof(text) - 1}, (fwd) ? (text) : NULL},
 	ZG_HTTP_FIELDS(X)
 #undef X
 };

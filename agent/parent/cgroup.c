@@ -68,8 +68,8 @@ int zg_cgroup_open(int root, const char *path)
 /* Longest cgroup2 mount point that holds path, or the first if path is "". */
 static int find_mount(const char *path, char out[ZG_PATH_LEN])
 {
-	zg_autofile FILE *f = fopen("/proc/self/mountinfo", "re");
 	zg_autofree char *line = NULL;
+	zg_autofile FILE *f = fopen("/proc/self/mountinfo", "re");
 	size_t cap = 0, best = 0;
 	bool found = false;
 
@@ -99,8 +99,8 @@ static int find_mount(const char *path, char out[ZG_PATH_LEN])
 /* "0::/path" of /proc/PID/cgroup. */
 static int read_membership(const char *file, char out[ZG_PATH_LEN])
 {
-	zg_autofile FILE *f = fopen(file, "re");
 	zg_autofree char *line = NULL;
+	zg_autofile FILE *f = fopen(file, "re");
 	size_t cap = 0;
 	ssize_t n;
 

@@ -11,7 +11,7 @@
 const char *zg_decision_text(enum zg_decision_kind kind)
 {
 	static const char *const text[ZG_D_MAX] = {
-#define X(NAME, words) [ZG_D_##NAME] = words,
+#define X(NAME, words) [ZG_D_##NAME] = (words),
 #include "tbl/decision.h"
 #undef X
 	};

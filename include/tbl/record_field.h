@@ -8,7 +8,7 @@
  * A field is written only when it was set (ZG_REC_* in zg_wire.h). There are
  * at most 64. No field ever holds a raw argument, a result or a secret.
  */
-STR(message, "ZG_TEXT", ZG_REASON_LEN)	/* the sentence a person reads */
+STR(message, "ZG_TEXT", ZG_REASON_LEN) /* the sentence a person reads */
 /* who: as the kernel attests it */
 STR(profile, "ZG_PROFILE", ZG_NAME_LEN)
 STR(cgroup, "ZG_CGROUP", ZG_CGROUP_LEN)
@@ -24,7 +24,7 @@ STR(method, "ZG_METHOD", ZG_METHOD_LEN)
 STR(tool, "ZG_TOOL", ZG_TOOL_LEN)
 STR(action, "ZG_ACTION", ZG_NAME_LEN)
 STR(risk_tags, "ZG_RISK_TAGS", ZG_FINDINGS_LEN)
-NUM(call, "ZG_CALL")	       /* worker-unique; pairs intent and outcome */
+NUM(call, "ZG_CALL") /* worker-unique; pairs intent and outcome */
 HEX(args_sha256, "ZG_ARGS_SHA256", 32)
 NUM(args_bytes, "ZG_ARGS_BYTES")
 /* the answer */
@@ -34,8 +34,9 @@ STR(reason, "ZG_REASON", ZG_REASON_LEN)
 HEX(snapshot, "ZG_SNAPSHOT", 32)
 NUM(decide_ns, "ZG_DECIDE_NS")
 /* what came of it */
-STR(outcome, "ZG_OUTCOME", ZG_NAME_LEN) /* ok, tool_error, rpc_error, upstream_error, timeout, cancelled, quarantined */
-NUM(status, "ZG_STATUS")	       /* HTTP status from the server, exit status of a child */
+STR(outcome, "ZG_OUTCOME",
+    ZG_NAME_LEN) /* ok, tool_error, rpc_error, upstream_error, timeout, cancelled, quarantined */
+NUM(status, "ZG_STATUS") /* HTTP status from the server, exit status of a child */
 NUM(duration_us, "ZG_DURATION_US")
 NUM(result_bytes, "ZG_RESULT_BYTES")
 STR(findings, "ZG_FINDINGS", ZG_FINDINGS_LEN)

@@ -253,8 +253,8 @@ static int flush(struct explain *x)
 static int answer(struct explain *x, const char *text, size_t n)
 {
 	struct zg_err e = {0};
-	struct zg_envelope env;
-	struct zg_decision d;
+	struct zg_envelope env = {0};
+	struct zg_decision d = {0};
 	json_error_t error;
 	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
 	int r = j ? zg_policy_judge(&x->policy, j, &env, &d, &e)

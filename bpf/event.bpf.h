@@ -23,6 +23,16 @@ static __always_inline void zg_read_task(struct zg_task *out)
 	bpf_core_read(out->comm, sizeof(out->comm), &task->comm);
 }
 
+/* The parent names a cgroup by its id; one that is gone by then keeps this. */
+static __always_inline void zg_read_cgroup_name(char out[64])
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	const char *name = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name);
+
+	if (bpf_probe_read_kernel_str(out, 64, name) < 0)
+		out[0] = '\0';
+}
+
 static __always_inline void zg_count_lost(__u32 kind)
 {
 	__u64 *n = bpf_map_lookup_elem(&zg_lost, &kind);
@@ -54,6 +64,7 @@ static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_d
 	ev->pad2 = 0;
 	__builtin_memcpy(ev->addr, d->addr.byte, sizeof(ev->addr));
 	__builtin_memcpy(ev->comm, task.comm, sizeof(ev->comm));
+	zg_read_cgroup_name(ev->cgroup_name);
 }
 
 static __noinline int zg_emit(const struct zg_dest *d, const struct zg_answer *a,

@@ -29,7 +29,20 @@
 
 #define ZG_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 
+struct kernfs_node {
+	const char *name;
+} __attribute__((preserve_access_index));
+
+struct cgroup {
+	struct kernfs_node *kn;
+} __attribute__((preserve_access_index));
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* of cgroup2 */
+} __attribute__((preserve_access_index));
+
 struct task_struct {
+	struct css_set *cgroups;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	char comm[16];

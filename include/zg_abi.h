@@ -194,8 +194,9 @@ struct zg_event {
 	__u8 addr[16];
 	char comm[16];
 	__u32 pad2;
+	char cgroup_name[64]; /* the last part of its path: it may be gone when this is read */
 };
-_Static_assert(sizeof(struct zg_event) == 96, "zg_event");
+_Static_assert(sizeof(struct zg_event) == 160, "zg_event");
 
 /* per-CPU counters, index = enum zg_event_kind: events that found no room */
 

@@ -14,7 +14,7 @@
 #define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
 #define ZG_PORT_RULES_MAX   16	    /* disjoint port ranges of one rule, scanned in line */
 #define ZG_FLOWS_MAX	    65536   /* redirected connections between SYN and close */
-#define ZG_RING_DENY_BYTES  1048576 /* about 8,000 denials between two wake-ups */
+#define ZG_RING_DENY_BYTES  1048576 /* about 6,000 denials between two wake-ups */
 #define ZG_RING_INFO_BYTES  262144  /* redirects and notices: fewer, less urgent */
 
 /* text that travels in fixed-size messages and records (NUL included) */

@@ -41,6 +41,16 @@ static const char *protocol(uint8_t proto)
 	return proto == IPPROTO_TCP ? "tcp" : proto == IPPROTO_UDP ? "udp" : "other";
 }
 
+/* The path of the cgroup, or what the kernel kept of one that is gone. */
+static void name_cgroup(const struct zg_parent *p, const struct zg_event *ev,
+			char out[ZG_CGROUP_LEN])
+{
+	size_t n = strnlen(ev->cgroup_name, sizeof(ev->cgroup_name));
+
+	if (zg_cgroups_path(&p->cgroups, ev->cgroup_id, out) < 0 && n)
+		(void)snprintf(out, ZG_CGROUP_LEN, ".../%.*s", (int)n, ev->cgroup_name);
+}
+
 static void record(struct zg_parent *p, const struct zg_event *ev)
 {
 	bool denied = ev->kind == ZG_E_DENY;
@@ -51,7 +61,7 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 
 	memcpy(comm, ev->comm, sizeof(ev->comm));
 	zg_addr_text(addr, sizeof(addr), ev->addr);
-	(void)!zg_cgroups_path(&p->cgroups, ev->cgroup_id, cgroup); /* "" when gone */
+	name_cgroup(p, ev, cgroup);
 	(void)snprintf(text, sizeof(text), "%s (pid %u) %s refused %s %s port %u: %s", comm,
 		       ev->pid, denied ? "was" : "would be", protocol(ev->proto), addr,
 		       ntohs(ev->port_be), reason);

@@ -426,6 +426,7 @@ static void test_event(void **state ZG_UNUSED)
 	assert_true(seen.last.cgroup_id == cgroup);
 	assert_true(seen.last.start_ns / (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK)) == ticks);
 	assert_int_equal(strncmp(seen.last.comm, program_invocation_short_name, 15), 0);
+	assert_string_equal(seen.last.cgroup_name, "inner");
 	zg_addr_text(text, sizeof(text), seen.last.addr);
 	assert_string_equal(text, "127.4.5.6");
 }

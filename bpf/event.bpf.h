@@ -89,13 +89,19 @@ static __noinline int zg_emit(const struct zg_dest *d, const struct zg_answer *a
 }
 
 /* The answer of a hook, with its record. Only ALLOW passes in enforce mode. */
-static __always_inline int zg_answer_of(struct bpf_sock_addr *ctx, const struct zg_dest *d,
+static __always_inline int zg_answer_in(__u64 netns_cookie, const struct zg_dest *d,
 					const struct zg_answer *a, __u32 layer)
 {
 	if (a->verdict == ZG_V_ALLOW)
 		return ZG_PASS;
-	zg_emit(d, a, bpf_get_netns_cookie(ctx), a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY, layer);
+	zg_emit(d, a, netns_cookie, a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY, layer);
 	return a->audit ? ZG_PASS : ZG_EPERM;
+}
+
+static __always_inline int zg_answer_of(struct bpf_sock_addr *ctx, const struct zg_dest *d,
+					const struct zg_answer *a, __u32 layer)
+{
+	return zg_answer_in(bpf_get_netns_cookie(ctx), d, a, layer);
 }
 
 #endif

@@ -5,6 +5,7 @@
  * nothing on trust from the task that it judges.
  */
 #include "connect.bpf.h"
+#include "create.bpf.h"
 #include "peername.bpf.h"
 #include "sendmsg.bpf.h"
 #include "sockops.bpf.h"

@@ -20,8 +20,12 @@
 #define AF_INET	 2
 #define AF_INET6 10
 
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
+#define SOCK_STREAM 1
+#define SOCK_DGRAM  2
+
+#define IPPROTO_TCP  6
+#define IPPROTO_UDP  17
+#define ZG_PROTO_MAX 255 /* what fits an event; MPTCP is 262 */
 
 /* What a sock_addr program answers. */
 #define ZG_EPERM 0

@@ -2,7 +2,9 @@
 /*
  * verdict.bpf.h - THE decision: (current task, destination) -> verdict. Every
  * hook asks zg_judge and nothing else decides. Absent means deny at each step:
- * no prefix, no rule, no port range, no control entry.
+ * no prefix, no rule, no port range, no control entry. What has no destination
+ * (a socket to be made, an address to be bound) is a deny whose reason the hook
+ * knows.
  */
 #ifndef ZG_VERDICT_BPF_H
 #define ZG_VERDICT_BPF_H
@@ -21,6 +23,7 @@ struct zg_dest {
 	__u16 port_be;	    /* as asked for */
 	__u16 wire_port_be; /* as dialled */
 	bool rewrite;	    /* governed: the hook writes wire back */
+	bool nowhere;	    /* there is no destination: only who asks is judged */
 };
 
 struct zg_answer {
@@ -145,23 +148,31 @@ static __always_inline void zg_judge_port(const struct zg_dest *d, __u32 slot, s
 	}
 }
 
-static __always_inline void zg_judge_slot(const struct zg_dest *d, __u32 slot, struct zg_answer *a)
+/* Who asks, and whether that alone decides. */
+static __always_inline bool zg_judge_who(__u32 slot, struct zg_answer *a)
 {
 	const struct zg_profile *p;
 	__u32 index;
 
 	*a = (struct zg_answer){.profile = zg_profile_of_current(slot), .slot = slot};
 	if (a->profile == ZG_PROFILE_NONE)
-		return;
-	if (a->profile < ZG_PROFILES_MAX) {
-		index = slot * ZG_PROFILES_MAX + a->profile;
-		p = bpf_map_lookup_elem(&zg_profile, &index);
-		if (p && p->contained) {
-			a->reason = ZG_GR_CONTAINED;
-			return;
-		}
-		a->audit = p && p->mode == ZG_MODE_AUDIT;
+		return true;
+	if (a->profile >= ZG_PROFILES_MAX)
+		return false;
+	index = slot * ZG_PROFILES_MAX + a->profile;
+	p = bpf_map_lookup_elem(&zg_profile, &index);
+	if (p && p->contained) {
+		a->reason = ZG_GR_CONTAINED;
+		return true;
 	}
+	a->audit = p && p->mode == ZG_MODE_AUDIT;
+	return false;
+}
+
+static __always_inline void zg_judge_slot(const struct zg_dest *d, __u32 slot, struct zg_answer *a)
+{
+	if (zg_judge_who(slot, a) || d->nowhere)
+		return;
 	if (d->proto != IPPROTO_TCP && d->proto != IPPROTO_UDP) {
 		a->reason = ZG_GR_NO_RULE;
 		return;

@@ -40,6 +40,7 @@ enum zg_gate_reason {
 	ZG_GR_NO_GATEWAY,  /* redirect impossible: no listener of that family */
 	ZG_GR_STATE,	   /* the gate could not keep the state it needs */
 	ZG_GR_FAMILY,	   /* an address family that the hook does not judge */
+	ZG_GR_PROTOCOL,	   /* a socket that is neither TCP nor UDP */
 	ZG_GR_MAX,
 };
 
@@ -48,6 +49,7 @@ enum zg_layer {
 	ZG_L_CONNECT = 1,
 	ZG_L_SENDMSG = 2,
 	ZG_L_SOCKOPS = 3,
+	ZG_L_CREATE = 4,
 	ZG_L_MAX,
 };
 
@@ -187,7 +189,7 @@ struct zg_event {
 	__u8 kind;   /* enum zg_event_kind */
 	__u8 layer;  /* enum zg_layer */
 	__u8 reason; /* enum zg_gate_reason */
-	__u8 proto;
+	__u8 proto;  /* 0: its number has more than 8 bits */
 	__u8 family;
 	__u8 pad;
 	__u16 port_be;

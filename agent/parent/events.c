@@ -27,6 +27,7 @@ static const char *const layers[ZG_L_MAX] = {
 	[ZG_L_CONNECT] = "connect",
 	[ZG_L_SENDMSG] = "sendmsg",
 	[ZG_L_SOCKOPS] = "sockops",
+	[ZG_L_CREATE] = "create",
 };
 
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r)

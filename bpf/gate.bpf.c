@@ -4,6 +4,7 @@
  * own, and all share the maps and the one verdict. Runs in the kernel; takes
  * nothing on trust from the task that it judges.
  */
+#include "bind.bpf.h"
 #include "connect.bpf.h"
 #include "create.bpf.h"
 #include "peername.bpf.h"

@@ -41,6 +41,8 @@ enum zg_gate_reason {
 	ZG_GR_STATE,	   /* the gate could not keep the state it needs */
 	ZG_GR_FAMILY,	   /* an address family that the hook does not judge */
 	ZG_GR_PROTOCOL,	   /* a socket that is neither TCP nor UDP */
+	ZG_GR_BIND,	   /* a port of its own choice, where nothing may come in */
+	ZG_GR_GATEWAY,	   /* the port of the gateway's listener */
 	ZG_GR_MAX,
 };
 
@@ -50,6 +52,7 @@ enum zg_layer {
 	ZG_L_SENDMSG = 2,
 	ZG_L_SOCKOPS = 3,
 	ZG_L_CREATE = 4,
+	ZG_L_BIND = 5,
 	ZG_L_MAX,
 };
 

@@ -28,6 +28,7 @@ static const char *const layers[ZG_L_MAX] = {
 	[ZG_L_SENDMSG] = "sendmsg",
 	[ZG_L_SOCKOPS] = "sockops",
 	[ZG_L_CREATE] = "create",
+	[ZG_L_BIND] = "bind",
 };
 
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r)

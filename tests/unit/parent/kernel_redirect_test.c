@@ -334,11 +334,11 @@ static void test_redirect_fails_closed(void **state ZG_UNUSED)
 	/* its address means another machine there */
 	pid = fork();
 	if (pid == 0) {
-		lab_join(lab, "agent");
 		if (unshare(CLONE_NEWNET) < 0)
 			_exit(122);
 		lab_up_loopback();
 		(void)sink_open(false, "127.0.0.1", g.v4.port);
+		lab_join(lab, "agent");
 		lab_drop();
 		_exit(dial(&tcp4));
 	}

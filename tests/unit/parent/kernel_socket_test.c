@@ -144,10 +144,86 @@ static void test_audit_mode_and_containment(void **state ZG_UNUSED)
 	assert_int_equal(lab_events(lab).last.reason, ZG_GR_CONTAINED);
 }
 
+struct binding {
+	const char *addr; /* its text decides the socket's family */
+	int type;
+	uint16_t port;
+	bool reuse; /* with SO_REUSEADDR and SO_REUSEPORT */
+};
+
+static int bind_kind(void *arg)
+{
+	const struct binding *b = arg;
+	struct endpoint at = endpoint_of(b->addr, b->port);
+	zg_autofd int s = socket(at.ss.ss_family, b->type | SOCK_CLOEXEC, 0);
+	int one = 1;
+
+	if (s < 0)
+		return errno;
+	if (b->reuse && (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+			 setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0))
+		return errno;
+	return bind(s, (struct sockaddr *)&at.ss, at.bytes) < 0 ? errno : 0;
+}
+
+static const char *const bind_addrs[] = {"127.0.0.1", "0.0.0.0",	  "::1",
+					 "::",	      "::ffff:127.0.0.1", "::ffff:0.0.0.0"};
+#define BIND_ADDRS (sizeof(bind_addrs) / sizeof(bind_addrs[0]))
+
+/* Clients name an address to dial from; nobody chooses a port. */
+static void test_bind(void **state ZG_UNUSED)
+{
+	struct lab *lab = lab_open();
+
+	(void)lab_cgroup(lab, "free");
+	lab_govern(lab, "agent", P_A);
+	plan_one(lab, ZG_MODE_ENFORCE);
+	for (size_t i = 0; i < 2 * BIND_ADDRS; i++) {
+		struct binding any = {bind_addrs[i / 2], i % 2 ? SOCK_DGRAM : SOCK_STREAM, 0,
+				      false};
+		struct binding one = {any.addr, any.type, 20300, false};
+		struct seen seen;
+
+		assert_int_equal(lab_run(lab, "agent", bind_kind, &any), 0);
+		assert_int_equal(lab_events(lab).count[ZG_E_DENY], 0);
+		assert_int_equal(lab_run(lab, "agent", bind_kind, &one), EPERM);
+		seen = lab_events(lab);
+		assert_int_equal(seen.count[ZG_E_DENY], 1);
+		assert_int_equal(seen.last.layer, ZG_L_BIND);
+		assert_int_equal(seen.last.reason, ZG_GR_BIND);
+		assert_int_equal(ntohs(seen.last.port_be), 20300);
+		assert_int_equal(lab_run(lab, "free", bind_kind, &one), 0);
+	}
+}
+
+/* The gateway is down for a moment, or shares its port: still nobody's, in
+ * audit mode too. Its number means nothing to UDP. */
+static void test_the_gateways_port(void **state ZG_UNUSED)
+{
+	struct lab *lab = lab_open();
+	struct zg_listen v4 = {.port = 20310}, v6 = {.port = 20311};
+	struct zg_err e;
+
+	assert_int_equal(zg_addr_parse(ZG_SLICE("127.0.0.1"), v4.addr), 0);
+	assert_int_equal(zg_addr_parse(ZG_SLICE("::1"), v6.addr), 0);
+	assert_int_equal(zg_kernel_set_gateway(lab->kernel, &v4, &v6, &e), 0);
+	lab_govern(lab, "agent", P_A);
+	plan_one(lab, ZG_MODE_AUDIT);
+	for (size_t i = 0; i < BIND_ADDRS; i++)
+		for (uint16_t port = 20310; port <= 20311; port++) {
+			struct binding b = {bind_addrs[i], SOCK_STREAM, port, true};
+
+			assert_int_equal(lab_run(lab, "agent", bind_kind, &b), EPERM);
+			assert_int_equal(lab_events(lab).last.reason, ZG_GR_GATEWAY);
+			b.type = SOCK_DGRAM;
+			assert_int_equal(lab_run(lab, "agent", bind_kind, &b), 0);
+		}
+}
+
 static const struct CMUnitTest tests[] = {
-	LAB_TEST(test_only_tcp_and_udp),
-	LAB_TEST(test_ping_of_an_ordinary_user),
-	LAB_TEST(test_audit_mode_and_containment),
+	LAB_TEST(test_only_tcp_and_udp),	   LAB_TEST(test_ping_of_an_ordinary_user),
+	LAB_TEST(test_audit_mode_and_containment), LAB_TEST(test_bind),
+	LAB_TEST(test_the_gateways_port),
 };
 
 LAB_MAIN(tests)

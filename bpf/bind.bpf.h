@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * bind.bpf.h - layer 2, bind(): a governed task may choose an address to dial
+ * from, never a port to be reached at. The gateway's ports are refused in audit
+ * mode too: whoever had one would be given other clients' calls. A listen()
+ * without bind() does not pass here.
+ */
+#ifndef ZG_BIND_BPF_H
+#define ZG_BIND_BPF_H
+
+#include "event.bpf.h"
+
+static __always_inline bool zg_gateway_port(__u16 port_be)
+{
+	const struct zg_ctl *ctl = zg_get_ctl();
+
+	return ctl && (port_be == ZG_READ_ONCE(ctl->gateway4_port_be) ||
+		       port_be == ZG_READ_ONCE(ctl->gateway6_port_be));
+}
+
+static __noinline int zg_refuse_bind(struct bpf_sock_addr *ctx, struct zg_dest *d)
+{
+	struct zg_answer a;
+
+	d->proto = ctx->protocol;
+	d->port_be = ctx->user_port;
+	d->nowhere = true;
+	zg_judge(d, &a);
+	if (a.profile == ZG_PROFILE_NONE)
+		return ZG_PASS;
+	if (d->proto == IPPROTO_TCP && zg_gateway_port(d->port_be)) {
+		a.reason = ZG_GR_GATEWAY;
+		a.audit = 0;
+	}
+	if (a.reason == ZG_GR_NONE)
+		a.reason = ZG_GR_BIND;
+	return zg_answer_of(ctx, d, &a, ZG_L_BIND);
+}
+
+SEC("cgroup/bind4")
+int zg_bind4(struct bpf_sock_addr *ctx)
+{
+	struct zg_dest d = {};
+
+	if (!ctx->user_port)
+		return ZG_PASS;
+	zg_set_v4(&d.addr, ctx->user_ip4);
+	return zg_refuse_bind(ctx, &d);
+}
+
+SEC("cgroup/bind6")
+int zg_bind6(struct bpf_sock_addr *ctx)
+{
+	struct zg_dest d = {};
+
+	if (!ctx->user_port)
+		return ZG_PASS;
+	zg_load6(&d.addr, ctx);
+	return zg_refuse_bind(ctx, &d);
+}
+
+#endif

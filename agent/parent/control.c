@@ -249,7 +249,9 @@ static void do_run_report(struct zg_parent *p, struct client *c, const struct pe
 	zg_events_drain(p);
 	r = zg_runs_find(p, ask.run);
 	if (!r || r->uid != who->uid) {
-		refuse(c, ENOENT, "there is no such run");
+		refuse(c, ENOENT,
+		       "this run is not known here (was the agent restarted?): what was refused "
+		       "stands in the audit log");
 		return;
 	}
 	for (uint32_t i = 0; i < r->denials; i++)

@@ -113,8 +113,9 @@
 #define ZG_CTL_CLIENTS_UID_MAX 64 /* of one uid that is not root: others stay served */
 #define ZG_CTL_IDLE_SEC	       10 /* a connection that asks nothing */
 #define ZG_RUNS_MAX	       4096
-#define ZG_RUNS_UID_MAX	       512 /* of one uid that is not root */
-#define ZG_RUN_LINGER_SEC      60  /* a report is kept so long for a command that ended */
-#define ZG_RUN_DENIALS_MAX     64  /* distinct destinations a run report names */
+#define ZG_RUNS_UID_MAX	       512  /* of one uid that is not root */
+#define ZG_RUN_LINGER_SEC      60   /* a report is kept so long for a command that ended */
+#define ZG_RUN_REPORT_MS       3000 /* it waits so long for refusals that are not counted yet */
+#define ZG_RUN_DENIALS_MAX     64   /* distinct destinations a run report names */
 
 #endif

@@ -37,6 +37,9 @@ struct client {
 	int sock; /* -1 = free */
 	uid_t uid;
 	bool waits; /* for the reload that runs */
+	/* of a run, until all that the kernel refused is counted; .run 0 = none */
+	struct zg_msg_ctl_run_report report;
+	uint64_t report_until_ms;
 	struct event *readable;
 };
 
@@ -238,6 +241,44 @@ static void do_run(struct zg_parent *p, struct client *c, const struct peer *who
 		end(c, 0, NULL);
 }
 
+/* What the kernel refused to a run; whole = nothing waits to be counted. */
+static void answer_report(struct zg_parent *p, struct client *c, bool whole)
+{
+	struct zg_run *r = zg_runs_find(p, c->report.run);
+	uint32_t status = c->report.exit_status;
+	struct zg_err e;
+	bool missing;
+
+	c->report.run = 0;
+	if (!r) {
+		refuse(c, ENOENT, "there is no such run");
+		return;
+	}
+	missing = !whole || zg_events_lost(p) != r->lost_before;
+	for (uint32_t i = 0; i < r->denials; i++)
+		if (!send_to(c, ZG_MSG_CTL_RUN_DENIAL, &r->denial[i]))
+			return;
+	if (r->more)
+		(void)zg_err_set(&e, 0, "and %u times for further destinations%s", r->more,
+				 missing ? "; some refusals could not be counted" : "");
+	else
+		(void)zg_err_set(&e, 0, "some refusals could not be counted");
+	end(c, 0, r->more || missing ? &e : NULL);
+	zg_runs_reported(p, r, status);
+}
+
+void zg_control_counted(struct zg_parent *p, bool whole)
+{
+	uint64_t now = zg_parent_now_ms();
+
+	for (size_t i = 0; p->control && i < ZG_CTL_CLIENTS_MAX; i++) {
+		struct client *c = &p->control->client[i];
+
+		if (c->sock >= 0 && c->report.run && (whole || now >= c->report_until_ms))
+			answer_report(p, c, whole);
+	}
+}
+
 static void do_run_report(struct zg_parent *p, struct client *c, const struct peer *who,
 			  const struct zg_msg *m)
 {
@@ -245,8 +286,6 @@ static void do_run_report(struct zg_parent *p, struct client *c, const struct pe
 	struct zg_run *r;
 
 	memcpy(&ask, m->body, sizeof(ask));
-	/* what the kernel refused up to now, not up to the last wake-up */
-	zg_events_drain(p);
 	r = zg_runs_find(p, ask.run);
 	if (!r || r->uid != who->uid) {
 		refuse(c, ENOENT,
@@ -254,18 +293,10 @@ static void do_run_report(struct zg_parent *p, struct client *c, const struct pe
 		       "stands in the audit log");
 		return;
 	}
-	for (uint32_t i = 0; i < r->denials; i++)
-		if (!send_to(c, ZG_MSG_CTL_RUN_DENIAL, &r->denial[i]))
-			return;
-	if (r->more) {
-		struct zg_err e;
-
-		(void)zg_err_set(&e, 0, "%u further destinations were refused", r->more);
-		end(c, 0, &e);
-	} else {
-		end(c, 0, NULL);
-	}
-	zg_runs_reported(p, r, ask.exit_status);
+	c->report = ask;
+	c->report_until_ms = zg_parent_now_ms() + ZG_RUN_REPORT_MS;
+	/* what the kernel refused up to now, not up to the last wake-up */
+	zg_events_drain(p);
 }
 
 static void do_handover(struct zg_parent *p, struct client *c, const struct peer *who,

@@ -108,8 +108,10 @@ static int on_event(const struct zg_event *ev, void *arg)
 
 void zg_events_drain(struct zg_parent *p)
 {
-	if (zg_ring_room(&p->children.ring[0]) > RESERVE)
-		(void)zg_kernel_consume(p->kernel, on_event, p);
+	bool whole = zg_ring_room(&p->children.ring[0]) > RESERVE &&
+		     zg_kernel_consume(p->kernel, on_event, p) >= 0;
+
+	zg_control_counted(p, whole);
 }
 
 uint64_t zg_events_lost(struct zg_parent *p)

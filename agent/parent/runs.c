@@ -63,8 +63,8 @@ static void record(struct zg_parent *p, const struct zg_run *r, enum zg_record_k
 		(void)snprintf(text, sizeof(text), "%s (pid %d) runs under profile %s", r->comm,
 			       (int)r->pid, r->profile);
 	else
-		(void)snprintf(text, sizeof(text), "%s (pid %d) ended; %u destinations refused",
-			       r->comm, (int)r->pid, r->denials + r->more);
+		(void)snprintf(text, sizeof(text), "%s (pid %d) ended; refused %u times", r->comm,
+			       (int)r->pid, r->refused);
 	zg_record_init(&rec, kind);
 	zg_record_str(&rec, ZG_RF_message, zg_slice_str(text));
 	zg_record_str(&rec, ZG_RF_profile, zg_slice_str(r->profile));
@@ -74,7 +74,7 @@ static void record(struct zg_parent *p, const struct zg_run *r, enum zg_record_k
 	ZG_REC_NUM(&rec, pid, (uint64_t)r->pid);
 	ZG_REC_NUM(&rec, uid, r->uid);
 	if (kind == ZG_RK_RUN_END) {
-		ZG_REC_NUM(&rec, count, r->denials + r->more);
+		ZG_REC_NUM(&rec, count, r->refused);
 		if (r->reported)
 			ZG_REC_NUM(&rec, status, r->status);
 	}
@@ -186,6 +186,7 @@ int zg_runs_begin(struct zg_parent *p, const struct zg_msg_ctl_run *ask, pid_t p
 		(void)unlinkat(p->cgroups.root, r.path, AT_REMOVEDIR);
 		return rc;
 	}
+	r.lost_before = zg_events_lost(p);
 	*slot = r;
 	record(p, slot, ZG_RK_RUN_START);
 	*out = (struct zg_msg_ctl_run_started){.run = r.ticket};
@@ -205,6 +206,7 @@ void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev)
 			r = &p->run[i];
 	if (!r)
 		return;
+	r->refused++;
 	for (uint32_t i = 0; i < r->denials; i++) {
 		d = &r->denial[i];
 		if (d->port == port && d->proto == ev->proto && d->reason == ev->reason &&

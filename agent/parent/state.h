@@ -61,6 +61,7 @@ void zg_children_release(struct zg_parent *p);
 /* events.c: what the kernel tells ------------------------------------------ */
 
 int zg_events_start(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
+/* Take what the kernel's ring holds; tells zg_control_counted. */
 void zg_events_drain(struct zg_parent *p);
 uint64_t zg_events_lost(struct zg_parent *p);
 /* Hand a record of ours over, without ever sleeping: false = no room. */
@@ -78,8 +79,10 @@ struct zg_run {
 	bool recorded;
 	int watch; /* inotify of cgroup.events */
 	uint32_t status;
-	uint32_t denials; /* distinct, in denial[] */
-	uint32_t more;	  /* further distinct ones, not kept */
+	uint32_t denials;     /* distinct destinations, in denial[] */
+	uint32_t more;	      /* refusals of further ones, which are not kept */
+	uint32_t refused;     /* all refusals that were counted */
+	uint64_t lost_before; /* zg_events_lost() when it began */
 	char path[ZG_CGROUP_LEN];
 	char profile[ZG_NAME_LEN];
 	char comm[ZG_COMM_LEN];
@@ -101,6 +104,8 @@ void zg_runs_release(struct zg_parent *p);
 
 int zg_control_start(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_control_reloaded(struct zg_parent *p, const struct zg_err *e, size_t errors);
+/* Events were taken; whole = all that there were. Reports may be ready. */
+void zg_control_counted(struct zg_parent *p, bool whole);
 void zg_control_stop(struct zg_parent *p);
 
 /* parent.c ------------------------------------------------------------------- */

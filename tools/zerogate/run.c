@@ -206,6 +206,12 @@ static int run(struct zg_cli *cli, const char *profile, char **command)
 	return status;
 }
 
+static int usage(void)
+{
+	fputs("usage: zerogate run [--profile NAME] -- COMMAND [ARGUMENT...]\n", stderr);
+	return ZG_EXIT_USAGE;
+}
+
 int zg_verb_run(struct zg_cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {{"profile", required_argument, NULL, 'p'},
@@ -215,12 +221,10 @@ int zg_verb_run(struct zg_cli *cli, int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "+p:", options, NULL)) != -1) {
 		if (c != 'p')
-			return ZG_EXIT_USAGE;
+			return usage();
 		profile = optarg;
 	}
-	if (optind == argc) {
-		fputs("usage: zerogate run [--profile NAME] -- COMMAND [ARGUMENT...]\n", stderr);
-		return ZG_EXIT_USAGE;
-	}
+	if (optind == argc)
+		return usage();
 	return run(cli, profile, argv + optind);
 }

@@ -247,6 +247,24 @@ static void parse_deny(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, v
 	parse_entries(ctx, y, into, true);
 }
 
+/* Every component has a name: "a/" or "a//b" would match nothing and so govern nobody. */
+static bool names_cgroups(struct zg_slice glob)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i <= glob.len; i++) {
+		struct zg_slice part = {glob.ptr + from, i - from};
+
+		if (i < glob.len && glob.ptr[i] != '/')
+			continue;
+		if (!part.len || zg_slice_eq(part, ZG_SLICE(".")) ||
+		    zg_slice_eq(part, ZG_SLICE("..")))
+			return false;
+		from = i + 1;
+	}
+	return glob.len < ZG_CGROUP_LEN;
+}
+
 static void parse_cgroups(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_profile_src *p = into;
@@ -256,7 +274,7 @@ static void parse_cgroups(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 	for (size_t i = 0; i < p->cgroups.count; i++) {
 		struct zg_slice g = p->cgroups.item[i];
 
-		if (g.len < ZG_CGROUP_LEN && g.ptr[0] != '/' && !strstr(g.ptr, ".."))
+		if (names_cgroups(g))
 			continue;
 		zg_yaml_error(ctx, y, "'%.*s' is not a cgroup below cgroup_root", ZG_FMT(g));
 		zg_diag_hint(ctx->diag, "a relative path or glob such as zerogate.slice/*");

@@ -492,8 +492,8 @@ void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 	if (!r.entry) {
 		zg_diag_error(ctx->diag, ctx->file, 0, 0, "the file needs too much memory");
 	} else if (!root) {
-		zg_diag_error(ctx->diag, ctx->file, error.line > 0 ? (uint32_t)error.line : 0,
-			      error.column > 0 ? (uint32_t)error.column : 0, "not JSON: %s",
+		zg_diag_error(ctx->diag, ctx->file, error.line > 0 ? (uint32_t)error.line : 1,
+			      error.column > 0 ? (uint32_t)error.column : 1, "not JSON: %s",
 			      error.text);
 	} else if (!json_is_object(root)) {
 		zg_diag_error(ctx->diag, ctx->file, 1, 1, "a registry file holds one JSON object");

@@ -12,7 +12,7 @@ static const struct {
 	const char *text;
 	const char *error;
 } wrong[] = {
-	{"", "s0:1:0: not JSON: '[' or '{' expected near end of file"},
+	{"", "s0:1:1: not JSON: '[' or '{' expected near end of file"},
 	{"{\n\"a\": 1,\n\"a\": 2}", "s0:3:3: not JSON: duplicate object key near '\"a\"'"},
 	{"[]", "s0:1:1: a registry file holds one JSON object"},
 	{"{}", "s0:1:1: a server has no 'name'"},

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <unistd.h>
+
+#define READ_BYTES 65536
 
 void zg_buf_release(struct zg_buf *b)
 {
@@ -45,6 +48,28 @@ char *zg_buf_room(struct zg_buf *b, size_t n)
 void zg_buf_wrote(struct zg_buf *b, size_t n)
 {
 	b->len += n;
+}
+
+int zg_buf_read(struct zg_buf *b, int fd)
+{
+	for (;;) {
+		size_t left = b->max - b->len, n = left < READ_BYTES ? left : READ_BYTES;
+		char beyond, *room = left ? zg_buf_room(b, n) : &beyond;
+		ssize_t got;
+
+		if (!room)
+			return b->error;
+		got = read(fd, room, left ? n : 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : 0;
+		if (!left) {
+			b->error = -EFBIG;
+			return b->error;
+		}
+		zg_buf_wrote(b, (size_t)got);
+	}
 }
 
 void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n)

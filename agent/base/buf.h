@@ -37,6 +37,10 @@ void zg_buf_json(struct zg_buf *b, struct zg_slice s);
 char *zg_buf_room(struct zg_buf *b, size_t n);
 void zg_buf_wrote(struct zg_buf *b, size_t n);
 
+/* All that fd still has, up to its end. 0 or -errno; -EFBIG: there is more than
+ * the ceiling allows, and the buffer is full. */
+int zg_buf_read(struct zg_buf *b, int fd) ZG_MUST_CHECK;
+
 static inline bool zg_buf_ok(const struct zg_buf *b)
 {
 	return b->error == 0;

@@ -41,7 +41,7 @@ bool zg_slice_starts(struct zg_slice s, struct zg_slice prefix)
 	return s.len >= prefix.len && zg_slice_eq((struct zg_slice){s.ptr, prefix.len}, prefix);
 }
 
-bool zg_glob(struct zg_slice pattern, struct zg_slice text)
+bool zg_star_match(struct zg_slice pattern, struct zg_slice text)
 {
 	size_t p = 0, t = 0, star = SIZE_MAX, mark = 0;
 
@@ -49,8 +49,7 @@ bool zg_glob(struct zg_slice pattern, struct zg_slice text)
 		if (p < pattern.len && pattern.ptr[p] == '*') {
 			star = p++;
 			mark = t;
-		} else if (p < pattern.len &&
-			   (pattern.ptr[p] == '?' || pattern.ptr[p] == text.ptr[t])) {
+		} else if (p < pattern.len && pattern.ptr[p] == text.ptr[t]) {
 			p++;
 			t++;
 		} else if (star != SIZE_MAX) {

@@ -32,9 +32,9 @@ bool zg_slice_ieq(struct zg_slice a, struct zg_slice b); /* ASCII case folded */
 struct zg_slice zg_slice_trim(struct zg_slice s);	 /* ASCII blanks, both ends */
 bool zg_slice_starts(struct zg_slice s, struct zg_slice prefix);
 
-/* '*' any run of bytes, '?' one byte, all else literal. Linear space, no
- * recursion; at most len(pattern) * len(text) steps. */
-bool zg_glob(struct zg_slice pattern, struct zg_slice text);
+/* '*' any run of bytes, all else literal. No recursion; at most
+ * len(pattern) * len(text) steps. */
+bool zg_star_match(struct zg_slice pattern, struct zg_slice text);
 
 /* Valid UTF-8 by RFC 3629: no overlong forms, surrogates, or > U+10FFFF. */
 bool zg_utf8_valid(struct zg_slice s);

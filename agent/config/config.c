@@ -40,35 +40,16 @@ static int sandbox(void)
 	return r;
 }
 
-/* All of a file, or one byte more than is allowed: its reader then refuses it. */
-static int slurp(int fd, struct zg_buf *text)
-{
-	for (;;) {
-		char *room = zg_buf_room(text, 65536);
-		ssize_t n;
-
-		if (!room)
-			return text->error == -EFBIG ? 0 : text->error;
-		n = read(fd, room, 65536);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		zg_buf_wrote(text, (size_t)n);
-		if (text->len > ZG_CONFIG_FILE_BYTES)
-			return 0;
-	}
-}
-
 static void take_file(struct zg_build *b, struct zg_diag *diag, struct zg_msg *m)
 {
 	struct zg_msg_config_file *body = (void *)m->body;
-	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES + 2 * 65536);
+	/* one byte more than is allowed: the reader of the text then refuses it */
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES + 1);
 	int r;
 
 	ZG_MSG_TEXT(body->name);
-	r = slurp(m->fd, &text);
-	if (r < 0)
+	r = zg_buf_read(&text, m->fd);
+	if (r < 0 && r != -EFBIG)
 		zg_diag_error(diag, body->name, 0, 0, "cannot be read: %s", strerror(-r));
 	else if (body->kind > ZG_CF_SERVER)
 		zg_diag_error(diag, body->name, 0, 0, "unknown kind of file");

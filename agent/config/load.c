@@ -16,23 +16,6 @@ struct loader {
 	size_t files;
 };
 
-static int slurp(int fd, struct zg_buf *text)
-{
-	for (;;) {
-		char *room = zg_buf_room(text, 65536);
-		ssize_t n;
-
-		if (!room)
-			return text->error;
-		n = read(fd, room, 65536);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		zg_buf_wrote(text, (size_t)n);
-	}
-}
-
 static bool shape_ok(struct loader *l, const char *path, const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode)) {
@@ -61,7 +44,8 @@ static bool shape_ok(struct loader *l, const char *path, const struct stat *st)
 static void load_file(struct loader *l, enum zg_config_file kind, const char *path)
 {
 	zg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
-	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES + 2 * 65536);
+	/* one byte more than is allowed: the reader of the text then refuses it */
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES + 1);
 	struct stat st;
 	int r;
 
@@ -72,8 +56,8 @@ static void load_file(struct loader *l, enum zg_config_file kind, const char *pa
 	}
 	if (!shape_ok(l, path, &st))
 		return;
-	r = slurp(fd, &text);
-	if (r < 0)
+	r = zg_buf_read(&text, fd);
+	if (r < 0 && r != -EFBIG)
 		zg_diag_error(l->diag, path, 0, 0, "cannot be read: %s", strerror(-r));
 	else
 		zg_build_add(l->build, kind, path, zg_buf_slice(&text));

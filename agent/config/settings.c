@@ -186,17 +186,6 @@ static void parse_audit(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 	(void)zg_yaml_map(ctx, y, "audit", fields, ZG_COUNT(fields), into);
 }
 
-static void parse_version(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_slice s;
-
-	(void)into;
-	if (!zg_yaml_text(ctx, y, &s) || zg_slice_eq(s, ZG_SLICE("v1")))
-		return;
-	zg_yaml_error(ctx, y, "version '%.*s' is not supported", ZG_FMT(s));
-	zg_diag_hint(ctx->diag, "version: v1");
-}
-
 static void parse_profiles(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_settings_src *s = into;
@@ -205,7 +194,7 @@ static void parse_profiles(const struct zg_yaml_ctx *ctx, const struct zg_yaml *
 }
 
 static const struct zg_yaml_field settings_fields[] = {
-	{"version", parse_version, true},      {"listen", parse_listen, false},
+	{"version", zg_yaml_version, true},    {"listen", parse_listen, false},
 	{"policies", parse_policies, false},   {"servers", parse_servers, false},
 	{"state_dir", parse_state_dir, false}, {"runtime_dir", parse_runtime_dir, false},
 	{"pin_dir", parse_pin_dir, false},     {"cgroup_root", parse_cgroup_root, false},

@@ -277,6 +277,17 @@ bool zg_yaml_text(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct
 	return true;
 }
 
+void zg_yaml_version(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_slice s;
+
+	(void)into;
+	if (!zg_yaml_text(ctx, y, &s) || zg_slice_eq(s, ZG_SLICE("v1")))
+		return;
+	zg_yaml_error(ctx, y, "version '%.*s' is not supported", ZG_FMT(s));
+	zg_diag_hint(ctx->diag, "version: v1");
+}
+
 bool zg_yaml_uint(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, uint32_t min,
 		  uint32_t max, uint32_t *out)
 {

@@ -60,6 +60,8 @@ bool zg_yaml_uint(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, uint32
 bool zg_yaml_texts(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_texts *out);
 /* Copy into a fixed text; too long is an error. */
 bool zg_yaml_copy(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, char *out, size_t size);
+/* A field's parser: the value must be 'v1'. */
+void zg_yaml_version(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 
 /* One known key of a map. */
 struct zg_yaml_field {

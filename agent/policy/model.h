@@ -84,8 +84,6 @@ struct zg_server_src {
 	size_t profile_count;
 };
 
-/* '*' stands for any run of bytes, everything else for itself. */
-bool zg_star_match(struct zg_slice pattern, struct zg_slice text);
 static inline bool zg_is_glob(struct zg_slice s)
 {
 	return s.len && memchr(s.ptr, '*', s.len) != NULL;

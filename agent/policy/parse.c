@@ -407,17 +407,6 @@ static void parse_rules(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 		parse_rule(ctx, item, into);
 }
 
-static void parse_version(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_slice s;
-
-	(void)into;
-	if (!zg_yaml_text(ctx, y, &s) || zg_slice_eq(s, ZG_SLICE("v1")))
-		return;
-	zg_yaml_error(ctx, y, "version '%.*s' is not supported", ZG_FMT(s));
-	zg_diag_hint(ctx->diag, "version: v1");
-}
-
 static void parse_default(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_policy_src *p = into;
@@ -449,7 +438,7 @@ static void parse_default(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 }
 
 static const struct zg_yaml_field policy_fields[] = {
-	{"version", parse_version, true},
+	{"version", zg_yaml_version, true},
 	{"default_decision", parse_default, false},
 	{"rules", parse_rules, true},
 	{"classify", NULL, false},

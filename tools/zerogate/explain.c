@@ -301,19 +301,9 @@ static int answer_lines(struct explain *x, FILE *in)
 static int answer_whole(struct explain *x, FILE *in)
 {
 	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES);
+	int r = zg_buf_read(&text, fileno(in));
 
-	for (;;) {
-		char *room = zg_buf_room(&text, 65536);
-		size_t n;
-
-		if (!room)
-			return text.error;
-		n = fread(room, 1, 65536, in);
-		zg_buf_wrote(&text, n);
-		if (!n)
-			break;
-	}
-	return ferror(in) ? -EIO : answer(x, text.ptr, text.len);
+	return r < 0 ? r : answer(x, text.ptr, text.len);
 }
 
 static int run(struct explain *x, const struct zg_policy_args *a)

@@ -35,21 +35,6 @@ static int open_scanner(struct zg_scanner **out)
 	return 0;
 }
 
-static int read_all(FILE *in, struct zg_buf *text)
-{
-	for (;;) {
-		char *room = zg_buf_room(text, 65536);
-		size_t n;
-
-		if (!room)
-			return text->error;
-		n = fread(room, 1, 65536, in);
-		zg_buf_wrote(text, n);
-		if (n == 0)
-			return ferror(in) ? -EIO : 0;
-	}
-}
-
 static void put_finding(struct zg_buf *out, const struct zg_finding *f)
 {
 	zg_buf_fmt(out,
@@ -72,7 +57,7 @@ static int flush(struct zg_buf *out)
 static int scan_whole(struct scan_run *run, FILE *in)
 {
 	zg_autobuf text = ZG_BUF(ZG_SCAN_BYTES);
-	int r = read_all(in, &text);
+	int r = zg_buf_read(&text, fileno(in));
 
 	if (r == 0)
 		r = zg_scan_text(run->scanner, zg_buf_slice(&text), &run->found);

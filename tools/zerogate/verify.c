@@ -195,33 +195,17 @@ static char *default_key(const char *path, bool is_dir)
 	return out;
 }
 
-static int read_text(const char *path, struct zg_buf *out)
-{
-	zg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : 1;
-
-	while (n > 0) {
-		char *room = zg_buf_room(out, 65536);
-
-		if (!room)
-			return out->error;
-		n = read(fd, room, 65536);
-		if (n > 0)
-			zg_buf_wrote(out, (size_t)n);
-	}
-	return n < 0 ? -errno : 0;
-}
-
 /* STATE_DIR/audit as zerogate.yaml has it, relative to the file's folder. NULL
  * after saying why. */
 static char *dir_of_config(const char *path)
 {
+	zg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES);
 	const char *slash = strrchr(path, '/');
 	struct zg_diag diag = {0};
 	struct zg_build *b;
 	char *out = NULL;
-	int rc = read_text(path, &text);
+	int rc = fd < 0 ? -errno : zg_buf_read(&text, fd);
 
 	if (rc < 0) {
 		fprintf(stderr, "zerogate: cannot read %s: %s\n", path, strerror(-rc));

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -71,12 +73,37 @@ static void json_strings(void **state)
 	}
 }
 
+static void reads_to_the_end_or_to_the_ceiling(void **state)
+{
+	static const struct {
+		size_t bytes, ceiling;
+		int answer;
+	} cases[] = {{0, 10, 0},
+		     {10, 10, 0},
+		     {11, 10, -EFBIG},
+		     {200000, 200000, 0},
+		     {200001, 200000, -EFBIG},
+		     {70000, 100000, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		zg_autobuf b = ZG_BUF(cases[i].ceiling);
+		zg_autofd int fd = memfd_create("file", MFD_CLOEXEC);
+		size_t kept = cases[i].answer ? cases[i].ceiling : cases[i].bytes;
+
+		assert_int_equal(ftruncate(fd, (off_t)cases[i].bytes), 0);
+		assert_int_equal(zg_buf_read(&b, fd), cases[i].answer);
+		assert_int_equal(b.len, kept);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ceiling_is_sticky),
 		cmocka_unit_test(grows_up_to_any_size),
 		cmocka_unit_test(json_strings),
+		cmocka_unit_test(reads_to_the_end_or_to_the_ceiling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

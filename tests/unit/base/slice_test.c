@@ -25,9 +25,8 @@ static void globs(void **state)
 		{"*_issue", "create_issues", false},
 		{"a*b*c", "aXbYc", true},
 		{"a*b*c", "acb", false},
-		{"a?c", "abc", true},
-		{"a?c", "ac", false},
-		{"?", "", false},
+		{"a?c", "abc", false},
+		{"a?c", "a?c", true},
 		{"**", "x", true},
 		{"a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaa", false},
 		{"[a]", "a", false},
@@ -37,7 +36,7 @@ static void globs(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (zg_glob(zg_slice_str(cases[i].pattern), zg_slice_str(cases[i].text)) !=
+		if (zg_star_match(zg_slice_str(cases[i].pattern), zg_slice_str(cases[i].text)) !=
 		    cases[i].match)
 			fail_msg("%s ~ %s", cases[i].pattern, cases[i].text);
 }

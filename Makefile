@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # zerogate - one non-recursive Makefile.
 #
 #   make            build/zerogated and build/zerogate

@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 
+#include "buf.h"
 #include "cli.h"
 #include "slice.h"
 
@@ -112,9 +113,20 @@ static const struct check checks[] = {
 	 "systemd-sysusers, unless the configuration names others"},
 };
 
-static void line(bool good, enum weight weight, const char *name, const char *detail,
-		 const char *remedy)
+static void line(const struct zg_cli *cli, bool good, enum weight weight, const char *name,
+		 const char *detail, const char *remedy)
 {
+	zg_autobuf json = ZG_BUF(4096);
+
+	if (cli->json) {
+		zg_buf_str(&json, "{\"check\":");
+		zg_buf_json(&json, zg_slice_str(name));
+		zg_buf_fmt(&json, ",\"good\":%s,\"needed\":%s,\"detail\":", good ? "true" : "false",
+			   weight == NEEDED ? "true" : "false");
+		zg_buf_json(&json, zg_slice_str(good || !remedy ? detail : remedy));
+		printf("%.*s}\n", (int)json.len, json.ptr);
+		return;
+	}
 	printf("%-7s %-20s ", good ? "ok" : weight == NEEDED ? "MISSING" : "absent", name);
 	zg_print_safe(stdout, good || !remedy ? detail : remedy);
 	putchar('\n');
@@ -128,7 +140,7 @@ int zg_verb_doctor(struct zg_cli *cli, int argc, char **argv)
 
 	(void)argv;
 	if (argc != 1) {
-		fputs("usage: zerogate doctor\n", stderr);
+		fputs("usage: zerogate [--json] doctor\n", stderr);
 		return ZG_EXIT_USAGE;
 	}
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
@@ -136,15 +148,17 @@ int zg_verb_doctor(struct zg_cli *cli, int argc, char **argv)
 		char detail[160] = "";
 		bool holds = c->holds(detail, sizeof(detail));
 
-		line(holds, c->weight, c->name, detail, c->remedy);
+		line(cli, holds, c->weight, c->name, detail, c->remedy);
 		good = good && (holds || c->weight == OPTIONAL);
 	}
 	(void)fflush(stdout);
 	rc = zg_cli_status(cli, &s);
 	full = rc == 0 && strcmp(s.enforcement, "full") == 0;
-	line(rc == 0, NEEDED, "agent", "answers", "see above");
-	line(full, NEEDED, "enforcement", rc == 0 ? s.enforcement : "none that can be asked", NULL);
+	line(cli, rc == 0, NEEDED, "agent", "answers", "see above");
+	line(cli, full, NEEDED, "enforcement", rc == 0 ? s.enforcement : "none that can be asked",
+	     NULL);
 	if (rc == 0)
-		line(s.ledger_ready, NEEDED, "ledger", "ready", "restarting: calls are refused");
+		line(cli, s.ledger_ready, NEEDED, "ledger", "ready",
+		     "restarting: calls are refused");
 	return good && full && s.ledger_ready ? ZG_EXIT_OK : ZG_EXIT_NO;
 }

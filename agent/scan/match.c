@@ -10,6 +10,8 @@
 
 /* Above this, buffers of one message are not kept for the next. */
 #define KEEP_BYTES 1048576
+/* Tokens glued to one another whose ends only show from the last one on. */
+#define GLUED_MAX 8
 
 bool zg_report(struct zg_probe *p, uint16_t detector, struct zg_span at)
 {
@@ -35,9 +37,22 @@ static int on_match(unsigned id, unsigned long long from ZG_UNUSED, unsigned lon
 	return !zg_report(p, pattern->detector, found);
 }
 
-/* The generic kinds in [start, end): what was found beside it is a wall, as its
- * placeholder will be. */
-static int scan_gap(struct zg_slice text, size_t start, size_t end, struct zg_findings *f)
+/* The distinctive kinds in [start, end), as if nothing stood around it. */
+static int scan_distinct(struct zg_scanner *s, struct zg_slice text, size_t start, size_t end,
+			 struct zg_findings *f)
+{
+	struct zg_probe p = {
+		.text = text.ptr + start, .len = end - start, .base = start, .findings = f};
+	hs_error_t r = hs_scan(s->db, p.text, (unsigned)p.len, 0, s->scratch, on_match, &p);
+
+	if (r != HS_SUCCESS && r != HS_SCAN_TERMINATED)
+		return -ENOMEM; /* wrong arguments cannot be: scratch and database are a pair */
+	return p.error;
+}
+
+/* The generic kinds. */
+static int scan_generic(struct zg_scanner *s ZG_UNUSED, struct zg_slice text, size_t start,
+			size_t end, struct zg_findings *f)
 {
 	struct zg_probe p = {
 		.text = text.ptr + start, .len = end - start, .base = start, .findings = f};
@@ -48,23 +63,41 @@ static int scan_gap(struct zg_slice text, size_t start, size_t end, struct zg_fi
 	return p.error;
 }
 
-static int scan_one(struct zg_scanner *s, struct zg_slice text, struct zg_findings *f)
+/* What lies between the findings: each of them is a wall, as its placeholder
+ * will be. Backwards, so that what is added does not move what is still to be read. */
+static int scan_gaps(struct zg_scanner *s, struct zg_slice text, struct zg_findings *f,
+		     int (*scan)(struct zg_scanner *s, struct zg_slice text, size_t start,
+				 size_t end, struct zg_findings *f))
 {
-	struct zg_probe p = {.text = text.ptr, .len = text.len, .findings = f};
-	hs_error_t r = hs_scan(s->db, text.ptr, (unsigned)text.len, 0, s->scratch, on_match, &p);
 	size_t end = text.len;
-	int error = p.error;
+	int error = 0;
 
-	if (r != HS_SUCCESS && r != HS_SCAN_TERMINATED)
-		return -ENOMEM; /* wrong arguments cannot be: scratch and database are a pair */
-	/* backwards, so that what is added does not move what is still to be read */
 	for (size_t i = f->count; error == 0 && !f->overflow; i--) {
-		error = scan_gap(text, i ? f->item[i - 1].end : 0, end, f);
+		size_t start = i ? f->item[i - 1].end : 0;
+
+		if (start < end)
+			error = scan(s, text, start, end, f);
 		if (i == 0)
 			break;
 		end = f->item[i - 1].start;
 	}
 	return error;
+}
+
+/* A token glued to another is one only once that other is known, so the gaps
+ * are searched until they hold nothing new. Text that is made to go on for
+ * longer is not released. */
+static int scan_one(struct zg_scanner *s, struct zg_slice text, struct zg_findings *f)
+{
+	int error = scan_distinct(s, text, 0, text.len, f);
+	size_t known = 0;
+
+	for (int round = 0; error == 0 && f->count > known && !f->overflow; round++) {
+		known = f->count;
+		f->overflow = round == GLUED_MAX;
+		error = scan_gaps(s, text, f, scan_distinct);
+	}
+	return error ? error : scan_gaps(s, text, f, scan_generic);
 }
 
 /* Search the layer, and take what is found back to the text. */

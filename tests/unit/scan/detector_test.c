@@ -299,6 +299,30 @@ static void test_neighbours(void **state)
 	assert_int_equal(found.item[2].end, text.len);
 }
 
+/* What is glued to a token is found as well, or the placeholder beside it would
+ * show where it begins: redacted text holds nothing that scanning it again finds. */
+static void test_glued(void **state)
+{
+	static const size_t kinds[] = {0, 2, 4, 5, 6, 8}; /* of sample_list: one-piece tokens */
+
+	(void)state;
+	for (size_t i = 0; i < 36 * 6; i++) {
+		zg_autobuf text = ZG_BUF(4096), out = ZG_BUF(4096);
+
+		zg_buf_str(&text, sample_secret(kinds[i % 6]));
+		zg_buf_str(&text, sample_secret(kinds[i / 6 % 6]));
+		zg_buf_str(&text, sample_secret(kinds[i / 36]));
+		assert_int_equal(zg_scan_text(scanner, zg_buf_slice(&text), &found), 0);
+		zg_redact_text(zg_buf_slice(&text), &found, &out);
+		assert_int_equal(zg_scan_text(scanner, zg_buf_slice(&out), &found), 0);
+		assert_int_equal(found.count, 0);
+	}
+	scan(&(struct row){NULL, sample_secret(0), "gh", "p_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17",
+			   ""},
+	     (char[256]){0}, 256);
+	assert_int_equal(found.count, 2);
+}
+
 static void test_too_many(void **state)
 {
 	zg_autobuf text = ZG_BUF(1 << 20), out = ZG_BUF(1 << 20);
@@ -349,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_samples),	 cmocka_unit_test(test_invisible),
 		cmocka_unit_test(test_numbers),	 cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_too_many), cmocka_unit_test(test_database),
+		cmocka_unit_test(test_glued),
 	};
 
 	return cmocka_run_group_tests(tests, open_scanner, close_scanner);

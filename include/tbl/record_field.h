@@ -34,8 +34,8 @@ STR(reason, "ZG_REASON", ZG_REASON_LEN)
 HEX(snapshot, "ZG_SNAPSHOT", 32)
 NUM(decide_ns, "ZG_DECIDE_NS")
 /* what came of it */
-STR(outcome, "ZG_OUTCOME",
-    ZG_NAME_LEN) /* ok, tool_error, rpc_error, upstream_error, timeout, cancelled, quarantined */
+/* ok, tool_error, rpc_error, upstream_error, timeout, cancelled, quarantined */
+STR(outcome, "ZG_OUTCOME", ZG_NAME_LEN)
 NUM(status, "ZG_STATUS") /* HTTP status from the server, exit status of a child */
 NUM(duration_us, "ZG_DURATION_US")
 NUM(result_bytes, "ZG_RESULT_BYTES")

@@ -151,6 +151,19 @@ describe('exit statuses', () => {
 	});
 });
 
+test('the manual names every kind and field of the audit log, and every verb', () => {
+	const text = (file) => fs.readFileSync(path.join(repo, file), 'utf8');
+	const audit = text('agent/ledger/zerogate-audit.5');
+	const names = [...text('include/tbl/record_kind.h').matchAll(/^X\(\w+, "([a-z_.]+)"/gm),
+		...text('include/tbl/record_field.h').matchAll(/^(?:STR|NUM|HEX|ADR)\((\w+)/gm)].map(([, name]) => name);
+	assert.ok(names.length > 60, 'the tables were read');
+	for (const name of names)
+		assert.match(audit, new RegExp(`(^| )${name.replace('.', '\\.')}( |\\\\|$)`, 'm'), name);
+	const verbs = [...zerogate(['--help']).stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, verb]) => verb);
+	for (const verb of verbs)
+		assert.match(text('tools/zerogate/zerogate.1'), new RegExp(`^\\.It Ic ${verb}\\b`, 'm'));
+});
+
 test('make install fills DESTDIR, and leaves what an administrator changed', () => {
 	const dest = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-install-'));
 	const { MAKEFLAGS, MFLAGS, MAKELEVEL, ...env } = process.env;

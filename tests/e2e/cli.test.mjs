@@ -145,6 +145,14 @@ describe('exit statuses', () => {
 			assert.match(stderr, /usage: zerogate/);
 		});
 
+	test('2: a file that is not there is named', () => {
+		for (const args of [['audit', 'verify'], ['scan'], ['policy', 'explain', '--config', EXAMPLES]]) {
+			const { status, stderr } = zerogate([...args, '/nonexistent/file']);
+			assert.equal(status, 2);
+			assert.match(stderr, /\/nonexistent\/file: No such file or directory/);
+		}
+	});
+
 	test('0: --help and --version', () => {
 		assert.match(zerogate(['--help']).stdout, /usage: zerogate/);
 		assert.match(zerogate(['--version']).stdout, /^zerogate \d+\.\d+\.\d+\n$/);

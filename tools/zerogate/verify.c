@@ -367,6 +367,12 @@ int zg_audit_verify(const struct zg_cli *cli, int argc, char **argv)
 
 	if (!choose(argc, argv, &dir, &pubkey, &configured))
 		return usage();
+	for (int i = optind; i < argc; i++) {
+		if (access(argv[i], R_OK) < 0) {
+			fprintf(stderr, "zerogate: %s: %s\n", argv[i], strerror(errno));
+			return ZG_EXIT_USAGE;
+		}
+	}
 	key = find_key(pubkey, dir, argv[optind]);
 	if (!key)
 		return ZG_EXIT_USAGE;

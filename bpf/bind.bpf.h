@@ -24,7 +24,7 @@ static __noinline int zg_refuse_bind(struct bpf_sock_addr *ctx, struct zg_dest *
 
 	d->proto = ctx->protocol;
 	d->port_be = ctx->user_port;
-	d->nowhere = true;
+	d->refused = ZG_GR_BIND;
 	zg_judge(d, &a);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_PASS;
@@ -32,8 +32,6 @@ static __noinline int zg_refuse_bind(struct bpf_sock_addr *ctx, struct zg_dest *
 		a.reason = ZG_GR_GATEWAY;
 		a.audit = 0;
 	}
-	if (a.reason == ZG_GR_NONE)
-		a.reason = ZG_GR_BIND;
 	return zg_answer_of(ctx, d, &a, ZG_L_BIND);
 }
 

@@ -19,7 +19,7 @@ static __always_inline bool zg_socket_known(const struct bpf_sock *sk)
 
 static __noinline int zg_refuse_socket(struct bpf_sock *sk)
 {
-	struct zg_dest d = {.nowhere = true};
+	struct zg_dest d = {.refused = ZG_GR_PROTOCOL};
 	struct zg_answer a;
 
 	if (sk->family == AF_INET)
@@ -28,8 +28,6 @@ static __noinline int zg_refuse_socket(struct bpf_sock *sk)
 	zg_judge(&d, &a);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_PASS;
-	if (a.reason == ZG_GR_NONE)
-		a.reason = ZG_GR_PROTOCOL;
 	return zg_answer_in(bpf_get_netns_cookie(sk), &d, &a, ZG_L_CREATE);
 }
 

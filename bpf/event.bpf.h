@@ -38,37 +38,10 @@ static __always_inline void zg_count_lost(__u32 kind)
 	__u64 *n = bpf_map_lookup_elem(&zg_lost, &kind);
 
 	if (n)
-		*n += 1;
+		__sync_fetch_and_add(n, 1); /* a packet may interrupt a system call */
 }
 
-static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_dest *d,
-					  const struct zg_answer *a)
-{
-	__u64 ids = bpf_get_current_uid_gid();
-	struct zg_task task;
-
-	zg_read_task(&task);
-	ev->time_ns = bpf_ktime_get_boot_ns();
-	ev->cgroup_id = bpf_get_current_cgroup_id();
-	ev->start_ns = task.start_ns;
-	ev->pid = bpf_get_current_pid_tgid() >> 32;
-	ev->uid = ids;
-	ev->gid = ids >> 32;
-	ev->profile = a->profile;
-	ev->identity = a->identity;
-	ev->reason = a->reason;
-	ev->proto = d->proto;
-	ev->family = zg_is_v4(&d->addr) ? AF_INET : AF_INET6;
-	ev->port_be = d->port_be;
-	ev->pad = 0;
-	ev->pad2 = 0;
-	__builtin_memcpy(ev->addr, d->addr.byte, sizeof(ev->addr));
-	__builtin_memcpy(ev->comm, task.comm, sizeof(ev->comm));
-	zg_read_cgroup_name(ev->cgroup_name);
-}
-
-static __noinline int zg_emit(const struct zg_dest *d, const struct zg_answer *a,
-			      __u64 netns_cookie, __u32 kind, __u32 layer)
+static __always_inline struct zg_event *zg_reserve(__u32 kind)
 {
 	struct zg_event *ev;
 
@@ -76,16 +49,77 @@ static __noinline int zg_emit(const struct zg_dest *d, const struct zg_answer *a
 		ev = bpf_ringbuf_reserve(&zg_info, sizeof(*ev), 0);
 	else
 		ev = bpf_ringbuf_reserve(&zg_deny, sizeof(*ev), 0);
-	if (!ev) {
+	if (!ev)
 		zg_count_lost(kind);
-		return 0;
-	}
-	zg_fill_event(ev, d, a);
-	ev->netns_cookie = netns_cookie;
+	return ev;
+}
+
+/* What was asked and answered. */
+static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_dest *d,
+					  const struct zg_answer *a, __u32 kind, __u32 layer)
+{
+	ev->time_ns = bpf_ktime_get_boot_ns();
+	ev->profile = a->profile;
+	ev->identity = a->identity;
 	ev->kind = kind;
 	ev->layer = layer;
+	ev->reason = a->reason;
+	ev->proto = d->proto;
+	ev->family = zg_is_v4(&d->addr) ? AF_INET : AF_INET6;
+	ev->port_be = d->port_be;
+	ev->pad = 0;
+	ev->pad2 = 0;
+	__builtin_memcpy(ev->addr, d->addr.byte, sizeof(ev->addr));
+}
+
+static __always_inline void zg_fill_task(struct zg_event *ev)
+{
+	__u64 ids = bpf_get_current_uid_gid();
+	struct zg_task task;
+
+	zg_read_task(&task);
+	ev->cgroup_id = bpf_get_current_cgroup_id();
+	ev->start_ns = task.start_ns;
+	ev->pid = bpf_get_current_pid_tgid() >> 32;
+	ev->uid = ids;
+	ev->gid = ids >> 32;
+	__builtin_memcpy(ev->comm, task.comm, sizeof(ev->comm));
+	zg_read_cgroup_name(ev->cgroup_name);
+}
+
+static __noinline int zg_emit(const struct zg_dest *d, const struct zg_answer *a,
+			      __u64 netns_cookie, __u32 kind, __u32 layer)
+{
+	struct zg_event *ev = zg_reserve(kind);
+
+	if (!ev)
+		return 0;
+	zg_fill_event(ev, d, a, kind, layer);
+	zg_fill_task(ev);
+	ev->netns_cookie = netns_cookie;
 	bpf_ringbuf_submit(ev, 0);
 	return 0;
+}
+
+/* Told of this flow a moment ago? If not, it is told now. */
+static __noinline bool zg_told(const struct zg_dest *d, const struct zg_answer *a, __u64 cgroup_id)
+{
+	struct zg_quiet_key key = {
+		.cgroup_id = cgroup_id,
+		.port_be = d->port_be,
+		.proto = d->proto,
+		.reason = a->reason,
+		.profile = a->profile,
+	};
+	__u64 now = bpf_ktime_get_boot_ns();
+	const __u64 *last;
+
+	__builtin_memcpy(key.addr, d->addr.byte, sizeof(key.addr));
+	last = bpf_map_lookup_elem(&zg_quiet, &key);
+	if (last && now - *last < (a->audit ? ZG_QUIET_AUDIT_NS : ZG_QUIET_NS))
+		return true;
+	bpf_map_update_elem(&zg_quiet, &key, &now, BPF_ANY);
+	return false;
 }
 
 /* The answer of a hook, with its record. Only ALLOW passes in enforce mode. */
@@ -95,7 +129,10 @@ static __always_inline int zg_answer_in(__u64 netns_cookie, const struct zg_dest
 	if (a->verdict == ZG_V_ALLOW)
 		return ZG_PASS;
 	zg_emit(d, a, netns_cookie, a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY, layer);
-	return a->audit ? ZG_PASS : ZG_EPERM;
+	if (!a->audit)
+		return ZG_EPERM;
+	zg_told(d, a, bpf_get_current_cgroup_id()); /* its packets tell nothing new */
+	return ZG_PASS;
 }
 
 static __always_inline int zg_answer_of(struct bpf_sock_addr *ctx, const struct zg_dest *d,

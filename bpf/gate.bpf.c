@@ -7,6 +7,7 @@
 #include "bind.bpf.h"
 #include "connect.bpf.h"
 #include "create.bpf.h"
+#include "packet.bpf.h"
 #include "peername.bpf.h"
 #include "sendmsg.bpf.h"
 #include "sockops.bpf.h"

@@ -23,6 +23,13 @@
 #define SOCK_STREAM 1
 #define SOCK_DGRAM  2
 
+#define ETH_P_IP 0x0800
+
+#define IPPROTO_HOPOPTS	 0
+#define IPPROTO_ROUTING	 43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_DSTOPTS	 60
+
 #define IPPROTO_TCP  6
 #define IPPROTO_UDP  17
 #define ZG_PROTO_MAX 255 /* what fits an event; MPTCP is 262 */
@@ -50,6 +57,22 @@ struct task_struct {
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	char comm[16];
+} __attribute__((preserve_access_index));
+
+struct net {
+	__u64 net_cookie;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	struct net *net;
+} __attribute__((preserve_access_index)) possible_net_t;
+
+struct sock_common {
+	possible_net_t skc_net;
+} __attribute__((preserve_access_index));
+
+struct sock {
+	struct sock_common __sk_common;
 } __attribute__((preserve_access_index));
 
 #endif

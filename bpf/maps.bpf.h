@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * maps.bpf.h - every map of the gate. All are pinned and outlive the agent.
- * None may ever evict: a full map makes an insertion fail, and whoever needed
- * the entry is denied. Keys and values are those of zg_abi.h.
+ * None that a verdict rests on may ever evict: a full map makes an insertion
+ * fail, and whoever needed the entry is denied. Keys and values are those of zg_abi.h.
  */
 #ifndef ZG_MAPS_BPF_H
 #define ZG_MAPS_BPF_H
@@ -84,6 +84,13 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, ZG_RING_INFO_BYTES);
 } zg_info SEC(".maps");
+
+struct { /* what was told of packets lately; no verdict rests on it */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, ZG_QUIET_MAX);
+	__type(key, struct zg_quiet_key);
+	__type(value, __u64);
+} zg_quiet SEC(".maps");
 
 struct { /* events that found no room, by enum zg_event_kind */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -15,7 +15,7 @@
 #include "zg_limits.h"
 
 /* Changes whenever a pinned map changes shape: other pins are not taken over. */
-#define ZG_ABI_VERSION 2
+#define ZG_ABI_VERSION 3
 
 enum zg_verdict {
 	ZG_V_DENY = 0, /* zero is deny: an unset verdict never opens a door */
@@ -43,6 +43,9 @@ enum zg_gate_reason {
 	ZG_GR_PROTOCOL,	   /* a socket that is neither TCP nor UDP */
 	ZG_GR_BIND,	   /* a port of its own choice, where nothing may come in */
 	ZG_GR_GATEWAY,	   /* the port of the gateway's listener */
+	ZG_GR_INBOUND,	   /* a connection from outside to a governed listener */
+	ZG_GR_DIRECT,	   /* a packet to a registered server, not to the gateway */
+	ZG_GR_PACKET,	   /* it may go elsewhere than it says, or hides its ports */
 	ZG_GR_MAX,
 };
 
@@ -53,6 +56,8 @@ enum zg_layer {
 	ZG_L_SOCKOPS = 3,
 	ZG_L_CREATE = 4,
 	ZG_L_BIND = 5,
+	ZG_L_EGRESS = 6,
+	ZG_L_INGRESS = 7,
 	ZG_L_MAX,
 };
 
@@ -179,6 +184,11 @@ enum zg_event_kind {
 	ZG_E_MAX,
 };
 
+/*
+ * A packet has no task: cgroup_id and uid are its socket's, and pid, start_ns,
+ * gid, netns_cookie and comm are zero. Refused packets of one flow are told
+ * once a ZG_QUIET_NS.
+ */
 struct zg_event {
 	__u64 time_ns; /* CLOCK_BOOTTIME */
 	__u64 cgroup_id;
@@ -202,6 +212,16 @@ struct zg_event {
 	char cgroup_name[64]; /* the last part of its path: it may be gone when this is read */
 };
 _Static_assert(sizeof(struct zg_event) == 160, "zg_event");
+
+struct zg_quiet_key { /* LRU hash: what was told of packets, and when; events only */
+	__u64 cgroup_id;
+	__u8 addr[16];
+	__u16 port_be;
+	__u8 proto;
+	__u8 reason;
+	__u32 profile;
+};
+_Static_assert(sizeof(struct zg_quiet_key) == 32, "zg_quiet_key");
 
 /* per-CPU counters, index = enum zg_event_kind: events that found no room */
 

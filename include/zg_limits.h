@@ -14,6 +14,9 @@
 #define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
 #define ZG_PORT_RULES_MAX   16	    /* disjoint port ranges of one rule, scanned in line */
 #define ZG_FLOWS_MAX	    65536   /* redirected connections between SYN and close */
+#define ZG_QUIET_MAX	    8192    /* flows whose refusal was just told; forgetting one is safe */
+#define ZG_QUIET_NS	    1000000000ULL  /* a refused flow retransmits several times a second */
+#define ZG_QUIET_AUDIT_NS   60000000000ULL /* in audit mode it goes on, packet after packet */
 #define ZG_RING_DENY_BYTES  1048576 /* about 6,000 denials between two wake-ups */
 #define ZG_RING_INFO_BYTES  262144  /* redirects and notices: fewer, less urgent */
 

@@ -29,6 +29,8 @@ static const char *const layers[ZG_L_MAX] = {
 	[ZG_L_SOCKOPS] = "sockops",
 	[ZG_L_CREATE] = "create",
 	[ZG_L_BIND] = "bind",
+	[ZG_L_EGRESS] = "egress",
+	[ZG_L_INGRESS] = "ingress",
 };
 
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r)
@@ -58,14 +60,17 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 	bool denied = ev->kind == ZG_E_DENY;
 	const char *reason = ev->reason < ZG_GR_MAX ? reasons[ev->reason] : "";
 	char addr[INET6_ADDRSTRLEN], text[ZG_REASON_LEN], comm[ZG_COMM_LEN + 1] = "";
-	char cgroup[ZG_CGROUP_LEN];
+	char cgroup[ZG_CGROUP_LEN], who[64];
 	struct zg_record r;
 
 	memcpy(comm, ev->comm, sizeof(ev->comm));
 	zg_addr_text(addr, sizeof(addr), ev->addr);
 	name_cgroup(p, ev, cgroup);
-	(void)snprintf(text, sizeof(text), "%s (pid %u) %s refused %s %s port %u: %s", comm,
-		       ev->pid, denied ? "was" : "would be", protocol(ev->proto), addr,
+	if (ev->pid)
+		(void)snprintf(who, sizeof(who), "%s (pid %u)", comm, ev->pid);
+	else /* a packet has no task */
+		(void)snprintf(who, sizeof(who), "a socket of uid %u", ev->uid);
+	(void)snprintf(text, sizeof(text), "%s %s refused %s %s port %u: %s", who, denied ? "was" : "would be", protocol(ev->proto), addr,
 		       ntohs(ev->port_be), reason);
 	zg_record_init(&r, denied ? ZG_RK_KERNEL_DENY : ZG_RK_KERNEL_WOULD_DENY);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
@@ -76,10 +81,12 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 	zg_record_str(&r, ZG_RF_cgroup, zg_slice_str(cgroup));
 	zg_record_str(&r, ZG_RF_comm, zg_slice_str(comm));
 	ZG_REC_NUM(&r, cgroup_id, ev->cgroup_id);
-	ZG_REC_NUM(&r, pid, ev->pid);
-	ZG_REC_NUM(&r, pid_start_ns, ev->start_ns);
 	ZG_REC_NUM(&r, uid, ev->uid);
-	ZG_REC_NUM(&r, gid, ev->gid);
+	if (ev->pid) {
+		ZG_REC_NUM(&r, pid, ev->pid);
+		ZG_REC_NUM(&r, pid_start_ns, ev->start_ns);
+		ZG_REC_NUM(&r, gid, ev->gid);
+	}
 	zg_record_str(&r, ZG_RF_decision, ZG_SLICE("DENY"));
 	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
 	zg_record_bytes(&r, ZG_RF_address, ev->addr);

@@ -28,7 +28,7 @@
 #include "gate.skel.h"
 #pragma GCC diagnostic pop
 
-#define HOOKS 11 /* programs of bpf/gate.bpf.c */
+#define HOOKS 13 /* programs of bpf/gate.bpf.c */
 
 struct zg_kernel {
 	struct zg_gate *gate;

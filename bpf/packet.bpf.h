@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * packet.bpf.h - layer 3, every packet of a governed socket, out and in, by the
+ * address on the wire. It holds what no system call asks about: connections
+ * older than their governing, withdrawn rules, routing headers, listeners. A
+ * socket is its creator's cgroup's, whoever uses it now: a socket made outside
+ * all governed cgroups passes. Keeps no verdict: each packet is asked anew.
+ */
+#ifndef ZG_PACKET_BPF_H
+#define ZG_PACKET_BPF_H
+
+#include "event.bpf.h"
+
+/* Programs of this kind have no helper for it before Linux 6.15. */
+static __always_inline __u64 zg_netns_of(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct sock *tcp;
+
+	if (!sk)
+		return 0;
+	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk); /* begins with a struct sock */
+	return tcp ? BPF_CORE_READ(tcp, __sk_common.skc_net.net, net_cookie) : 0;
+}
+
+/* What is registered is on the wire between client and gateway, nowhere else. */
+static __always_inline void zg_judge_redirected(struct __sk_buff *skb, const struct zg_dest *d,
+						struct zg_answer *a)
+{
+	const struct zg_ctl *ctl = zg_get_ctl();
+	__u16 port_be;
+
+	a->verdict = ZG_V_DENY;
+	a->reason = ZG_GR_DIRECT;
+	if (!ctl || d->proto != IPPROTO_TCP)
+		return;
+	port_be = ZG_READ_ONCE(
+		*(zg_is_v4(&d->wire) ? &ctl->gateway4_port_be : &ctl->gateway6_port_be));
+	if (!port_be || d->port_be != port_be ||
+	    !zg_same(&d->wire, zg_is_v4(&d->wire) ? ctl->gateway4 : ctl->gateway6))
+		return;
+	a->reason = ZG_GR_NETNS;
+	if (zg_netns_of(skb) != ctl->netns_cookie)
+		return;
+	a->verdict = ZG_V_ALLOW;
+	a->reason = ZG_GR_NONE;
+}
+
+static __noinline int zg_refuse_packet(struct __sk_buff *skb, const struct zg_dest *d,
+				       const struct zg_answer *a)
+{
+	__u64 cgroup_id = bpf_skb_cgroup_id(skb);
+	struct zg_event *ev;
+	__u32 kind = a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY;
+
+	ev = zg_told(d, a, cgroup_id) ? NULL : zg_reserve(kind);
+	if (ev) {
+		zg_fill_event(ev, d, a, kind, d->inbound ? ZG_L_INGRESS : ZG_L_EGRESS);
+		ev->cgroup_id = cgroup_id;
+		ev->uid = bpf_get_socket_uid(skb);
+		ev->gid = 0;
+		ev->pid = 0;
+		ev->start_ns = 0;
+		ev->netns_cookie = 0;
+		__builtin_memset(ev->comm, 0, sizeof(ev->comm));
+		__builtin_memset(ev->cgroup_name, 0, sizeof(ev->cgroup_name));
+		bpf_ringbuf_submit(ev, 0);
+	}
+	return a->audit ? ZG_PASS : ZG_EPERM;
+}
+
+static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
+{
+	struct zg_dest d = {.inbound = inbound};
+	struct zg_answer a;
+
+	zg_judge_packet(skb, &d, &a);
+	if (a.profile == ZG_PROFILE_NONE)
+		return ZG_PASS;
+	if (a.verdict == ZG_V_REDIRECT)
+		zg_judge_redirected(skb, &d, &a);
+	return a.verdict == ZG_V_ALLOW ? ZG_PASS : zg_refuse_packet(skb, &d, &a);
+}
+
+SEC("cgroup_skb/egress")
+int zg_egress(struct __sk_buff *skb)
+{
+	return zg_gate_packet(skb, false);
+}
+
+SEC("cgroup_skb/ingress")
+int zg_ingress(struct __sk_buff *skb)
+{
+	return zg_gate_packet(skb, true);
+}
+
+#endif

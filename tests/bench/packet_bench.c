@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * packet_bench.c - what judging every packet costs: a bulk TCP transfer and
+ * UDP send() over loopback, bare and with the gate, in one run. The sender's
+ * socket is made in the cgroup that is measured, the receiver's outside. Needs
+ * root. Rounds are interleaved and the median is reported, so that a busy
+ * machine disturbs all cases alike.
+ */
+#include "../unit/parent/kernel_lab.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#define ROUNDS	   41
+#define BULK_BYTES (256u << 20)
+#define SENDS	   50000
+
+enum where { BARE, UNGOVERNED, GOVERNED, NESTED, WHERES };
+
+static const char *const where_text[WHERES] = {
+	[BARE] = "bare (outside the attach root)",
+	[UNGOVERNED] = "with the gate, not governed",
+	[GOVERNED] = "with the gate, governed",
+	[NESTED] = "the same, in a cgroup below",
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static int connect_from(const char *cgroup, const struct sink *to, int type)
+{
+	struct endpoint ep = endpoint_of("127.0.0.1", to->port);
+	int s;
+
+	assert_true(lab_enter(cgroup));
+	s = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(s, (struct sockaddr *)&ep.ss, ep.bytes), 0);
+	return s;
+}
+
+static void *receive_all(void *arg)
+{
+	static char buf[1 << 20];
+
+	while (recv(*(int *)arg, buf, sizeof(buf), 0) > 0)
+		continue;
+	return NULL;
+}
+
+static uint64_t bulk(const char *cgroup, const struct sink *sink)
+{
+	static char block[1 << 18];
+	int s = connect_from(cgroup, sink, SOCK_STREAM);
+	int fd = accept4(sink->fd, NULL, NULL, SOCK_CLOEXEC);
+	uint64_t start = now_ns();
+	pthread_t receiver;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pthread_create(&receiver, NULL, receive_all, &fd), 0);
+	for (size_t sent = 0; sent < BULK_BYTES;) {
+		ssize_t n = send(s, block, sizeof(block), 0);
+
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	(void)close(s);
+	assert_int_equal(pthread_join(receiver, NULL), 0);
+	start = now_ns() - start;
+	(void)close(fd);
+	return start;
+}
+
+/* The receiver does not read: a full queue drops after the same work. */
+static uint64_t datagrams(const char *cgroup, const struct sink *sink)
+{
+	int s = connect_from(cgroup, sink, SOCK_DGRAM);
+	uint64_t start = now_ns();
+
+	for (int i = 0; i < SENDS; i++)
+		assert_int_equal(send(s, "x", 1, 0), 1);
+	start = now_ns() - start;
+	(void)close(s);
+	return start;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void measure(struct lab *lab, uint64_t (*round)(const char *, const struct sink *),
+		    const struct sink *sink, uint64_t ns[WHERES])
+{
+	struct lab_path place[WHERES] = {lab_path(lab, "../zg-bench-outside"),
+					 lab_path(lab, "free"), lab_path(lab, "agent"),
+					 lab_path(lab, "agent/inner")};
+	uint64_t rounds[WHERES][ROUNDS];
+
+	for (size_t i = 0; i < ROUNDS; i++)
+		for (size_t k = 0; k < WHERES; k++) {
+			size_t w = (i + k) % WHERES; /* none is always the first */
+
+			rounds[w][i] = round(place[w].text, sink);
+		}
+	for (int w = 0; w < WHERES; w++) {
+		qsort(rounds[w], ROUNDS, sizeof(rounds[w][0]), by_value);
+		ns[w] = rounds[w][ROUNDS / 2];
+	}
+}
+
+static void bench(void **state ZG_UNUSED)
+{
+	struct lab *lab = lab_open();
+	struct lab_path outside = lab_path(lab, "../zg-bench-outside");
+	struct sink tcp = sink_open(false, "127.0.0.1", 0);
+	struct sink udp = sink_open(true, "127.0.0.1", 0);
+	uint64_t ns[WHERES];
+	struct plan p;
+
+	(void)fcntl(tcp.fd, F_SETFL, 0);
+	(void)mkdir(outside.text, 0755);
+	(void)lab_cgroup(lab, "free");
+	lab_govern(lab, "agent", P_A);
+	(void)lab_cgroup(lab, "agent/inner");
+	plan_init(&p);
+	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	plan_prefix(&p, "127.0.0.1", 32, 10);
+	(void)plan_rule(&p, P_A, 10, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
+	(void)plan_rule(&p, P_A, 10, IPPROTO_UDP, 1, UINT16_MAX, ZG_V_ALLOW);
+	lab_apply(lab, &p);
+	(void)printf("TCP over loopback, median of %d transfers of %u MB\n", ROUNDS,
+		     BULK_BYTES >> 20);
+	measure(lab, bulk, &tcp, ns);
+	for (int w = 0; w < WHERES; w++)
+		(void)printf("  %-32s %8.0f MB/s  %5.3fx\n", where_text[w],
+			     BULK_BYTES * 1e3 / (double)ns[w], (double)ns[BARE] / (double)ns[w]);
+	(void)printf("UDP send() of 1 byte, median of %d rounds of %d calls\n", ROUNDS, SENDS);
+	measure(lab, datagrams, &udp, ns);
+	for (int w = 0; w < WHERES; w++)
+		(void)printf("  %-32s %8.0f ns    %5.2fx\n", where_text[w], (double)ns[w] / SENDS,
+			     (double)ns[w] / (double)ns[BARE]);
+	assert_true(lab_enter(lab_cgroup2_mount()));
+	(void)rmdir(outside.text);
+	(void)close(tcp.fd);
+	(void)close(udp.fd);
+}
+
+static const struct CMUnitTest tests[] = {LAB_TEST(bench)};
+
+LAB_MAIN(tests)

@@ -94,20 +94,37 @@ void zg_buf_char(struct zg_buf *b, char c)
 
 void zg_buf_fmt(struct zg_buf *b, const char *fmt, ...)
 {
+	size_t free_bytes = b->error || !b->ptr ? 0 : b->cap - b->len;
 	va_list ap;
 	char *room;
 	int n;
 
+	/* most texts are short: format into what there is, and again only if it was
+	 * not enough; nothing beyond len counts until len moves */
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(free_bytes ? b->ptr + b->len : NULL, free_bytes, fmt, ap);
 	va_end(ap);
 	room = n >= 0 ? zg_buf_room(b, (size_t)n + 1) : NULL;
 	if (!room)
 		return;
-	va_start(ap, fmt);
-	(void)vsnprintf(room, (size_t)n + 1, fmt, ap);
-	va_end(ap);
+	if ((size_t)n >= free_bytes) {
+		va_start(ap, fmt);
+		(void)vsnprintf(room, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
 	b->len += (size_t)n;
+}
+
+void zg_buf_u64(struct zg_buf *b, uint64_t n)
+{
+	char digits[20]; /* of 2^64 - 1 */
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	zg_buf_add(b, digits + at, sizeof(digits) - at);
 }
 
 void zg_buf_json(struct zg_buf *b, struct zg_slice s)

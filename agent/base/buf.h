@@ -27,6 +27,7 @@ void zg_buf_reset(struct zg_buf *b); /* empty, error cleared, memory kept */
 void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n);
 void zg_buf_str(struct zg_buf *b, const char *s);
 void zg_buf_char(struct zg_buf *b, char c);
+void zg_buf_u64(struct zg_buf *b, uint64_t n); /* decimal */
 void zg_buf_fmt(struct zg_buf *b, const char *fmt, ...) ZG_PRINTF(2, 3);
 
 /* A JSON string with its quotes: escapes by RFC 8785, i.e. only what must be

@@ -60,7 +60,10 @@ static void field(struct zg_buf *b, const char *name, struct zg_slice value)
 
 static void number(struct zg_buf *b, const char *name, uint64_t value)
 {
-	zg_buf_fmt(b, "%s=%llu\n", name, (unsigned long long)value);
+	zg_buf_str(b, name);
+	zg_buf_char(b, '=');
+	zg_buf_u64(b, value);
+	zg_buf_char(b, '\n');
 }
 
 static void compose(struct zg_buf *b, const struct zg_record *r, uint64_t seq)
@@ -83,7 +86,8 @@ static void compose(struct zg_buf *b, const struct zg_record *r, uint64_t seq)
 			field(b, c->journal, zg_record_text(r, c));
 			continue;
 		}
-		zg_buf_fmt(b, "%s=", c->journal);
+		zg_buf_str(b, c->journal);
+		zg_buf_char(b, '=');
 		zg_record_value(b, r, c);
 		zg_buf_char(b, '\n');
 	}

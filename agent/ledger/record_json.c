@@ -44,7 +44,7 @@ void zg_record_value(struct zg_buf *b, const struct zg_record *r, const struct z
 		return;
 	case ZG_RT_NUM:
 		memcpy(&n, bytes, sizeof(n));
-		zg_buf_fmt(b, "%llu", (unsigned long long)n);
+		zg_buf_u64(b, n);
 		return;
 	case ZG_RT_HEX:
 		assert(2 * c->bytes < sizeof(hex));
@@ -63,15 +63,21 @@ void zg_record_json(struct zg_buf *b, const struct zg_record *r, uint64_t seq,
 {
 	char hex[65];
 
-	zg_buf_fmt(b, "{\"seq\":%llu,", (unsigned long long)seq);
+	zg_buf_str(b, "{\"seq\":");
+	zg_buf_u64(b, seq);
+	zg_buf_char(b, ',');
 	time_text(b, r->time_ns);
-	zg_buf_fmt(b, ",\"kind\":\"%s\"", zg_record_kind_text(r->kind));
+	zg_buf_str(b, ",\"kind\":\"");
+	zg_buf_str(b, zg_record_kind_text(r->kind));
+	zg_buf_char(b, '"');
 	for (int f = 0; f < ZG_RF_MAX; f++) {
 		const struct zg_record_column *c = &zg_record_columns[f];
 
 		if (!(r->present >> f & 1u))
 			continue;
-		zg_buf_fmt(b, ",\"%s\":", c->name);
+		zg_buf_str(b, ",\"");
+		zg_buf_str(b, c->name);
+		zg_buf_str(b, "\":");
 		if (c->type == ZG_RT_STR) {
 			zg_buf_json(b, zg_record_text(r, c));
 			continue;
@@ -84,5 +90,7 @@ void zg_record_json(struct zg_buf *b, const struct zg_record *r, uint64_t seq,
 		zg_buf_fmt(b, ",\"ring\":\"%s\",\"ring_seq\":%llu", from->ring,
 			   (unsigned long long)from->seq);
 	zg_hex(hex, prev, 32);
-	zg_buf_fmt(b, ",\"prev\":\"%s\"}", hex);
+	zg_buf_str(b, ",\"prev\":\"");
+	zg_buf_str(b, hex);
+	zg_buf_str(b, "\"}");
 }

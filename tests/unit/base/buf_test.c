@@ -43,6 +43,20 @@ static void grows_up_to_any_size(void **state)
 	assert_memory_equal(b.ptr + 5 * 1234, "1234,", 5);
 }
 
+static void numbers(void **state)
+{
+	zg_autobuf b = ZG_BUF(64);
+
+	(void)state;
+	zg_buf_u64(&b, 0);
+	zg_buf_char(&b, ' ');
+	zg_buf_u64(&b, 10);
+	zg_buf_char(&b, ' ');
+	zg_buf_u64(&b, UINT64_MAX);
+	assert_int_equal(b.len, 25);
+	assert_memory_equal(b.ptr, "0 10 18446744073709551615", 25);
+}
+
 static void json_strings(void **state)
 {
 	static const struct {
@@ -102,6 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ceiling_is_sticky),
 		cmocka_unit_test(grows_up_to_any_size),
+		cmocka_unit_test(numbers),
 		cmocka_unit_test(json_strings),
 		cmocka_unit_test(reads_to_the_end_or_to_the_ceiling),
 	};

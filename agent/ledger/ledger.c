@@ -25,6 +25,7 @@
 #define MAX_FILES	   1024	     /* control clients hold two each, the rest is small */
 #define MAX_MEMORY	   536870912 /* rings, one mapped segment and a database cache */
 #define DRAINS_PER_WAKE	   16	     /* then the other sockets have their turn */
+#define PACE_US		   1000	     /* between two looks at rings in use; a ring holds more */
 #define CHECKPOINT_SECONDS 60	     /* no record stays unsigned for longer */
 #define PRUNE_SECONDS	   3600
 
@@ -53,7 +54,7 @@ struct ledger {
 	bool running; /* initialised; else things are only collected */
 	int status;
 	struct event_base *base;
-	struct event *on_channel, *on_wake, *on_tick;
+	struct event *on_channel, *on_wake, *on_pace, *on_tick;
 	struct zg_trail trail;
 	struct zg_approvals approvals;
 	struct zg_holds holds;
@@ -70,22 +71,39 @@ static uint64_t seconds(void)
 
 /* --- records --------------------------------------------------------------------- */
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+/*
+ * Where one record came more follow, so the next look is a moment later and
+ * nobody has to ring for it: under load a record costs its producer no system
+ * call and us no wake-up. Only a look that finds nothing ends in sleep.
+ */
+static void on_pace(evutil_socket_t fd, short what, void *arg)
 {
+	static const struct timeval pace = {.tv_usec = PACE_US}, at_once = {0};
 	struct ledger *l = arg;
-	uint64_t rung;
+	bool any = false;
 	int rc = 1;
 
+	(void)fd;
 	(void)what;
-	if (read(fd, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
-		zg_log(ZG_LOG_ERR, "the rings' eventfd: %s", strerror(errno));
 	if (l->trail.failed)
 		return; /* the tick tries again; records stay where they are */
-	for (int i = 0; i < DRAINS_PER_WAKE && rc > 0; i++)
+	for (int i = 0; i < DRAINS_PER_WAKE && rc > 0; i++) {
 		rc = zg_trail_drain(&l->trail);
-	if (rc > 0 || (rc == 0 && !zg_trail_may_sleep(&l->trail)))
-		event_active(l->on_wake, EV_READ, 0);
+		any = any || l->trail.drained > 0;
+	}
+	if (rc >= 0 && (any || !zg_trail_may_sleep(&l->trail)) &&
+	    event_add(l->on_pace, rc > 0 ? &at_once : &pace) < 0)
+		zg_log(ZG_LOG_ERR, "no timer for the rings: the next look is the tick's");
 	zg_controls_wake(&l->controls);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t rung;
+
+	if (read(fd, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+		zg_log(ZG_LOG_ERR, "the rings' eventfd: %s", strerror(errno));
+	on_pace(fd, what, arg);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -293,9 +311,10 @@ static int open_sockets(struct ledger *l, struct zg_err *e)
 	}
 	zg_controls_init(&l->controls, l->base, &l->trail, &l->approvals, &l->holds);
 	l->on_wake = event_new(l->base, l->wake, EV_READ | EV_PERSIST, on_wake, l);
+	l->on_pace = event_new(l->base, -1, 0, on_pace, l);
 	l->on_tick = event_new(l->base, -1, EV_PERSIST, on_tick, l);
-	if (rc < 0 || evutil_make_socket_nonblocking(l->wake) < 0 || !l->on_wake || !l->on_tick ||
-	    event_add(l->on_wake, NULL) < 0 || event_add(l->on_tick, &second) < 0)
+	if (rc < 0 || evutil_make_socket_nonblocking(l->wake) < 0 || !l->on_wake || !l->on_pace ||
+	    !l->on_tick || event_add(l->on_wake, NULL) < 0 || event_add(l->on_tick, &second) < 0)
 		return zg_err_set(e, ENOMEM, "cannot set up the event loop");
 	return 0;
 }
@@ -350,7 +369,7 @@ static void finish(struct ledger *l)
 
 static void release(struct ledger *l)
 {
-	struct event *events[] = {l->on_channel, l->on_wake, l->on_tick};
+	struct event *events[] = {l->on_channel, l->on_wake, l->on_pace, l->on_tick};
 
 	if (l->running) {
 		zg_controls_release(&l->controls);

@@ -245,6 +245,7 @@ int zg_trail_drain(struct zg_trail *t)
 		rc = zg_audit_commit(t->audit);
 	if (rc < 0)
 		return fail(t, rc);
+	t->drained = t->batch_count;
 	full = t->batch_count >= ZG_TRAIL_BATCH - 1;
 	for (size_t i = t->ring_count; i > 0; i--) {
 		struct zg_trail_ring *r = &t->rings[i - 1];

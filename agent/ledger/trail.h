@@ -37,6 +37,7 @@ struct zg_trail {
 		uint64_t seq;
 	} batch[ZG_TRAIL_BATCH];
 	size_t batch_count;
+	size_t drained; /* records of the last zg_trail_drain */
 };
 
 /* Takes the log over; path of journald's socket. */

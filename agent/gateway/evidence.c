@@ -14,11 +14,6 @@ static const char *const outcomes[] = {
 #undef X
 };
 
-const char *zg_outcome_text(enum zg_outcome o)
-{
-	return outcomes[o];
-}
-
 /* What every record of a request says. */
 static void fill(const struct zg_request *r, struct zg_record *rec, enum zg_record_kind kind)
 {
@@ -159,7 +154,7 @@ void zg_evidence_outcome(struct zg_request *r)
 		zg_retries_note(&r->worker->retries, r->retry_key, r->outcome != ZG_O_OK, now);
 	fill(r, &rec, ZG_RK_CALL_OUTCOME);
 	fill_decision(r, &rec);
-	zg_record_str(&rec, ZG_RF_outcome, zg_slice_str(zg_outcome_text(r->outcome)));
+	zg_record_str(&rec, ZG_RF_outcome, zg_slice_str(outcomes[r->outcome]));
 	if (o->status)
 		ZG_REC_NUM(&rec, status, (uint64_t)o->status);
 	ZG_REC_NUM(&rec, duration_us, (now - r->dispatched_ns) / 1000);

@@ -59,7 +59,8 @@ void zg_cgroup_names_forget(struct zg_cgroup_names *n, uint64_t cgroup_id)
 		e->cgroup_id = 0;
 }
 
-void zg_origin_principal(const struct zg_origin *o, uint32_t profile, struct zg_principal *p)
+/* All but its cgroup path; profile is the id in the snapshot that will judge. */
+static void fill_principal(const struct zg_origin *o, uint32_t profile, struct zg_principal *p)
 {
 	*p = (struct zg_principal){
 		.cgroup_id = o->cgroup_id,
@@ -96,7 +97,7 @@ enum zg_next zg_step_origin(struct zg_request *r)
 		return zg_refuse(r, 403, ZG_C_NO_ORIGIN,
 				 "the caller's profile is not in the configuration in force");
 	if (!r->principal.cgroup_id)
-		zg_origin_principal(&r->origin, profile, &r->principal);
+		fill_principal(&r->origin, profile, &r->principal);
 	path = zg_cgroup_names_get(&w->names, r->origin.cgroup_id);
 	if (!path) {
 		if (zg_msg_send(w->channel, ZG_MSG_CGROUP_QUERY, &query, -1) < 0)

@@ -36,7 +36,4 @@ const char *zg_cgroup_names_get(const struct zg_cgroup_names *n, uint64_t cgroup
 void zg_cgroup_names_put(struct zg_cgroup_names *n, uint64_t cgroup_id, const char *path);
 void zg_cgroup_names_forget(struct zg_cgroup_names *n, uint64_t cgroup_id);
 
-/* Fill p but for its cgroup path; profile is the id in the snapshot that will judge. */
-void zg_origin_principal(const struct zg_origin *o, uint32_t profile, struct zg_principal *p);
-
 #endif

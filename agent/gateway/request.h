@@ -205,6 +205,5 @@ void zg_reply_body(const struct zg_request *r, struct zg_buf *out);
 /* evidence.c */
 void zg_evidence_refusal(struct zg_request *r); /* call.reject or call.deny */
 void zg_evidence_outcome(struct zg_request *r); /* call.outcome */
-const char *zg_outcome_text(enum zg_outcome o);
 
 #endif

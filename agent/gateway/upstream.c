@@ -348,7 +348,8 @@ void zg_upstream_resume(struct zg_request *r)
 		zg_upstream_stop(r);
 }
 
-void zg_upstream_cancel(struct zg_request *r)
+/* Best effort: tell the server that a call is cancelled. */
+static void cancel(struct zg_request *r)
 {
 	zg_autobuf body = ZG_BUF(4096);
 	struct zg_transfer *t;
@@ -378,7 +379,7 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	struct zg_request *r = arg;
 
 	r->cut = true;
-	zg_upstream_cancel(r);
+	cancel(r);
 	zg_upstream_stop(r);
 }
 

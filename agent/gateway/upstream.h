@@ -23,7 +23,5 @@ void zg_upstream_abort(struct zg_request *r);
 void zg_upstream_stop(struct zg_request *r);
 /* The client has room again. */
 void zg_upstream_resume(struct zg_request *r);
-/* Best effort: tell the server that a call is cancelled. */
-void zg_upstream_cancel(struct zg_request *r);
 
 #endif

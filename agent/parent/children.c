@@ -347,14 +347,14 @@ uint32_t zg_children_workers_ready(const struct zg_parent *p)
 	return n;
 }
 
-bool zg_children_ready(const struct zg_parent *p)
+static bool all_ready(const struct zg_parent *p)
 {
 	return p->children.ledger.ready && zg_children_workers_ready(p) == p->children.workers;
 }
 
 static void announce_if_ready(struct zg_parent *p)
 {
-	if (!p->announced && zg_children_ready(p)) {
+	if (!p->announced && all_ready(p)) {
 		p->announced = true;
 		zg_parent_announce(p);
 	}

@@ -23,14 +23,9 @@ static const char *const reasons[ZG_GR_MAX] = {
 };
 
 static const char *const layers[ZG_L_MAX] = {
-	[ZG_L_NONE] = "",
-	[ZG_L_CONNECT] = "connect",
-	[ZG_L_SENDMSG] = "sendmsg",
-	[ZG_L_SOCKOPS] = "sockops",
-	[ZG_L_CREATE] = "create",
-	[ZG_L_BIND] = "bind",
-	[ZG_L_EGRESS] = "egress",
-	[ZG_L_INGRESS] = "ingress",
+	[ZG_L_NONE] = "",	    [ZG_L_CONNECT] = "connect", [ZG_L_SENDMSG] = "sendmsg",
+	[ZG_L_SOCKOPS] = "sockops", [ZG_L_CREATE] = "create",	[ZG_L_BIND] = "bind",
+	[ZG_L_EGRESS] = "egress",   [ZG_L_INGRESS] = "ingress",
 };
 
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r)
@@ -70,8 +65,9 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 		(void)snprintf(who, sizeof(who), "%s (pid %u)", comm, ev->pid);
 	else /* a packet has no task */
 		(void)snprintf(who, sizeof(who), "a socket of uid %u", ev->uid);
-	(void)snprintf(text, sizeof(text), "%s %s refused %s %s port %u: %s", who, denied ? "was" : "would be", protocol(ev->proto), addr,
-		       ntohs(ev->port_be), reason);
+	(void)snprintf(text, sizeof(text), "%s %s refused %s %s port %u: %s", who,
+		       denied ? "was" : "would be", protocol(ev->proto), addr, ntohs(ev->port_be),
+		       reason);
 	zg_record_init(&r, denied ? ZG_RK_KERNEL_DENY : ZG_RK_KERNEL_WOULD_DENY);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
 	zg_record_str(&r, ZG_RF_profile,

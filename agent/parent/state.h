@@ -52,7 +52,6 @@ int zg_children_prepare(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_children_start(struct zg_parent *p);
 void zg_children_reap(struct zg_parent *p);	/* SIGCHLD */
 void zg_children_snapshot(struct zg_parent *p); /* a new one is in force */
-bool zg_children_ready(const struct zg_parent *p);
 uint32_t zg_children_workers_ready(const struct zg_parent *p);
 /* Close the channels, wait for the children, then kill: gateways, then ledger. */
 void zg_children_stop(struct zg_parent *p);

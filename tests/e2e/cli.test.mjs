@@ -20,6 +20,15 @@ function zerogate(args, input = '') {
 const explain = (envelope, ...more) => zerogate(['policy', 'explain', '--json', ...more, '--config', EXAMPLES, '-'],
 	typeof envelope === 'string' ? envelope : JSON.stringify(envelope));
 
+describe('policy test', () => {
+	for (const [config, cases] of [['examples.yaml', 68], ['default.yaml', 5]])
+		test(`every case beside policies/${config} holds`, () => {
+			const answer = zerogate(['policy', 'test', '--config', path.join(repo, 'policies', config)]);
+			assert.equal(answer.status, 0, answer.stdout);
+			assert.match(answer.stdout, new RegExp(`^${cases} passed, 0 failed$`, 'm'));
+		});
+});
+
 describe('policy explain', () => {
 	for (const [envelope, decision, rules, constraints, status] of [
 		[{ server: 'github', tool: 'get_me' }, 'ALLOW', ['allow-read-approved-servers'], {}, 0],

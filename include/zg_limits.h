@@ -17,8 +17,8 @@
 #define ZG_QUIET_MAX	    8192    /* flows whose refusal was just told; forgetting one is safe */
 #define ZG_QUIET_NS	    1000000000ULL  /* a refused flow retransmits several times a second */
 #define ZG_QUIET_AUDIT_NS   60000000000ULL /* in audit mode it goes on, packet after packet */
-#define ZG_RING_DENY_BYTES  1048576 /* about 6,000 denials between two wake-ups */
-#define ZG_RING_INFO_BYTES  262144  /* redirects and notices: fewer, less urgent */
+#define ZG_RING_DENY_BYTES  1048576	   /* about 6,000 denials between two wake-ups */
+#define ZG_RING_INFO_BYTES  262144	   /* redirects and notices: fewer, less urgent */
 
 /* text that travels in fixed-size messages and records (NUL included) */
 #define ZG_NAME_LEN	 32   /* user, group, profile, approval id */

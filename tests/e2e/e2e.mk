@@ -2,9 +2,7 @@
 # make e2e: the whole agent between the official SDKs' clients and servers.
 # make demo: the main job, shown step by step (needs root).
 
-# The Node of the lock file, the same on every machine: Debian 12 has one that is
-# too old for the newer SDK.
-NODE := tests/e2e/node_modules/.bin/node
+NODE := tests/e2e/node
 
 # Marks what package-lock.json was installed; the folder itself is git-ignored.
 E2E_DEPS := tests/e2e/node_modules/.zg-installed

@@ -51,7 +51,6 @@
 #define ZG_BUILD_BYTES		536870912 /* what all parsed files may hold together */
 #define ZG_DIAG_MAX		64	  /* errors and notices kept; more are counted */
 #define ZG_ALLOW_ENTRIES_MAX	2097152	  /* allow and deny entries of all profiles */
-#define ZG_ENVELOPE_LINE_BYTES	1048576	  /* one line of policy explain --lines */
 
 /* one envelope */
 #define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */

@@ -15,7 +15,7 @@
 #include "zg_limits.h"
 
 /* Changes whenever a pinned map changes shape: other pins are not taken over. */
-#define ZG_ABI_VERSION 3
+#define ZG_ABI_VERSION 4
 
 enum zg_verdict {
 	ZG_V_DENY = 0, /* zero is deny: an unset verdict never opens a door */
@@ -28,24 +28,47 @@ enum zg_mode {
 	ZG_MODE_AUDIT = 1, /* record what would be denied, let it pass */
 };
 
-/* Why the kernel gate said what it said; texts in tbl/reason.h. */
+/* What happens to an MCP server that nobody registered; zero is the strictest. */
+enum zg_shadow {
+	ZG_SHADOW_KILL = 0,
+	ZG_SHADOW_AUDIT = 1, /* record it, let it serve */
+	ZG_SHADOW_OFF = 2,   /* do not look */
+};
+
+enum zg_direction {
+	ZG_DIR_OUT = 0, /* the remote address and port, dialled */
+	ZG_DIR_IN = 1,	/* the remote address, and the local port that it dials */
+};
+
+/* Why the kernel gate said what it said; texts in tbl/gate_reason.h. */
 enum zg_gate_reason {
 	ZG_GR_NONE = 0,
-	ZG_GR_NO_IDENTITY, /* no prefix covers the address */
-	ZG_GR_NO_RULE,	   /* the profile has no rule for the address and protocol */
-	ZG_GR_PORT,	   /* it has one, but not for this port */
-	ZG_GR_RULE_DENY,   /* an explicit deny */
-	ZG_GR_CONTAINED,   /* the profile is contained */
-	ZG_GR_NETNS,	   /* redirect impossible: another network namespace */
-	ZG_GR_NO_GATEWAY,  /* redirect impossible: no listener of that family */
-	ZG_GR_STATE,	   /* the gate could not keep the state it needs */
-	ZG_GR_FAMILY,	   /* an address family that the hook does not judge */
-	ZG_GR_PROTOCOL,	   /* a socket that is neither TCP nor UDP */
-	ZG_GR_BIND,	   /* a port of its own choice, where nothing may come in */
-	ZG_GR_GATEWAY,	   /* the port of the gateway's listener */
-	ZG_GR_INBOUND,	   /* a connection from outside to a governed listener */
-	ZG_GR_DIRECT,	   /* a packet to a registered server, not to the gateway */
-	ZG_GR_PACKET,	   /* it may go elsewhere than it says, or hides its ports */
+	ZG_GR_NO_IDENTITY,  /* no prefix covers the address */
+	ZG_GR_NO_RULE,	    /* the profile has no rule for the address and protocol */
+	ZG_GR_PORT,	    /* it has one, but not for this port */
+	ZG_GR_RULE_DENY,    /* an explicit deny */
+	ZG_GR_CONTAINED,    /* the profile is contained */
+	ZG_GR_NETNS,	    /* redirect impossible: another network namespace */
+	ZG_GR_NO_GATEWAY,   /* redirect impossible: no listener of that family */
+	ZG_GR_STATE,	    /* the gate could not keep the state it needs */
+	ZG_GR_FAMILY,	    /* an address family that the hook does not judge */
+	ZG_GR_PROTOCOL,	    /* a socket that is neither TCP nor UDP */
+	ZG_GR_BIND,	    /* a port that the profile does not listen on */
+	ZG_GR_GATEWAY,	    /* the port of the gateway's listener */
+	ZG_GR_INBOUND,	    /* a connection that the profile does not accept */
+	ZG_GR_DIRECT,	    /* a packet to a registered server, not to the gateway */
+	ZG_GR_PACKET,	    /* it may go elsewhere than it says, or hides its ports */
+	ZG_GR_UNIX,	    /* a unix socket that no entry allows */
+	ZG_GR_UNIX_CONTROL, /* one through which others are told to start processes */
+	ZG_GR_OPTION,	    /* a socket option that sends or routes by itself */
+	ZG_GR_RESOLVER,	    /* DNS, where the profile has no names to resolve */
+	ZG_GR_SHADOW,	    /* it speaks MCP and is not registered */
+	ZG_GR_SOCKET,	    /* a socket of a family that no layer below judges */
+	ZG_GR_PASSED,	    /* a connected socket from outside the profile */
+	ZG_GR_EXEC,	    /* an executable that the profile denies */
+	ZG_GR_PTRACE,	    /* another process outside the profile */
+	ZG_GR_TAMPER,	    /* the agent's own maps, programs and links */
+	ZG_GR_LEFT,	    /* a process that was moved out of its cgroup */
 	ZG_GR_MAX,
 };
 
@@ -58,6 +81,11 @@ enum zg_layer {
 	ZG_L_BIND = 5,
 	ZG_L_EGRESS = 6,
 	ZG_L_INGRESS = 7,
+	ZG_L_UNIX = 8,
+	ZG_L_SETSOCKOPT = 9,
+	ZG_L_LSM = 10,
+	ZG_L_STDIO = 11,
+	ZG_L_MEMBER = 12,
 	ZG_L_MAX,
 };
 
@@ -77,8 +105,10 @@ struct zg_ctl {
 	__u16 gateway4_port_be;
 	__u16 gateway6_port_be;
 	__u32 members; /* counts changes of membership, each after it was made */
+	__u32 sticky;  /* processes that left their cgroup and are governed by pid */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct zg_ctl) == 64, "zg_ctl");
+_Static_assert(sizeof(struct zg_ctl) == 72, "zg_ctl");
 
 struct zg_addr_key {	 /* LPM trie */
 	__u32 prefixlen; /* 0..128; IPv4 /n is 96 + n */
@@ -95,7 +125,8 @@ struct zg_rule_key { /* hash */
 	__u32 identity;
 	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 slot;
-	__u16 pad;
+	__u8 direction; /* enum zg_direction */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct zg_rule_key) == 12, "zg_rule_key");
 
@@ -123,10 +154,13 @@ _Static_assert(sizeof(struct zg_rule_val) == 8 + 8 * ZG_PORT_RULES_MAX, "zg_rule
 #define ZG_PROFILE_FIRST   2
 #define ZG_PROFILE_GONE	   0xffffffffu /* left the configuration: no rule, all denied */
 
-struct zg_profile {	/* array by slot * ZG_PROFILES_MAX + profile id */
-	__u8 mode;	/* enum zg_mode */
-	__u8 contained; /* non-zero: deny everything */
-	__u8 pad[6];
+struct zg_profile {		/* array by slot * ZG_PROFILES_MAX + profile id */
+	__u8 mode;		/* enum zg_mode */
+	__u8 contained;		/* non-zero: deny everything */
+	__u8 shadow_wire;	/* enum zg_shadow */
+	__u8 shadow_stdio;	/* enum zg_shadow */
+	__u16 dns4_port_be;	/* its resolver on 127.0.0.1; 0 = it has none */
+	__u16 dns6_port_be;	/* and on ::1 */
 	char name[ZG_NAME_LEN]; /* pairs the ids of two generations */
 };
 _Static_assert(sizeof(struct zg_profile) == 8 + ZG_NAME_LEN, "zg_profile");
@@ -181,6 +215,8 @@ enum zg_event_kind {
 	ZG_E_DENY = 1,	     /* ring "deny" */
 	ZG_E_WOULD_DENY = 2, /* audit mode; ring "deny" */
 	ZG_E_REDIRECT = 3,   /* ring "info" */
+	ZG_E_LEAVE = 4,	     /* a process left its governed cgroup; ring "deny" */
+	ZG_E_NAME = 5,	     /* allowed by a name's address only; ring "info" */
 	ZG_E_MAX,
 };
 
@@ -208,10 +244,11 @@ struct zg_event {
 	__u16 port_be;
 	__u8 addr[16];
 	char comm[16];
-	__u32 pad2;
-	char cgroup_name[64]; /* the last part of its path: it may be gone when this is read */
+	__u32 detail;		  /* option: level << 16 | name; shadow: the signatures' bits */
+	char cgroup_name[64];	  /* the last part of its path: it may be gone when this is read */
+	char path[ZG_EVENT_PATH]; /* unix socket ("@" = abstract), executable; else "" */
 };
-_Static_assert(sizeof(struct zg_event) == 160, "zg_event");
+_Static_assert(sizeof(struct zg_event) == 272, "zg_event");
 
 struct zg_quiet_key { /* LRU hash: what was told of packets, and when; events only */
 	__u64 cgroup_id;

@@ -31,6 +31,8 @@ enum zg_section {
 	ZG_S_ENDPOINTS,	   /* struct zg_endpoint_def[], sorted by (addr, port) */
 	ZG_S_POLICY,	   /* bytes; only agent/policy reads them, and checks them */
 	ZG_S_SCANDB,	   /* bytes; a serialised pattern database of agent/scan */
+	ZG_S_UNIX,	   /* struct zg_unix_def[], sorted by (profile, path) */
+	ZG_S_NAMES,	   /* struct zg_name_def[], sorted by (profile, pattern) */
 	ZG_S_MAX,
 };
 
@@ -80,8 +82,10 @@ struct zg_settings {
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
 	char name[ZG_NAME_LEN];
-	uint8_t mode; /* enum zg_mode */
-	uint8_t pad[7];
+	uint8_t mode;	      /* enum zg_mode */
+	uint8_t shadow_wire;  /* enum zg_shadow */
+	uint8_t shadow_stdio; /* enum zg_shadow */
+	uint8_t pad[5];
 };
 
 struct zg_cgroup_def {
@@ -102,7 +106,27 @@ struct zg_rule_def { /* for ZG_PROFILE_GATEWAY and every configured profile */
 	uint32_t profile;
 	uint32_t identity;
 	uint32_t proto;
-	uint32_t pad;
+	uint32_t direction; /* enum zg_direction */
+	struct zg_rule_val val;
+};
+
+/* A unix socket that a profile may or may not reach; the longest match counts. */
+struct zg_unix_def {
+	char path[ZG_EVENT_PATH]; /* as in sun_path; "@..." = abstract; without the "*" */
+	uint32_t profile;
+	uint8_t prefix;	 /* it ended in "*": any rest without a slash */
+	uint8_t verdict; /* enum zg_verdict */
+	uint8_t reason;	 /* enum zg_gate_reason of a deny */
+	uint8_t pad;
+};
+
+/* A host name, or "*." and one, that a profile may resolve and then reach. */
+struct zg_name_def {
+	char pattern[256]; /* lower case, no dot at the end */
+	uint32_t profile;
+	uint8_t proto;
+	uint8_t local; /* it may resolve to loopback and link-local addresses */
+	uint8_t pad[2];
 	struct zg_rule_val val;
 };
 

@@ -20,6 +20,8 @@ static const size_t element[ZG_S_MAX] = {
 	[ZG_S_ENDPOINTS] = sizeof(struct zg_endpoint_def),
 	[ZG_S_POLICY] = 1,
 	[ZG_S_SCANDB] = 1,
+	[ZG_S_UNIX] = sizeof(struct zg_unix_def),
+	[ZG_S_NAMES] = sizeof(struct zg_name_def),
 };
 
 static bool sections_ok(const struct zg_snapshot_header *h, size_t bytes)
@@ -54,15 +56,41 @@ static bool profile_known(const struct zg_snapshot *s, uint32_t id)
 	       (id >= ZG_PROFILE_FIRST && id - ZG_PROFILE_FIRST < s->profile_count);
 }
 
-static bool rule_ok(const struct zg_snapshot *s, const struct zg_rule_def *r)
+static bool profile_ok(const struct zg_profile_def *p)
 {
-	if (!profile_known(s, r->profile) || !r->identity || r->proto > UINT8_MAX ||
-	    r->val.count > ZG_PORT_RULES_MAX)
+	return ENDS(p->name) && p->mode <= ZG_MODE_AUDIT && p->shadow_wire <= ZG_SHADOW_OFF &&
+	       p->shadow_stdio <= ZG_SHADOW_OFF;
+}
+
+static bool ports_ok(const struct zg_rule_val *v)
+{
+	if (v->count > ZG_PORT_RULES_MAX)
 		return false;
-	for (uint32_t i = 0; i < r->val.count; i++)
-		if (r->val.port[i].lo > r->val.port[i].hi || r->val.port[i].verdict > ZG_V_REDIRECT)
+	for (uint32_t i = 0; i < v->count; i++)
+		if (v->port[i].lo > v->port[i].hi || v->port[i].verdict > ZG_V_REDIRECT)
 			return false;
 	return true;
+}
+
+static bool rule_ok(const struct zg_snapshot *s, const struct zg_rule_def *r)
+{
+	/* identity 0 is what a profile may listen on, whoever dials */
+	if (!profile_known(s, r->profile) || r->direction > ZG_DIR_IN ||
+	    (!r->identity && r->direction != ZG_DIR_IN) || r->proto > UINT8_MAX)
+		return false;
+	return ports_ok(&r->val);
+}
+
+static bool unix_ok(const struct zg_snapshot *s, const struct zg_unix_def *d)
+{
+	return profile_known(s, d->profile) && ENDS(d->path) && d->path[0] && d->prefix <= 1 &&
+	       d->verdict <= ZG_V_ALLOW && d->reason < ZG_GR_MAX;
+}
+
+static bool name_ok(const struct zg_snapshot *s, const struct zg_name_def *d)
+{
+	return profile_known(s, d->profile) && ENDS(d->pattern) && d->pattern[0] && d->local <= 1 &&
+	       ports_ok(&d->val);
 }
 
 static bool server_ok(const struct zg_server_def *d)
@@ -78,7 +106,7 @@ static bool content_ok(const struct zg_snapshot *s)
 	    s->server_count > ZG_SERVERS_MAX)
 		return false;
 	for (size_t i = 0; i < s->profile_count; i++)
-		if (!ENDS(s->profiles[i].name) || s->profiles[i].mode > ZG_MODE_AUDIT)
+		if (!profile_ok(&s->profiles[i]))
 			return false;
 	for (size_t i = 0; i < s->cgroup_count; i++)
 		if (!ENDS(s->cgroups[i].glob) || !profile_known(s, s->cgroups[i].profile))
@@ -88,6 +116,12 @@ static bool content_ok(const struct zg_snapshot *s)
 			return false;
 	for (size_t i = 0; i < s->rule_count; i++)
 		if (!rule_ok(s, &s->rules[i]))
+			return false;
+	for (size_t i = 0; i < s->unix_count; i++)
+		if (!unix_ok(s, &s->unixes[i]))
+			return false;
+	for (size_t i = 0; i < s->name_count; i++)
+		if (!name_ok(s, &s->names[i]))
 			return false;
 	for (size_t i = 0; i < s->server_count; i++)
 		if (!server_ok(&s->servers[i]))
@@ -135,6 +169,8 @@ int zg_snapshot_open(struct zg_snapshot *out, int fd, struct zg_err *e)
 	s.endpoints = section(&s, ZG_S_ENDPOINTS, &s.endpoint_count);
 	s.policy = section(&s, ZG_S_POLICY, &s.policy_bytes);
 	s.scandb = section(&s, ZG_S_SCANDB, &s.scandb_bytes);
+	s.unixes = section(&s, ZG_S_UNIX, &s.unix_count);
+	s.names = section(&s, ZG_S_NAMES, &s.name_count);
 	if (!content_ok(&s))
 		goto broken;
 	*out = s;

@@ -26,6 +26,10 @@ struct zg_snapshot {
 	size_t policy_bytes;
 	const void *scandb;
 	size_t scandb_bytes;
+	const struct zg_unix_def *unixes;
+	size_t unix_count;
+	const struct zg_name_def *names;
+	size_t name_count;
 };
 
 /* Map and check fd, which must carry F_SEAL_SHRINK|GROW|WRITE|SEAL; it may be

@@ -146,7 +146,9 @@ static void put_profiles(const struct zg_build *b, struct sections *s)
 {
 	for (uint32_t i = 0; i < b->settings.profile_count; i++) {
 		const struct zg_profile_src *p = &b->settings.profiles[i];
-		struct zg_profile_def def = {.mode = p->mode};
+		struct zg_profile_def def = {.mode = p->mode,
+					     .shadow_wire = ZG_SHADOW_OFF,
+					     .shadow_stdio = ZG_SHADOW_OFF};
 
 		(void)zg_str_cut(def.name, sizeof(def.name), p->name);
 		zg_buf_add(&s->buf[ZG_S_PROFILES], &def, sizeof(def));

@@ -113,6 +113,16 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_KERNEL_LOST:
 	case ZG_RK_RUN_START:
 	case ZG_RK_RUN_END:
+	case ZG_RK_SHADOW_MCP:
+	case ZG_RK_CGROUP_LEAVE:
+	case ZG_RK_NAME_RESOLVE:
+	case ZG_RK_NAME_REFUSE:
+	case ZG_RK_NAME_USE:
+	case ZG_RK_PROFILE_CONTAIN:
+	case ZG_RK_PROFILE_RESUME:
+	case ZG_RK_SOCKET_DESTROY:
+	case ZG_RK_SELF_PROOF:
+	case ZG_RK_SERVER_UNKNOWN:
 		return index == 0;
 	case ZG_RK_NONE:
 	case ZG_RK_APPROVAL_REQUEST:

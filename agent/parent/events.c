@@ -23,9 +23,13 @@ static const char *const reasons[ZG_GR_MAX] = {
 };
 
 static const char *const layers[ZG_L_MAX] = {
-	[ZG_L_NONE] = "",	    [ZG_L_CONNECT] = "connect", [ZG_L_SENDMSG] = "sendmsg",
-	[ZG_L_SOCKOPS] = "sockops", [ZG_L_CREATE] = "create",	[ZG_L_BIND] = "bind",
+	[ZG_L_NONE] = "",	    [ZG_L_CONNECT] = "connect",
+	[ZG_L_SENDMSG] = "sendmsg", [ZG_L_SOCKOPS] = "sockops",
+	[ZG_L_CREATE] = "create",   [ZG_L_BIND] = "bind",
 	[ZG_L_EGRESS] = "egress",   [ZG_L_INGRESS] = "ingress",
+	[ZG_L_UNIX] = "unix",	    [ZG_L_SETSOCKOPT] = "setsockopt",
+	[ZG_L_LSM] = "lsm",	    [ZG_L_STDIO] = "stdio",
+	[ZG_L_MEMBER] = "member",
 };
 
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r)

@@ -84,6 +84,7 @@ static int put_rules(struct zg_tables *t, const struct zg_snapshot *s, uint32_t 
 				.identity = d->identity,
 				.proto = (uint8_t)d->proto,
 				.slot = (uint8_t)slot,
+				.direction = (uint8_t)d->direction,
 			};
 			value[n] = d->val;
 		}
@@ -126,12 +127,16 @@ static void pair_profiles(struct profiles *p, const struct zg_snapshot *s, bool 
 		struct zg_profile *to = &p->new[id];
 
 		to->mode = s->profiles[i].mode;
+		to->shadow_wire = s->profiles[i].shadow_wire;
+		to->shadow_stdio = s->profiles[i].shadow_stdio;
 		memcpy(to->name, s->profiles[i].name, sizeof(to->name));
 		for (uint32_t was = ZG_PROFILE_FIRST; was < ZG_PROFILES_MAX; was++) {
 			if (!p->old[was].name[0] || strcmp(p->old[was].name, to->name) != 0)
 				continue;
 			p->new_id[was] = id;
 			to->contained = p->old[was].contained;
+			to->dns4_port_be = p->old[was].dns4_port_be;
+			to->dns6_port_be = p->old[was].dns6_port_be;
 			break;
 		}
 	}

@@ -112,7 +112,7 @@ $(O)/skel/%.skel.h: $(O)/bpf/%.bpf.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name zg_$* > $@.tmp && mv $@.tmp $@
 
 inc_parent := -I$(O)/skel
-$(O)/agent/parent/kernel.o: $(BPF_SKEL)
+$(call obj,$(wildcard agent/parent/kernel*.c)): $(BPF_SKEL)
 
 # --- tests ------------------------------------------------------------------------
 # tests/unit/<path>_test.c -> one cmocka binary each, linked with everything but main.

@@ -38,6 +38,8 @@
 #define ZG_EPERM 0
 #define ZG_PASS	 1
 
+#define ZG_UNUSED __attribute__((unused)) /* not every object has every layer */
+
 #define ZG_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 
 struct kernfs_node {

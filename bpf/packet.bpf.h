@@ -28,16 +28,12 @@ static __always_inline void zg_judge_redirected(struct __sk_buff *skb, const str
 						struct zg_answer *a)
 {
 	const struct zg_ctl *ctl = zg_get_ctl();
-	__u16 port_be;
 
 	a->verdict = ZG_V_DENY;
 	a->reason = ZG_GR_DIRECT;
 	if (!ctl || d->proto != IPPROTO_TCP)
 		return;
-	port_be = ZG_READ_ONCE(
-		*(zg_is_v4(&d->wire) ? &ctl->gateway4_port_be : &ctl->gateway6_port_be));
-	if (!port_be || d->port_be != port_be ||
-	    !zg_same(&d->wire, zg_is_v4(&d->wire) ? ctl->gateway4 : ctl->gateway6))
+	if (!zg_is_gateway(ctl, d))
 		return;
 	a->reason = ZG_GR_NETNS;
 	if (zg_netns_of(skb) != ctl->netns_cookie)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * verdict.bpf.h - THE decision: (who, destination) -> verdict. Who is the
- * current task, or for packets the cgroup of their socket. Every hook asks
- * zg_judge or zg_judge_packet, and nothing else decides. Absent means deny at
+ * current task, for packets the cgroup of their socket, and for the agent's own
+ * questions whom they name. Every hook asks zg_judge or zg_judge_packet, and
+ * nothing else decides. Absent means deny at
  * each step: no prefix, no rule, no port range, no control entry.
  */
 #ifndef ZG_VERDICT_BPF_H
@@ -11,7 +12,7 @@
 #include "maps.bpf.h"
 #include "wire.bpf.h"
 
-enum zg_who { ZG_TASK, ZG_PACKET };
+enum zg_who { ZG_TASK, ZG_PACKET, ZG_QUESTION };
 
 struct zg_answer {
 	__u32 profile; /* ZG_PROFILE_NONE: not governed, nothing else is filled */
@@ -25,11 +26,15 @@ struct zg_answer {
 /* who is a constant in each caller: a program has the helpers of one of them. */
 static __always_inline __u64 zg_cgroup_of(enum zg_who who, void *ctx)
 {
+	if (who == ZG_QUESTION)
+		return ((const struct zg_question *)ctx)->cgroup_id;
 	return who == ZG_TASK ? bpf_get_current_cgroup_id() : bpf_skb_cgroup_id(ctx);
 }
 
 static __always_inline __u64 zg_ancestor_of(enum zg_who who, void *ctx, int level)
 {
+	if (who == ZG_QUESTION)
+		return ((const struct zg_question *)ctx)->ancestor[level];
 	return who == ZG_TASK ? bpf_get_current_ancestor_cgroup_id(level)
 			      : bpf_skb_ancestor_cgroup_id(ctx, level);
 }
@@ -46,6 +51,8 @@ static __always_inline __u32 zg_profile_of(enum zg_who who, void *ctx, __u32 slo
 	const struct zg_membership *m = bpf_map_lookup_elem(&zg_member, &own);
 	__u32 profile = ZG_PROFILE_NONE;
 
+	if (who == ZG_QUESTION && ((const struct zg_question *)ctx)->profile)
+		return ((const struct zg_question *)ctx)->profile;
 	if (m)
 		return slot ? m->profile[1] : m->profile[0];
 	for (int level = 0; level < ZG_CGROUP_DEPTH_MAX; level++) {
@@ -168,15 +175,26 @@ static __always_inline int zg_decide(enum zg_who who, void *ctx, struct zg_dest 
 	return 0;
 }
 
-static __noinline int zg_judge(struct zg_dest *d, struct zg_answer *a)
+static __noinline ZG_UNUSED int zg_judge(struct zg_dest *d, struct zg_answer *a)
 {
 	return zg_decide(ZG_TASK, NULL, d, a);
 }
 
 /* d->inbound is all that the caller has to say: the rest stands in the packet. */
-static __noinline int zg_judge_packet(struct __sk_buff *skb, struct zg_dest *d, struct zg_answer *a)
+static __noinline ZG_UNUSED int zg_judge_packet(struct __sk_buff *skb, struct zg_dest *d,
+						struct zg_answer *a)
 {
 	return zg_decide(ZG_PACKET, skb, d, a);
+}
+
+/* Does it go to the gateway's own listener? */
+static __always_inline bool zg_is_gateway(const struct zg_ctl *ctl, const struct zg_dest *d)
+{
+	bool v4 = zg_is_v4(&d->wire);
+	__u16 port_be = ZG_READ_ONCE(*(v4 ? &ctl->gateway4_port_be : &ctl->gateway6_port_be));
+
+	return port_be && d->port_be == port_be &&
+	       zg_same(&d->wire, v4 ? ctl->gateway4 : ctl->gateway6);
 }
 
 /* The same for a sock_addr hook that has filled d->wire. */

@@ -260,6 +260,34 @@ struct zg_quiet_key { /* LRU hash: what was told of packets, and when; events on
 };
 _Static_assert(sizeof(struct zg_quiet_key) == 32, "zg_quiet_key");
 
+/* questions --------------------------------------------------------------- */
+
+/*
+ * What the agent asks about a destination, in one packet of BPF_PROG_TEST_RUN,
+ * and what the verdict of all layers answers, in the same place. Who: a profile
+ * id of the generation in force, or a cgroup with all its ancestors.
+ */
+struct zg_question {
+	__u8 ethernet[16]; /* zero: the kernel looks for a header here */
+	__u64 cgroup_id;
+	__u64 ancestor[ZG_CGROUP_DEPTH_MAX]; /* from the root down to itself; 0 ends it */
+	__u32 profile;			     /* instead of a cgroup, unless 0 */
+	__u16 port_be;			     /* of the other end */
+	__u16 local_port_be;
+	__u8 addr[16]; /* of the other end, as on the wire */
+	__u8 proto;
+	__u8 direction; /* enum zg_direction: who dialled */
+	__u8 pad[2];
+	/* the answer */
+	__u8 verdict;	/* enum zg_verdict */
+	__u8 reason;	/* enum zg_gate_reason */
+	__u8 audit;	/* a deny would be recorded and let pass */
+	__u8 gateway;	/* the destination is the gateway's listener */
+	__u32 answered; /* the profile that was judged; 0 = not governed */
+	__u32 identity;
+};
+_Static_assert(sizeof(struct zg_question) == 256, "zg_question");
+
 /* per-CPU counters, index = enum zg_event_kind: events that found no room */
 
 #endif

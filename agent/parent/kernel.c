@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "kernel_ask.h"
 #include "kernel_pin.h"
 #include "kernel_tables.h"
 
@@ -32,6 +33,7 @@
 
 struct zg_kernel {
 	struct zg_gate *gate;
+	struct zg_ask *ask;
 	struct bpf_link *link[HOOKS]; /* in the order of the object's programs */
 	struct ring_buffer *ring;
 	struct zg_tables tables;
@@ -282,6 +284,8 @@ int zg_kernel_open(struct zg_kernel **out, const struct zg_kernel_options *o, st
 	if (r == 0)
 		r = load(k, e);
 	if (r == 0)
+		r = zg_ask_open(&k->ask, k->gate->obj, e);
+	if (r == 0)
 		r = open_rings(k, e);
 	if (r == 0)
 		r = attach_all(k, e);
@@ -300,6 +304,7 @@ void zg_kernel_close(struct zg_kernel *k)
 	for (size_t i = 0; i < HOOKS; i++)
 		(void)bpf_link__destroy(k->link[i]); /* the pin keeps it attached */
 	ring_buffer__free(k->ring);
+	zg_ask_close(k->ask);
 	if (k->tables.ctl)
 		(void)munmap(k->tables.ctl, sizeof(*k->tables.ctl));
 	zg_tables_release(&k->tables);
@@ -368,6 +373,11 @@ int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t g
 int zg_kernel_contain(struct zg_kernel *k, uint32_t profile, bool contained)
 {
 	return zg_tables_contain(&k->tables, profile, contained);
+}
+
+int zg_kernel_ask(const struct zg_kernel *k, struct zg_question *q)
+{
+	return zg_ask(k->ask, q);
 }
 
 int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile)

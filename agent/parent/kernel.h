@@ -56,6 +56,11 @@ int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t g
 /* Deny everything to a profile, whatever its mode; or lift that. Atomic. */
 int zg_kernel_contain(struct zg_kernel *k, uint32_t profile, bool contained) ZG_MUST_CHECK;
 
+/* Ask the verdict that all layers share, for whoever and whatever q names, and
+ * have the answer written into it. Changes nothing and tells no event. The
+ * question's own fields are left as they were. */
+int zg_kernel_ask(const struct zg_kernel *k, struct zg_question *q) ZG_MUST_CHECK;
+
 /* Membership: by cgroup id (inode number of its directory); profile is an id
  * of the generation in force, or before the first one, of that one. */
 int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;

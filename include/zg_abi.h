@@ -152,7 +152,8 @@ _Static_assert(sizeof(struct zg_rule_val) == 8 + 8 * ZG_PORT_RULES_MAX, "zg_rule
 #define ZG_PROFILE_NONE	   0
 #define ZG_PROFILE_GATEWAY 1
 #define ZG_PROFILE_FIRST   2
-#define ZG_PROFILE_GONE	   0xffffffffu /* left the configuration: no rule, all denied */
+#define ZG_PROFILE_CANARY  (ZG_PROFILES_MAX - 1) /* the agent's own proof: no rule ever */
+#define ZG_PROFILE_GONE	   0xffffffffu		 /* left the configuration: no rule, all denied */
 
 struct zg_profile {		/* array by slot * ZG_PROFILES_MAX + profile id */
 	__u8 mode;		/* enum zg_mode */

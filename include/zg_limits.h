@@ -21,6 +21,14 @@
 #define ZG_RING_DENY_BYTES  1048576	   /* about 6,000 denials between two wake-ups */
 #define ZG_RING_INFO_BYTES  262144	   /* redirects and notices: fewer, less urgent */
 
+/* self-proof */
+#define ZG_PROOF_SEC	  60   /* between two rounds */
+#define ZG_PROOF_TELL_SEC 3600 /* a state that does not change is recorded so often */
+#define ZG_PROOF_MS	  3000 /* one round of the canary; its doors answer at once */
+#define ZG_PROOF_PAUSE_MS 1200 /* between two starts: packets are told once a second */
+#define ZG_READBACK_MS	  4    /* of the loop's time at once; so a million prefixes take seconds */
+#define ZG_CANARY_DOORS	  16   /* attempts of one round */
+
 /* text that travels in fixed-size messages and records (NUL included) */
 #define ZG_NAME_LEN	 32   /* user, group, profile, approval id */
 #define ZG_COMM_LEN	 16   /* TASK_COMM_LEN */

@@ -165,6 +165,36 @@ struct zg_msg_config_done {
 	uint8_t id[32];
 };
 
+/* the canary's doors: attempts that must be refused */
+enum zg_canary_door {
+#define X(NAME, text, layer, family, refused) ZG_CD_##NAME,
+#include "tbl/canary.h"
+#undef X
+	ZG_CD_MAX
+};
+_Static_assert(ZG_CD_MAX <= ZG_CANARY_DOORS, "one round has room for all doors");
+
+/* What the canary sends where it gets through: nobody else can know it. */
+struct zg_canary_token {
+	uint8_t nonce[16];
+	uint32_t door;
+};
+
+/* parent -> canary: try every door once */
+struct zg_msg_canary_round {
+	uint64_t round;
+	uint8_t nonce[16];
+	uint16_t tcp_port[2]; /* of the sinks on 127.0.0.1 and ::1, host order; 0 = none */
+	uint16_t udp_port[2];
+	char unix_name[ZG_NAME_LEN]; /* abstract, without the NUL before it */
+};
+
+/* canary -> parent */
+struct zg_msg_canary_result {
+	uint64_t round;
+	int32_t error[ZG_CANARY_DOORS]; /* by enum zg_canary_door; 0 = it is open, else errno */
+};
+
 /* gateway <-> parent: names for a cgroup id that the kernel attested */
 struct zg_msg_cgroup_query {
 	uint64_t cgroup_id;
@@ -255,6 +285,10 @@ struct zg_msg_ctl_status {
 	uint32_t restarts;
 	uint64_t prefixes;
 	uint64_t rules;
+	uint64_t proofs;		 /* rounds of self-proof */
+	uint64_t proofs_failed;		 /* rounds that found enforcement broken */
+	uint64_t proved_ns;		 /* CLOCK_REALTIME of the last whole round */
+	uint64_t unknown_servers;	 /* connections that nothing allows, found established */
 	char enforcement[ZG_REASON_LEN]; /* "full", "degraded: ...", "broken: ..." */
 	char last_reload_error[ZG_REASON_LEN];
 };
@@ -265,6 +299,24 @@ struct zg_msg_ctl_reload {
 
 struct zg_msg_ctl_detach {
 	uint32_t pad[2];
+};
+
+struct zg_msg_ctl_doctor { /* proves enforcement once more, then tells each finding */
+	uint32_t pad[2];
+};
+
+enum zg_finding_state {
+	ZG_FS_BROKEN = 0, /* needed, and missing or not working */
+	ZG_FS_ABSENT,	  /* optional, and this kernel or configuration lacks it */
+	ZG_FS_OK,
+};
+
+struct zg_msg_ctl_finding {
+	uint32_t state;	 /* enum zg_finding_state */
+	uint32_t layers; /* bits of enum zg_layer that are in force because of it */
+	char name[ZG_NAME_LEN];
+	char detail[ZG_REASON_LEN];
+	char remedy[ZG_REASON_LEN]; /* "" = none is needed, or known */
 };
 
 struct zg_msg_ctl_run {		   /* the sender is moved into a new governed cgroup */

@@ -101,7 +101,7 @@ static bool server_ok(const struct zg_server_def *d)
 
 static bool content_ok(const struct zg_snapshot *s)
 {
-	if (!settings_ok(s->settings) || s->profile_count > ZG_PROFILES_MAX - ZG_PROFILE_FIRST ||
+	if (!settings_ok(s->settings) || s->profile_count > ZG_PROFILE_CANARY - ZG_PROFILE_FIRST ||
 	    s->prefix_count > ZG_PREFIXES_MAX || s->rule_count > ZG_RULES_MAX ||
 	    s->server_count > ZG_SERVERS_MAX)
 		return false;

@@ -324,8 +324,8 @@ void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		zg_yaml_error(ctx, y, "profiles must be a map: name: {...}, with at least one");
 		return;
 	}
-	if (y->count > ZG_PROFILES_MAX - ZG_PROFILE_FIRST) {
-		zg_yaml_error(ctx, y, "more than %d profiles", ZG_PROFILES_MAX - ZG_PROFILE_FIRST);
+	if (y->count > ZG_PROFILE_CANARY - ZG_PROFILE_FIRST) {
+		zg_yaml_error(ctx, y, "more than %d profiles", ZG_PROFILE_CANARY - ZG_PROFILE_FIRST);
 		return;
 	}
 	s->profiles = zg_arena_alloc(ctx->arena, y->count * sizeof(*s->profiles));

@@ -3,8 +3,8 @@
  * verdict.bpf.h - THE decision: (who, destination) -> verdict. Who is the
  * current task, for packets the cgroup of their socket, and for the agent's own
  * questions whom they name. Every hook asks zg_judge or zg_judge_packet, and
- * nothing else decides. Absent means deny at
- * each step: no prefix, no rule, no port range, no control entry.
+ * nothing else decides. Absent means deny at each step: no prefix, no rule, no
+ * port range, no control entry.
  */
 #ifndef ZG_VERDICT_BPF_H
 #define ZG_VERDICT_BPF_H

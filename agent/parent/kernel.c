@@ -19,6 +19,8 @@
 #include <bpf/libbpf.h>
 
 #include "kernel_ask.h"
+#include "kernel_layers.h"
+#include "kernel_link.h"
 #include "kernel_pin.h"
 #include "kernel_tables.h"
 
@@ -29,17 +31,13 @@
 #include "gate.skel.h"
 #pragma GCC diagnostic pop
 
-#define HOOKS 13 /* programs of bpf/gate.bpf.c */
-
 struct zg_kernel {
 	struct zg_gate *gate;
 	struct zg_ask *ask;
-	struct bpf_link *link[HOOKS]; /* in the order of the object's programs */
 	struct ring_buffer *ring;
 	struct zg_tables tables;
-	char pin_dir[ZG_PATH_LEN];
-	int cgroup_root;
-	uint64_t root_id;
+	struct zg_layers *layers;
+	struct zg_place at;
 	int (*event)(const struct zg_event *ev, void *arg);
 	void *event_arg;
 };
@@ -47,21 +45,16 @@ struct zg_kernel {
 /* pins ----------------------------------------------------------------------- */
 
 /* An incomplete set of maps without any link governs nothing: start over. */
-static int clear_incomplete(struct zg_gate *gate, const char *dir, struct zg_err *e)
+static int clear_incomplete(const char *dir, struct zg_err *e)
 {
-	struct bpf_program *p;
-	struct bpf_map *m;
+	bool any = false;
+	int r = zg_pin_any_link(dir, &any);
 
-	bpf_object__for_each_program(p, gate->obj) if (
-		zg_pin_exists(zg_pin_of_link(
-			dir, p))) return zg_pin_foreign(e, "attached, but its maps are gone",
-							bpf_program__name(p));
-	bpf_object__for_each_map(
-		m, gate->obj) if (unlink(zg_pin_of_map(dir, m).path) < 0 &&
-				  errno != ENOENT) return zg_err_set(e, errno,
-								     "removing an old pin: %s",
-								     strerror(errno));
-	return 0;
+	if (r == 0 && any)
+		return zg_pin_foreign(e, "programs are attached, but it is gone", ZG_CTL_PIN);
+	if (r == 0)
+		r = zg_pin_remove_maps(dir);
+	return r < 0 ? zg_err_set(e, -r, "clearing %s: %s", dir, strerror(-r)) : 0;
 }
 
 static int take_maps(struct zg_gate *gate, const char *dir, bool *taken, struct zg_err *e)
@@ -71,12 +64,11 @@ static int take_maps(struct zg_gate *gate, const char *dir, bool *taken, struct 
 
 	*taken = zg_pin_exists(zg_pin_of(dir, "", ZG_CTL_PIN));
 	if (!*taken)
-		return clear_incomplete(gate, dir, e);
+		return clear_incomplete(dir, e);
 	r = zg_pin_check_abi(dir, e);
 	if (r < 0)
 		return r;
-	bpf_object__for_each_map(m, gate->obj)
-	{
+	bpf_object__for_each_map (m, gate->obj) {
 		r = zg_pin_take_map(m, dir, e);
 		if (r < 0)
 			return r;
@@ -90,94 +82,24 @@ static int pin_maps(struct zg_kernel *k, struct zg_err *e)
 	int r;
 
 	k->tables.ctl->abi = ZG_ABI_VERSION;
-	bpf_object__for_each_map(m, k->gate->obj)
-	{
+	bpf_object__for_each_map (m, k->gate->obj) {
 		if (m == k->gate->maps.zg_ctl)
 			continue;
-		r = zg_pin_map(m, k->pin_dir, e);
+		r = zg_pin_map(m, k->at.pin_dir, e);
 		if (r < 0)
 			return r;
 	}
-	return zg_pin_map(k->gate->maps.zg_ctl, k->pin_dir, e);
+	return zg_pin_map(k->gate->maps.zg_ctl, k->at.pin_dir, e);
 }
 
 /* links ------------------------------------------------------------------------ */
 
-static int link_info(int fd, struct bpf_link_info *info)
-{
-	uint32_t bytes = sizeof(*info);
-
-	*info = (struct bpf_link_info){0};
-	return bpf_obj_get_info_by_fd(fd, info, &bytes);
-}
-
-static bool link_ours(const struct zg_kernel *k, const struct bpf_program *p,
-		      const struct bpf_link_info *info)
-{
-	return info->type == BPF_LINK_TYPE_CGROUP && info->cgroup.cgroup_id == k->root_id &&
-	       info->cgroup.attach_type == (uint32_t)bpf_program__expected_attach_type(p);
-}
-
-/* Replace the program of a pinned link. A link whose cgroup was removed is
- * dead: it is dropped, and *out stays NULL. */
-static int take_link(struct zg_kernel *k, struct bpf_program *p, struct bpf_link **out,
-		     struct zg_err *e)
-{
-	struct zg_pin pin = zg_pin_of_link(k->pin_dir, p);
-	struct bpf_link_info info;
-	struct bpf_link *link;
-	int r;
-
-	if (!zg_pin_exists(pin))
-		return 0;
-	link = bpf_link__open(pin.path);
-	if (!link)
-		return zg_err_set(e, errno, "opening %s: %s", pin.path, strerror(errno));
-	r = link_info(bpf_link__fd(link), &info);
-	if (r == 0 && info.type == BPF_LINK_TYPE_CGROUP && !info.cgroup.cgroup_id) {
-		r = bpf_link__unpin(link);
-		(void)bpf_link__destroy(link);
-		return r < 0 ? zg_err_set(e, -r, "removing %s: %s", pin.path, strerror(-r)) : 0;
-	}
-	if (r == 0 && !link_ours(k, p, &info)) {
-		(void)bpf_link__destroy(link);
-		return zg_pin_foreign(e, "attached to another cgroup root", bpf_program__name(p));
-	}
-	if (r == 0)
-		r = bpf_link__update_program(link, p);
-	if (r < 0) {
-		(void)bpf_link__destroy(link);
-		return zg_err_set(e, -r, "replacing %s: %s", bpf_program__name(p), strerror(-r));
-	}
-	*out = link;
-	return 0;
-}
-
-static int attach(struct zg_kernel *k, struct bpf_program *p, struct bpf_link **out,
-		  struct zg_err *e)
-{
-	int r = take_link(k, p, out, e);
-
-	if (r < 0 || *out)
-		return r;
-	*out = bpf_program__attach_cgroup(p, k->cgroup_root);
-	if (!*out)
-		return zg_err_set(e, errno, "attaching %s: %s", bpf_program__name(p),
-				  strerror(errno));
-	r = bpf_link__pin(*out, zg_pin_of_link(k->pin_dir, p).path);
-	return r < 0 ? zg_err_set(e, -r, "pinning the link of %s: %s", bpf_program__name(p),
-				  strerror(-r))
-		     : 0;
-}
-
 static int attach_all(struct zg_kernel *k, struct zg_err *e)
 {
 	struct bpf_program *p;
-	size_t i = 0;
 
-	bpf_object__for_each_program(p, k->gate->obj)
-	{
-		int r = attach(k, p, &k->link[i++], e);
+	bpf_object__for_each_program (p, k->gate->obj) {
+		int r = zg_link_attach(&k->at, p, e);
 
 		if (r < 0)
 			return r;
@@ -236,10 +158,10 @@ static int find_root(struct zg_kernel *k, int cgroup_root, struct zg_err *e)
 {
 	struct stat st;
 
-	k->cgroup_root = fcntl(cgroup_root, F_DUPFD_CLOEXEC, 3);
-	if (k->cgroup_root < 0 || fstat(k->cgroup_root, &st) < 0)
+	k->at.cgroup_root = fcntl(cgroup_root, F_DUPFD_CLOEXEC, 3);
+	if (k->at.cgroup_root < 0 || fstat(k->at.cgroup_root, &st) < 0)
 		return zg_err_set(e, errno, "the cgroup root: %s", strerror(errno));
-	k->root_id = st.st_ino;
+	k->at.root_id = st.st_ino;
 	return 0;
 }
 
@@ -251,7 +173,7 @@ static int load(struct zg_kernel *k, struct zg_err *e)
 	k->gate = zg_gate__open();
 	if (!k->gate)
 		return zg_err_set(e, errno, "opening the gate's programs: %s", strerror(errno));
-	r = take_maps(k->gate, k->pin_dir, &taken, e);
+	r = take_maps(k->gate, k->at.pin_dir, &taken, e);
 	if (r < 0)
 		return r;
 	r = zg_gate__load(k->gate);
@@ -276,11 +198,11 @@ int zg_kernel_open(struct zg_kernel **out, const struct zg_kernel_options *o, st
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return zg_err_set(e, ENOMEM, "no memory for the kernel gate");
-	k->cgroup_root = -1;
-	memcpy(k->pin_dir, o->pin_dir, strlen(o->pin_dir) + 1);
+	k->at.cgroup_root = -1;
+	memcpy(k->at.pin_dir, o->pin_dir, strlen(o->pin_dir) + 1);
 	r = find_root(k, o->cgroup_root, e);
 	if (r == 0)
-		r = zg_pin_dir_prepare(k->pin_dir, e);
+		r = zg_pin_dir_prepare(k->at.pin_dir, e);
 	if (r == 0)
 		r = load(k, e);
 	if (r == 0)
@@ -289,6 +211,8 @@ int zg_kernel_open(struct zg_kernel **out, const struct zg_kernel_options *o, st
 		r = open_rings(k, e);
 	if (r == 0)
 		r = attach_all(k, e);
+	if (r == 0)
+		r = zg_layers_new(&k->layers, &k->at, k->gate->obj, e);
 	if (r < 0) {
 		zg_kernel_close(k);
 		return r;
@@ -301,50 +225,28 @@ void zg_kernel_close(struct zg_kernel *k)
 {
 	if (!k)
 		return;
-	for (size_t i = 0; i < HOOKS; i++)
-		(void)bpf_link__destroy(k->link[i]); /* the pin keeps it attached */
+	zg_layers_free(k->layers);
 	ring_buffer__free(k->ring);
 	zg_ask_close(k->ask);
 	if (k->tables.ctl)
 		(void)munmap(k->tables.ctl, sizeof(*k->tables.ctl));
 	zg_tables_release(&k->tables);
 	zg_gate__destroy(k->gate);
-	zg_close_(&k->cgroup_root);
+	zg_close_(&k->at.cgroup_root);
 	free(k);
-}
-
-static int remove_pins(struct zg_gate *gate, const char *dir)
-{
-	struct bpf_program *p;
-	struct bpf_map *m;
-	int r;
-
-	bpf_object__for_each_program(p, gate->obj)
-	{
-		r = zg_pin_remove_link(zg_pin_of_link(dir, p));
-		if (r < 0)
-			return r;
-	}
-	bpf_object__for_each_map(m, gate->obj) if (m != gate->maps.zg_ctl &&
-						   unlink(zg_pin_of_map(dir, m).path) < 0 &&
-						   errno != ENOENT) return -errno;
-	if (unlink(zg_pin_of(dir, "", ZG_CTL_PIN).path) < 0 && errno != ENOENT)
-		return -errno;
-	return rmdir(dir) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int zg_kernel_detach(const char *pin_dir, struct zg_err *e)
 {
-	struct zg_gate *gate;
 	int r;
 
 	if (strlen(pin_dir) >= ZG_PATH_LEN)
 		return zg_err_set(e, ENAMETOOLONG, "the pin folder's path is too long");
-	gate = zg_gate__open(); /* for the names only: nothing is loaded */
-	if (!gate)
-		return zg_err_set(e, errno, "opening the gate's programs: %s", strerror(errno));
-	r = remove_pins(gate, pin_dir);
-	zg_gate__destroy(gate);
+	r = zg_pin_remove_links(pin_dir);
+	if (r == 0)
+		r = zg_pin_remove_maps(pin_dir);
+	if (r == 0 && rmdir(pin_dir) < 0 && errno != ENOENT)
+		r = -errno;
 	return r < 0 ? zg_err_set(e, -r, "removing the pins in %s: %s", pin_dir, strerror(-r)) : 0;
 }
 
@@ -396,6 +298,20 @@ int zg_kernel_members(struct zg_kernel *k, int (*fn)(uint64_t id, uint32_t profi
 	return zg_tables_members(&k->tables, fn, arg);
 }
 
+/* optional layers ------------------------------------------------------------------ */
+
+enum zg_layer_state zg_kernel_layer_state(const struct zg_kernel *k, enum zg_kernel_layer layer,
+					  const char **reason)
+{
+	return zg_layers_state(k->layers, layer, reason);
+}
+
+int zg_kernel_layer_want(struct zg_kernel *k, enum zg_kernel_layer layer, bool wanted,
+			 struct zg_err *e)
+{
+	return zg_layers_want(k->layers, layer, wanted, e);
+}
+
 /* events and self-check ----------------------------------------------------------- */
 
 int zg_kernel_event_fd(const struct zg_kernel *k)
@@ -434,52 +350,17 @@ int zg_kernel_lost(struct zg_kernel *k, uint64_t lost[ZG_E_MAX])
 	return 0;
 }
 
-#define PROGS_PER_HOOK 64 /* the kernel's own bound of programs on one cgroup */
-
-static bool runs_at_root(const struct zg_kernel *k, const struct bpf_program *p, uint32_t prog_id)
-{
-	uint32_t ids[PROGS_PER_HOOK], count = PROGS_PER_HOOK;
-
-	if (bpf_prog_query(k->cgroup_root, bpf_program__expected_attach_type(p), 0, NULL, ids,
-			   &count) < 0)
-		return false;
-	for (uint32_t i = 0; i < count; i++)
-		if (ids[i] == prog_id)
-			return true;
-	return false;
-}
-
-static int verify_hook(const struct zg_kernel *k, const struct bpf_program *p, struct zg_err *e)
-{
-	zg_autofd int fd = bpf_obj_get(zg_pin_of_link(k->pin_dir, p).path);
-	struct bpf_prog_info prog = {0};
-	uint32_t bytes = sizeof(prog);
-	struct bpf_link_info info;
-
-	if (fd < 0)
-		return zg_err_set(e, ENOENT, "%s: its pinned link is gone", bpf_program__name(p));
-	if (link_info(fd, &info) < 0 ||
-	    bpf_obj_get_info_by_fd(bpf_program__fd(p), &prog, &bytes) < 0)
-		return zg_err_set(e, errno, "%s: reading it back: %s", bpf_program__name(p),
-				  strerror(errno));
-	if (!link_ours(k, p, &info) || info.prog_id != prog.id || !runs_at_root(k, p, prog.id))
-		return zg_err_set(e, ENOLINK, "%s: not attached at the cgroup root",
-				  bpf_program__name(p));
-	return 0;
-}
-
 int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e)
 {
 	struct bpf_program *p;
-	int r = zg_pin_check_abi(k->pin_dir, e);
+	int r = zg_pin_check_abi(k->at.pin_dir, e);
 
 	if (r < 0)
 		return r;
-	bpf_object__for_each_program(p, k->gate->obj)
-	{
-		r = verify_hook(k, p, e);
+	bpf_object__for_each_program (p, k->gate->obj) {
+		r = zg_link_verify(&k->at, p, e);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return zg_layers_verify(k->layers, e);
 }

@@ -78,8 +78,36 @@ int zg_kernel_consume(struct zg_kernel *k, int (*fn)(const struct zg_event *ev, 
 /* Events lost for want of room, by enum zg_event_kind, since load. */
 int zg_kernel_lost(struct zg_kernel *k, uint64_t lost[ZG_E_MAX]) ZG_MUST_CHECK;
 
-/* Read back: are all programs of the gate attached where they should be and
- * the maps' ABI ours? 0, or -errno with e saying which is not. */
+/* Layers that not every kernel has; tbl/kernel_layer.h says what each enforces
+ * and needs. One that is missing takes nothing from the others. */
+enum zg_kernel_layer {
+#define X(NAME, ...) ZG_KL_##NAME,
+#include "tbl/kernel_layer.h"
+#undef X
+	ZG_KL_MAX,
+};
+
+enum zg_layer_state {
+	ZG_LAYER_ABSENT = 0, /* it could not be loaded or attached */
+	ZG_LAYER_IDLE,	     /* on demand, and nobody asked */
+	ZG_LAYER_ATTACHED,
+};
+
+const char *zg_kernel_layer_name(enum zg_kernel_layer layer);
+const char *zg_kernel_layer_enforces(enum zg_kernel_layer layer);
+
+/* *reason (may be NULL) lives as long as k: why it is absent, or attached
+ * which hooks this kernel has not; "" when there is nothing to say. */
+enum zg_layer_state zg_kernel_layer_state(const struct zg_kernel *k, enum zg_kernel_layer layer,
+					  const char **reason);
+
+/* Attach or detach a layer that is attached on demand only. -ENOTSUP with the
+ * reason in e when it is absent. Nothing to do for one that is always attached. */
+int zg_kernel_layer_want(struct zg_kernel *k, enum zg_kernel_layer layer, bool wanted,
+			 struct zg_err *e) ZG_MUST_CHECK;
+
+/* Read back: are all programs of the gate and of its attached layers where
+ * they should be and the maps' ABI ours? 0, or -errno with e saying which is not. */
 int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
 
 #endif

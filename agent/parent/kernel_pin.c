@@ -5,6 +5,7 @@
  */
 #include "kernel_pin.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -20,19 +21,19 @@ struct zg_pin zg_pin_of(const char *dir, const char *prefix, const char *name)
 {
 	struct zg_pin p;
 
-	/* dir fits (checked at open), names are the object's own: 15 at most */
+	/* dir fits (checked at open), names are the object's own: 24 at most */
 	(void)snprintf(p.path, sizeof(p.path), "%s/%s%s", dir, prefix, name);
 	return p;
 }
 
 struct zg_pin zg_pin_of_map(const char *dir, const struct bpf_map *m)
 {
-	return zg_pin_of(dir, "", bpf_map__name(m));
+	return zg_pin_of(dir, ZG_PIN_MAP, bpf_map__name(m));
 }
 
 struct zg_pin zg_pin_of_link(const char *dir, const struct bpf_program *p)
 {
-	return zg_pin_of(dir, "link_", bpf_program__name(p));
+	return zg_pin_of(dir, ZG_PIN_LINK, bpf_program__name(p));
 }
 
 bool zg_pin_exists(struct zg_pin p)
@@ -117,14 +118,85 @@ int zg_pin_map(struct bpf_map *m, const char *dir, struct zg_err *e)
 	return r < 0 ? zg_err_set(e, -r, "pinning %s: %s", bpf_map__name(m), strerror(-r)) : 0;
 }
 
-/* Detached by hand, so that it ends even if somebody still holds the link. */
+/* Detached by hand, so that it ends even if somebody still holds the link; a
+ * kind of link that cannot be ends with its last reference. */
 int zg_pin_remove_link(struct zg_pin pin)
 {
 	zg_autofd int fd = bpf_obj_get(pin.path);
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (bpf_link_detach(fd) < 0 && errno != ENOLINK)
+	if (bpf_link_detach(fd) < 0 && errno != ENOLINK && errno != EOPNOTSUPP)
 		return -errno;
 	return unlink(pin.path) < 0 ? -errno : 0;
+}
+
+/* Call fn for each pin of ours whose name begins with prefix, until it fails. */
+static int each_pin(const char *dir, const char *prefix, int (*fn)(struct zg_pin pin, void *arg),
+		    void *arg)
+{
+	DIR *d = opendir(dir);
+	size_t skip = strlen(prefix);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (entry = readdir(d)))
+		if (strncmp(entry->d_name, prefix, skip) == 0 &&
+		    strncmp(entry->d_name + skip, "zg_", 3) == 0)
+			r = fn(zg_pin_of(dir, "", entry->d_name), arg);
+	(void)closedir(d);
+	return r;
+}
+
+static int note_any(struct zg_pin pin, void *arg)
+{
+	bool *any = arg;
+
+	(void)pin;
+	*any = true;
+	return 0;
+}
+
+static int remove_link(struct zg_pin pin, void *arg)
+{
+	(void)arg;
+	return zg_pin_remove_link(pin);
+}
+
+static int remove_map(struct zg_pin pin, void *arg)
+{
+	const struct zg_pin *last = arg;
+
+	if (strcmp(pin.path, last->path) == 0)
+		return 0;
+	return unlink(pin.path) < 0 ? -errno : 0;
+}
+
+int zg_pin_any_link(const char *dir, bool *any)
+{
+	bool found = false;
+	int r = each_pin(dir, ZG_PIN_LINK, note_any, &found);
+
+	if (r == 0)
+		*any = found;
+	return r;
+}
+
+int zg_pin_remove_links(const char *dir)
+{
+	int r = each_pin(dir, ZG_PIN_LINK, remove_link, NULL);
+
+	return r < 0 ? r : each_pin(dir, ZG_PIN_NEXT, remove_link, NULL);
+}
+
+int zg_pin_remove_maps(const char *dir)
+{
+	struct zg_pin last = zg_pin_of(dir, ZG_PIN_MAP, ZG_CTL_PIN);
+	int r = each_pin(dir, ZG_PIN_MAP, remove_map, &last);
+
+	if (r < 0)
+		return r;
+	return unlink(last.path) < 0 && errno != ENOENT ? -errno : 0;
 }

@@ -12,7 +12,10 @@
 
 #include "err.h"
 
-#define ZG_CTL_PIN "zg_ctl"
+#define ZG_CTL_PIN  "zg_ctl"
+#define ZG_PIN_MAP  ""
+#define ZG_PIN_LINK "link_"
+#define ZG_PIN_NEXT "next_" /* a link on its way to replace one */
 
 struct zg_pin {
 	char path[ZG_PATH_LEN + 32];
@@ -39,5 +42,13 @@ int zg_pin_map(struct bpf_map *m, const char *dir, struct zg_err *e) ZG_MUST_CHE
 
 /* Detach and unpin; 0 also when there is none. */
 int zg_pin_remove_link(struct zg_pin pin) ZG_MUST_CHECK;
+
+/* Is a link pinned there, of this version or any other? 0 or -errno. */
+int zg_pin_any_link(const char *dir, bool *any) ZG_MUST_CHECK;
+
+/* Remove links, then maps, then zg_ctl, those of other versions included. The
+ * folder may be missing, and stays. */
+int zg_pin_remove_links(const char *dir) ZG_MUST_CHECK;
+int zg_pin_remove_maps(const char *dir) ZG_MUST_CHECK;
 
 #endif

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 
+#include "enforcement.h"
 #include "listen.h"
 #include "log.h"
 #include "prepare.h"
@@ -49,9 +50,6 @@ int zg_parent_watch(struct zg_parent *p, int fd, short what, const struct timeva
 
 void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out)
 {
-	struct zg_err e;
-	int rc = zg_kernel_verify(p->kernel, &e);
-
 	zg_events_drain(p);
 	*out = (struct zg_msg_ctl_status){
 		.abi = ZG_ABI_VERSION,
@@ -71,8 +69,7 @@ void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out)
 	};
 	memcpy(out->snapshot, p->snapshot.header->id, sizeof(out->snapshot));
 	memcpy(out->last_reload_error, p->last_reload_error, sizeof(out->last_reload_error));
-	(void)snprintf(out->enforcement, sizeof(out->enforcement), "%s%.200s",
-		       rc < 0 ? "broken: " : "full", rc < 0 ? e.what : "");
+	(void)zg_enforcement_text(p, out->enforcement, sizeof(out->enforcement));
 }
 
 int zg_parent_detach(struct zg_parent *p, struct zg_err *e)

@@ -45,6 +45,9 @@ int zg_ctl_simple(const struct zg_cli *cli, enum zg_msg_type type, const void *b
 /* The agent's status (status.c). 0, or the exit status after saying why. */
 int zg_cli_status(const struct zg_cli *cli, struct zg_msg_ctl_status *out);
 
+/* Is the gate whole? An optional layer that this kernel has not does not count. */
+bool zg_cli_enforces(const struct zg_msg_ctl_status *s);
+
 /* Text from outside on a terminal: control characters made visible. */
 void zg_print_safe(FILE *out, const char *text);
 

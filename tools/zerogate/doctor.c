@@ -153,7 +153,7 @@ int zg_verb_doctor(struct zg_cli *cli, int argc, char **argv)
 	}
 	(void)fflush(stdout);
 	rc = zg_cli_status(cli, &s);
-	full = rc == 0 && strcmp(s.enforcement, "full") == 0;
+	full = rc == 0 && zg_cli_enforces(&s);
 	line(cli, rc == 0, NEEDED, "agent", "answers", "see above");
 	line(cli, full, NEEDED, "enforcement", rc == 0 ? s.enforcement : "none that can be asked",
 	     NULL);

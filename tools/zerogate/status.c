@@ -93,6 +93,12 @@ int zg_cli_status(const struct zg_cli *cli, struct zg_msg_ctl_status *out)
 	return status == 0 && !got ? ZG_EXIT_DAEMON : status;
 }
 
+bool zg_cli_enforces(const struct zg_msg_ctl_status *s)
+{
+	return strcmp(s->enforcement, "full") == 0 ||
+	       strncmp(s->enforcement, "degraded: ", strlen("degraded: ")) == 0;
+}
+
 int zg_verb_status(struct zg_cli *cli, int argc, char **argv)
 {
 	struct zg_msg_ctl_status s;
@@ -110,7 +116,6 @@ int zg_verb_status(struct zg_cli *cli, int argc, char **argv)
 		print_text(&s);
 	else if (print_json(&s) < 0)
 		return ZG_EXIT_NO;
-	return strcmp(s.enforcement, "full") == 0 && s.ledger_ready && s.workers_ready == s.workers
-		       ? ZG_EXIT_OK
-		       : ZG_EXIT_NO;
+	return zg_cli_enforces(&s) && s.ledger_ready && s.workers_ready == s.workers ? ZG_EXIT_OK
+										     : ZG_EXIT_NO;
 }

@@ -15,12 +15,13 @@
 #include "zg_limits.h"
 
 /* Changes whenever a pinned map changes shape: other pins are not taken over. */
-#define ZG_ABI_VERSION 4
+#define ZG_ABI_VERSION 5
 
 enum zg_verdict {
 	ZG_V_DENY = 0, /* zero is deny: an unset verdict never opens a door */
 	ZG_V_ALLOW = 1,
 	ZG_V_REDIRECT = 2, /* TCP only: to the gateway's listener */
+	ZG_V_RESOLVE = 3,  /* DNS: to the profile's resolver; stands in no rule */
 };
 
 enum zg_mode {
@@ -145,15 +146,17 @@ struct zg_rule_val { /* ranges are disjoint and sorted; deny already won */
 _Static_assert(sizeof(struct zg_rule_val) == 8 + 8 * ZG_PORT_RULES_MAX, "zg_rule_val");
 
 /*
- * Profile ids: 0 = ungoverned, 1 = the gateway itself, then the configured, by
- * their place in the configuration. A reload may give a name another id, so
- * everything that holds an id exists per slot and changes with the flip.
+ * Profile ids: 0 = ungoverned, 1 = the gateway itself, 2 = the resolver, then
+ * the configured, by their place in the configuration. A reload may give a
+ * name another id, so everything that holds an id exists per slot and changes
+ * with the flip.
  */
-#define ZG_PROFILE_NONE	   0
-#define ZG_PROFILE_GATEWAY 1
-#define ZG_PROFILE_FIRST   2
-#define ZG_PROFILE_CANARY  (ZG_PROFILES_MAX - 1) /* the agent's own proof: no rule ever */
-#define ZG_PROFILE_GONE	   0xffffffffu		 /* left the configuration: no rule, all denied */
+#define ZG_PROFILE_NONE	    0
+#define ZG_PROFILE_GATEWAY  1
+#define ZG_PROFILE_RESOLVER 2
+#define ZG_PROFILE_FIRST    3
+#define ZG_PROFILE_CANARY   (ZG_PROFILES_MAX - 1) /* the agent's own proof: no rule ever */
+#define ZG_PROFILE_GONE	    0xffffffffu		  /* left the configuration: no rule, all denied */
 
 struct zg_profile {		/* array by slot * ZG_PROFILES_MAX + profile id */
 	__u8 mode;		/* enum zg_mode */
@@ -168,6 +171,47 @@ _Static_assert(sizeof(struct zg_profile) == 8 + ZG_NAME_LEN, "zg_profile");
 
 struct zg_membership {	  /* hash by cgroup id (the directory's inode number) */
 	__u32 profile[2]; /* per slot */
+};
+
+/*
+ * What a host name was found to stand for. Rows need not be disjoint: each is
+ * what one name, or several that agree, may reach, and lives as long as it. An
+ * expired row opens nothing new; flows that are open keep the entry alive.
+ */
+struct zg_name_key { /* hash */
+	__u32 profile;
+	__u8 proto;
+	__u8 slot;
+	__u8 pad[2];
+	__u8 addr[16];
+};
+_Static_assert(sizeof(struct zg_name_key) == 24, "zg_name_key");
+
+struct zg_name_row {
+	__u64 expires_ns; /* CLOCK_BOOTTIME */
+	__u16 lo;	  /* host order */
+	__u16 hi;
+	__u8 pad[4];
+};
+
+struct zg_name_val {
+	__u64 used_ns; /* written by the gate: when a packet last needed it */
+	__u32 count;
+	__u32 pad;
+	struct zg_name_row row[ZG_PORT_RULES_MAX];
+};
+_Static_assert(sizeof(struct zg_name_val) == 16 + 16 * ZG_PORT_RULES_MAX, "zg_name_val");
+
+/* The parent's memory of the same, for the parent after it; no verdict rests on it. */
+struct zg_learned_key { /* hash */
+	char profile[ZG_NAME_LEN];
+	char name[ZG_HOST_LEN];
+	__u8 addr[16];
+};
+_Static_assert(sizeof(struct zg_learned_key) == 16 + ZG_NAME_LEN + ZG_HOST_LEN, "zg_learned_key");
+
+struct zg_learned_val {
+	__u64 expires_ns; /* CLOCK_BOOTTIME */
 };
 
 /* attested origin --------------------------------------------------------- */

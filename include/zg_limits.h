@@ -18,6 +18,8 @@
 #define ZG_QUIET_MAX	    8192    /* flows whose refusal was just told; forgetting one is safe */
 #define ZG_QUIET_NS	    1000000000ULL  /* a refused flow retransmits several times a second */
 #define ZG_QUIET_AUDIT_NS   60000000000ULL /* in audit mode it goes on, packet after packet */
+#define ZG_NAMES_MAX	    16384	   /* (profile, name, address) learned and alive */
+#define ZG_NAME_TOUCH_NS    1000000000ULL  /* how exactly the use of a learned address is known */
 #define ZG_RING_DENY_BYTES  1048576	   /* about 6,000 denials between two wake-ups */
 #define ZG_RING_INFO_BYTES  262144	   /* redirects and notices: fewer, less urgent */
 
@@ -30,6 +32,7 @@
 #define ZG_CANARY_DOORS	  16   /* attempts of one round */
 
 /* text that travels in fixed-size messages and records (NUL included) */
+#define ZG_HOST_LEN	 256  /* a host name: 253 characters at most */
 #define ZG_NAME_LEN	 32   /* user, group, profile, approval id */
 #define ZG_COMM_LEN	 16   /* TASK_COMM_LEN */
 #define ZG_SERVER_LEN	 64   /* registry id: a URL path segment */
@@ -60,6 +63,30 @@
 #define ZG_BUILD_BYTES		536870912 /* what all parsed files may hold together */
 #define ZG_DIAG_MAX		64	  /* errors and notices kept; more are counted */
 #define ZG_ALLOW_ENTRIES_MAX	2097152	  /* allow and deny entries of all profiles */
+
+/* host names */
+#define ZG_DNS_UPSTREAM_MAX	4     /* resolv.conf has three */
+#define ZG_DNS_CHAIN_MAX	8     /* CNAMEs of one answer; real ones have up to five */
+#define ZG_DNS_ADDRESSES_MAX	32    /* of one answer; more are left out */
+#define ZG_DNS_NAME_ADDRESSES	64    /* of one name at a time: pools hand out others each time */
+#define ZG_DNS_WILDCARD_NAMES	256   /* names that one wildcard may cover at a time */
+#define ZG_DNS_UDP_BYTES	1232  /* what passes every network unfragmented, DNS flag day */
+#define ZG_DNS_TCP_BYTES	65535 /* its length has 16 bits */
+#define ZG_DNS_QUERY_BYTES	512   /* a question with its EDNS options */
+#define ZG_DNS_QUERY_RATE	1000  /* questions of one profile a second, and at once */
+#define ZG_DNS_INFLIGHT_PROFILE 256   /* questions of one profile that wait for an answer */
+#define ZG_DNS_INFLIGHT_MAX	1024  /* and of all */
+#define ZG_DNS_TCP_PROFILE	32    /* TCP clients of one profile */
+#define ZG_DNS_TCP_IDLE_SEC	10    /* a TCP client that asks nothing */
+#define ZG_DNS_UPSTREAM_MS	1500  /* one upstream server; then the next is asked */
+#define ZG_DNS_LEARN_MS		2000  /* the parent's word; then the answer is SERVFAIL */
+#define ZG_DNS_WRONG_MAX	16    /* datagrams that do not fit their question, per attempt */
+#define ZG_DNS_REFUSALS_SEC	20    /* name.refuse records of one profile a second */
+#define ZG_DNS_TTL_MAX_SEC	3600  /* an address is asked for again at least so often */
+#define ZG_DNS_TTL_MIN_SEC	30    /* default: shorter lives are drawn out to it */
+#define ZG_DNS_GRACE_SEC	60    /* default: clients use an answer a little longer than told */
+#define ZG_NAME_IDLE_SEC	10800 /* an open flow that is silent so long is cut; keepalive: 7200 */
+#define ZG_RESOLV_BYTES		65536 /* resolv.conf */
 
 /* one envelope */
 #define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */

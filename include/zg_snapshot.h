@@ -77,7 +77,10 @@ struct zg_settings {
 	uint32_t hold_sec;
 	uint32_t approval_ttl_sec;
 	uint32_t durability; /* enum zg_durability */
-	uint32_t pad;
+	uint32_t dns_count;
+	struct zg_listen dns[ZG_DNS_UPSTREAM_MAX]; /* where the resolver asks */
+	uint32_t dns_ttl_min_sec;
+	uint32_t dns_grace_sec;
 };
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
@@ -102,7 +105,7 @@ struct zg_prefix_def {
 	uint32_t identity;  /* never 0 */
 };
 
-struct zg_rule_def { /* for ZG_PROFILE_GATEWAY and every configured profile */
+struct zg_rule_def { /* for the gateway, the resolver and every configured profile */
 	uint32_t profile;
 	uint32_t identity;
 	uint32_t proto;
@@ -120,13 +123,15 @@ struct zg_unix_def {
 	uint8_t pad;
 };
 
-/* A host name, or "*." and one, that a profile may resolve and then reach. */
+/* A host name, or "*." and one, that a profile may resolve and then reach; or,
+ * of a deny entry, one that it may not resolve, whatever else covers it. */
 struct zg_name_def {
-	char pattern[256]; /* lower case, no dot at the end */
+	char pattern[ZG_HOST_LEN]; /* lower case, no dot at the end */
 	uint32_t profile;
 	uint8_t proto;
-	uint8_t local; /* it may resolve to loopback and link-local addresses */
-	uint8_t pad[2];
+	uint8_t local; /* it may resolve to loopback, link-local and private addresses */
+	uint8_t deny;
+	uint8_t pad;
 	struct zg_rule_val val;
 };
 

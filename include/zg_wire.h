@@ -102,11 +102,21 @@ enum zg_fd_kind {
 	ZG_FD_RING_EVENT, /* eventfd that wakes the ledger */
 	ZG_FD_LEDGER,	  /* SEQPACKET: gateway <-> ledger; index: worker */
 	ZG_FD_STATE_DIR,  /* the ledger's folder, O_DIRECTORY */
+	ZG_FD_DNS,	  /* index: enum zg_dns_socket; profile: whose questions */
+};
+
+enum zg_dns_socket { /* of one profile, on loopback */
+		     ZG_DNS_UDP4 = 0,
+		     ZG_DNS_UDP6,
+		     ZG_DNS_TCP4,
+		     ZG_DNS_TCP6,
+		     ZG_DNS_SOCKETS,
 };
 
 struct zg_msg_give_fd {
 	uint32_t kind; /* enum zg_fd_kind */
 	uint32_t index;
+	char profile[ZG_NAME_LEN]; /* ids move with reloads, names do not; else "" */
 };
 
 struct zg_msg_start {
@@ -138,6 +148,7 @@ enum zg_config_file {
 	ZG_CF_MAIN = 0,
 	ZG_CF_POLICY,
 	ZG_CF_SERVER,
+	ZG_CF_RESOLV, /* resolv.conf: where names are asked for, if the main file does not say */
 };
 
 struct zg_msg_config_file {
@@ -203,6 +214,41 @@ struct zg_msg_cgroup_query {
 struct zg_msg_cgroup_path {
 	uint64_t cgroup_id;
 	char path[ZG_CGROUP_LEN]; /* "" = not found */
+};
+
+/* resolver -> parent: these are the addresses of a name that was asked for. The
+ * answer is withheld until the parent says which of them the gate now holds. */
+struct zg_msg_name_learn {
+	uint64_t query;
+	char profile[ZG_NAME_LEN];
+	char name[ZG_HOST_LEN]; /* lower case, no dot at the end */
+	uint32_t ttl;		/* seconds */
+	uint32_t count;
+	uint8_t addr[ZG_DNS_ADDRESSES_MAX][16];
+};
+
+struct zg_msg_name_learned {
+	uint64_t query;
+	uint32_t held;	 /* bit n: addr[n] */
+	uint32_t reason; /* enum zg_name_reason of what is not held */
+};
+
+/* resolver -> parent: for the record */
+struct zg_msg_name_refused {
+	char profile[ZG_NAME_LEN];
+	char name[ZG_HOST_LEN]; /* printable: whatever else is escaped */
+	uint32_t reason;	/* enum zg_name_reason */
+	uint32_t type;		/* of the question */
+	uint32_t count;		/* that were not told one by one since the last message */
+	uint32_t audit;		/* it was answered all the same */
+};
+
+enum zg_name_reason {
+	ZG_NR_NONE = 0,
+#define X(NAME, text) ZG_NR_##NAME,
+#include "tbl/name_reason.h"
+#undef X
+	ZG_NR_MAX
 };
 
 /* gateway -> ledger: hold this call for a person */

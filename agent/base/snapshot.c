@@ -47,12 +47,14 @@ static bool settings_ok(const struct zg_settings *s)
 	       ENDS(s->runtime_dir) && ENDS(s->pin_dir) && ENDS(s->cgroup_root) && ENDS(s->user) &&
 	       ENDS(s->ledger_user) && ENDS(s->approver_group) &&
 	       s->listen_count <= ZG_LISTEN_MAX && s->workers <= ZG_WORKERS_MAX &&
-	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC;
+	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC &&
+	       s->dns_count <= ZG_DNS_UPSTREAM_MAX && s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC &&
+	       s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC;
 }
 
 static bool profile_known(const struct zg_snapshot *s, uint32_t id)
 {
-	return id == ZG_PROFILE_GATEWAY ||
+	return id == ZG_PROFILE_GATEWAY || id == ZG_PROFILE_RESOLVER ||
 	       (id >= ZG_PROFILE_FIRST && id - ZG_PROFILE_FIRST < s->profile_count);
 }
 
@@ -90,7 +92,7 @@ static bool unix_ok(const struct zg_snapshot *s, const struct zg_unix_def *d)
 static bool name_ok(const struct zg_snapshot *s, const struct zg_name_def *d)
 {
 	return profile_known(s, d->profile) && ENDS(d->pattern) && d->pattern[0] && d->local <= 1 &&
-	       ports_ok(&d->val);
+	       d->deny <= 1 && ports_ok(&d->val);
 }
 
 static bool server_ok(const struct zg_server_def *d)

@@ -75,8 +75,9 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 	zg_record_init(&r, denied ? ZG_RK_KERNEL_DENY : ZG_RK_KERNEL_WOULD_DENY);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
 	zg_record_str(&r, ZG_RF_profile,
-		      zg_slice_str(ev->profile == ZG_PROFILE_GATEWAY
-					   ? "(gateway)"
+		      zg_slice_str(ev->profile == ZG_PROFILE_GATEWAY ? "(gateway)"
+				   : ev->profile == ZG_PROFILE_RESOLVER
+					   ? "(resolver)"
 					   : zg_snapshot_profile(&p->snapshot, ev->profile)));
 	zg_record_str(&r, ZG_RF_cgroup, zg_slice_str(cgroup));
 	zg_record_str(&r, ZG_RF_comm, zg_slice_str(comm));

@@ -120,10 +120,11 @@ static int read_profile(const void *key, const void *value, void *arg)
 static void pair_profiles(struct profiles *p, const struct zg_snapshot *s, bool first)
 {
 	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
-		p->new_id[id] = id <= ZG_PROFILE_GATEWAY || id == ZG_PROFILE_CANARY || first
+		p->new_id[id] = id < ZG_PROFILE_FIRST || id == ZG_PROFILE_CANARY || first
 					? id
 					: ZG_PROFILE_GONE;
-	p->new[ZG_PROFILE_GATEWAY].contained = p->old[ZG_PROFILE_GATEWAY].contained;
+	for (uint32_t id = ZG_PROFILE_GATEWAY; id < ZG_PROFILE_FIRST; id++)
+		p->new[id].contained = p->old[id].contained;
 	for (size_t i = 0; i < s->profile_count; i++) {
 		uint32_t id = (uint32_t)i + ZG_PROFILE_FIRST;
 		struct zg_profile *to = &p->new[id];

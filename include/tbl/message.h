@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * X(NAME, name, from, to, fd): every message; struct zg_msg_<name> is its body.
- * from/to: P parent, C config, G gateway, L ledger, U the CLI (control socket),
+ * from/to: P parent, C config, G gateway, L ledger, R resolver, U the CLI (control socket),
  * A any child or agent side. fd: 1 when a descriptor must come with it.
  */
 X(GIVE_FD, give_fd, P, A, 1)
@@ -15,6 +15,9 @@ X(CONFIG_ERROR, config_error, C, P, 0)
 X(CONFIG_DONE, config_done, C, P, 1)
 X(CGROUP_QUERY, cgroup_query, G, P, 0)
 X(CGROUP_PATH, cgroup_path, P, G, 0)
+X(NAME_LEARN, name_learn, R, P, 0)
+X(NAME_LEARNED, name_learned, P, R, 0)
+X(NAME_REFUSED, name_refused, R, P, 0)
 X(HOLD, hold, G, L, 0)
 X(HOLD_STATE, hold_state, L, G, 0)
 X(HOLD_RELEASE, hold_release, G, L, 0)

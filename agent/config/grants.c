@@ -5,17 +5,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "hostname.h"
+
 #define NO_ENTRY UINT32_MAX
 
-/* Where clouds hand credentials to whoever asks; an entry for exactly this
- * address is needed to reach one. */
-static const char *const metadata[] = {
-	"169.254.169.254", /* AWS, Azure, GCP and most others */
-	"169.254.170.2",   /* AWS ECS */
-	"100.100.100.200", /* Alibaba */
-	"fd00:ec2::254",   /* AWS over IPv6 */
-	"fd20:ce::254",	   /* GCP over IPv6 */
-};
+#define PORT_DOT   853 /* DNS over TLS and QUIC: only an entry for it alone opens it */
+#define PORT_HTTPS 443
 
 static int add(struct zg_grants *g, struct zg_grant one)
 {
@@ -35,6 +30,43 @@ static int add(struct zg_grants *g, struct zg_grant one)
 	return 0;
 }
 
+size_t zg_ports_without_dot(struct zg_port_range r, struct zg_port_range out[2])
+{
+	size_t n = 0;
+
+	if (r.lo == r.hi || r.hi < PORT_DOT || r.lo > PORT_DOT) {
+		out[0] = r;
+		return 1;
+	}
+	if (r.lo < PORT_DOT)
+		out[n++] = (struct zg_port_range){r.lo, PORT_DOT - 1};
+	if (r.hi > PORT_DOT)
+		out[n++] = (struct zg_port_range){PORT_DOT + 1, r.hi};
+	return n;
+}
+
+static int add_ports(struct zg_grants *g, const struct zg_entry *e, struct zg_port_range range,
+		     uint8_t proto, uint32_t profile, uint32_t number)
+{
+	struct zg_port_range part[2] = {range};
+	size_t parts = e->deny ? 1 : zg_ports_without_dot(range, part);
+	int r = 0;
+
+	for (size_t i = 0; i < parts && r == 0; i++) {
+		struct zg_grant one = {.prefixlen = e->prefixlen,
+				       .profile = profile,
+				       .lo = part[i].lo,
+				       .hi = part[i].hi,
+				       .proto = proto,
+				       .verdict = e->deny ? ZG_V_DENY : ZG_V_ALLOW,
+				       .entry = number};
+
+		memcpy(one.addr, e->addr, sizeof(one.addr));
+		r = add(g, one);
+	}
+	return r;
+}
+
 static int add_entry(struct zg_grants *g, const struct zg_entry *e, uint32_t profile,
 		     uint32_t number)
 {
@@ -43,50 +75,51 @@ static int add_entry(struct zg_grants *g, const struct zg_entry *e, uint32_t pro
 	int r = 0;
 
 	for (size_t p = 0; p < 2; p++) {
-		for (size_t i = 0; wanted[p] && i < e->port_count && r == 0; i++) {
-			struct zg_grant one = {.prefixlen = e->prefixlen,
-					       .profile = profile,
-					       .lo = e->ports[i].lo,
-					       .hi = e->ports[i].hi,
-					       .proto = proto[p],
-					       .verdict = e->deny ? ZG_V_DENY : ZG_V_ALLOW,
-					       .entry = number};
-
-			memcpy(one.addr, e->addr, sizeof(one.addr));
-			r = add(g, one);
-		}
+		for (size_t i = 0; wanted[p] && i < e->port_count && r == 0; i++)
+			r = add_ports(g, e, e->ports[i], proto[p], profile, number);
 	}
 	return r;
 }
 
-static bool names_exactly(const struct zg_profile_src *p, const uint8_t addr[16])
+static bool names_exactly(const struct zg_profile_src *p, const uint8_t addr[16], const char *host)
 {
-	for (const struct zg_entry *e = p->entries; e; e = e->next)
-		if (!e->deny && e->kind == ZG_EK_CIDR && e->prefixlen == 128 &&
-		    memcmp(e->addr, addr, 16) == 0)
+	for (const struct zg_entry *e = p->entries; e; e = e->next) {
+		if (e->deny)
+			continue;
+		if (e->kind == ZG_EK_CIDR && e->prefixlen == 128 && memcmp(e->addr, addr, 16) == 0)
 			return true;
+		if (e->kind == ZG_EK_NAME && host && zg_slice_eq(e->text, zg_slice_str(host)))
+			return true;
+	}
 	return false;
 }
 
-static int add_metadata(struct zg_grants *g, const struct zg_profile_src *p, uint32_t profile)
+/* Metadata services on every port; DNS over HTTPS and TLS on theirs. */
+static int add_closed(struct zg_grants *g, const struct zg_profile_src *p, uint32_t profile)
 {
+	static const struct zg_port_range doh[] = {{PORT_HTTPS, PORT_HTTPS}, {PORT_DOT, PORT_DOT}};
+	static const struct zg_port_range all[] = {{0, UINT16_MAX}};
+	const uint8_t proto[] = {IPPROTO_TCP, IPPROTO_UDP};
 	int r = 0;
 
-	for (size_t i = 0; i < ZG_COUNT(metadata) && r == 0; i++) {
+	for (size_t i = 0; i < zg_closed_addr_count && r == 0; i++) {
+		const struct zg_closed_addr *c = &zg_closed_addrs[i];
+		const struct zg_port_range *port = c->host ? doh : all;
+		size_t ports = c->host ? ZG_COUNT(doh) : ZG_COUNT(all);
 		struct zg_grant one = {.prefixlen = 128,
 				       .profile = profile,
-				       .hi = UINT16_MAX,
-				       .proto = IPPROTO_TCP,
 				       .verdict = ZG_V_DENY,
 				       .entry = NO_ENTRY};
 
-		if (zg_addr_parse(zg_slice_str(metadata[i]), one.addr) < 0 ||
-		    names_exactly(p, one.addr))
+		if (zg_addr_parse(zg_slice_str(c->addr), one.addr) < 0 ||
+		    names_exactly(p, one.addr, c->host))
 			continue;
-		r = add(g, one);
-		one.proto = IPPROTO_UDP;
-		if (r == 0)
+		for (size_t j = 0; j < 2 * ports && r == 0; j++) {
+			one.proto = proto[j % 2];
+			one.lo = port[j / 2].lo;
+			one.hi = port[j / 2].hi;
 			r = add(g, one);
+		}
 	}
 	return r;
 }
@@ -136,7 +169,7 @@ static int add_profile(struct zg_grants *g, const struct zg_settings_src *s, uin
 {
 	const struct zg_profile_src *p = &s->profiles[i];
 	const uint32_t profile = ZG_PROFILE_FIRST + i;
-	int r = add_metadata(g, p, profile);
+	int r = add_closed(g, p, profile);
 
 	for (const struct zg_entry *e = p->entries; e && r == 0; e = e->next, ++*number)
 		if (e->kind == ZG_EK_CIDR)
@@ -147,12 +180,31 @@ static int add_profile(struct zg_grants *g, const struct zg_settings_src *s, uin
 	return r;
 }
 
+/* All that the resolver reaches: the servers that it asks. */
+static int add_upstream(struct zg_grants *g, const struct zg_settings *s)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < s->dns_count && r == 0; i++) {
+		const struct zg_listen *at = &s->dns[i];
+		struct zg_grant udp;
+
+		r = add_socket(g, at->addr, at->port, ZG_PROFILE_RESOLVER, ZG_V_ALLOW);
+		if (r < 0)
+			break;
+		udp = g->item[g->count - 1];
+		udp.proto = IPPROTO_UDP;
+		r = add(g, udp);
+	}
+	return r;
+}
+
 int zg_grants_build(struct zg_grants *out, const struct zg_settings_src *s,
 		    struct zg_entry_src *const *servers, size_t server_count, struct zg_err *e)
 {
 	struct zg_grants g = {0};
 	uint32_t number = 0;
-	int r = 0;
+	int r = add_upstream(&g, &s->settings);
 
 	for (uint32_t i = 0; i < s->profile_count && r == 0; i++)
 		r = add_profile(&g, s, i, &number);

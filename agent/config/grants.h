@@ -25,6 +25,10 @@ int zg_grants_build(struct zg_grants *out, const struct zg_settings_src *s,
 		    struct zg_err *e) ZG_MUST_CHECK;
 void zg_grants_release(struct zg_grants *g);
 
+/* A range, without the port of DNS over TLS unless it is that port alone: what
+ * hides its questions is opened by name only. How many ranges are left. */
+size_t zg_ports_without_dot(struct zg_port_range r, struct zg_port_range out[2]);
+
 /* The entry that a grant's number stands for; NULL = none of the file's. */
 const struct zg_entry *zg_grants_entry(const struct zg_settings_src *s, uint32_t number);
 

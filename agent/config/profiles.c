@@ -14,6 +14,7 @@
 struct entry_ctx {
 	struct zg_entry *e;
 	const struct zg_yaml *target; /* cidr, host or unix */
+	const struct zg_yaml *local;
 	bool localhost;
 	bool twice;
 };
@@ -95,9 +96,20 @@ static void parse_host(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, v
 	}
 	in->e->kind = ZG_EK_NAME;
 	in->e->text = s;
-	zg_diag_notice(ctx->diag, ctx->file, y->line, y->column,
-		       "host name '%.*s' is not enforced yet: unreachable", ZG_FMT(s));
-	zg_diag_hint(ctx->diag, "names are not resolved in this version; use an address or cidr");
+}
+
+static void parse_local(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct entry_ctx *in = into;
+
+	struct zg_slice s;
+
+	in->local = y;
+	if (!zg_yaml_text(ctx, y, &s))
+		return;
+	in->e->local = y->plain && zg_slice_eq(s, ZG_SLICE("true"));
+	if (!in->e->local && !(y->plain && zg_slice_eq(s, ZG_SLICE("false"))))
+		zg_yaml_error(ctx, y, "local is true or false");
 }
 
 static void parse_unix(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -180,7 +192,7 @@ static void parse_proto(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 
 static const struct zg_yaml_field entry_fields[] = {
 	{"cidr", parse_cidr, false}, {"host", parse_host, false},   {"unix", parse_unix, false},
-	{"port", parse_port, false}, {"proto", parse_proto, false},
+	{"port", parse_port, false}, {"proto", parse_proto, false}, {"local", parse_local, false},
 };
 
 static void push(struct zg_profile_src *p, struct zg_entry *e)
@@ -213,6 +225,10 @@ static void parse_entry(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 					    : "an entry needs a port");
 		if (!e->port_count)
 			zg_diag_hint(ctx->diag, "port: 443, or port: \"1-65535\" for all");
+		return;
+	}
+	if (in.local && (e->kind != ZG_EK_NAME || deny)) {
+		zg_yaml_error(ctx, in.local, "local is for allow entries that name a host");
 		return;
 	}
 	if (in.localhost) {

@@ -21,6 +21,8 @@ static void defaults(struct zg_settings *s)
 		.ledger_user = "zerogate-ledger",
 		.hold_sec = ZG_HOLD_DEFAULT_SEC,
 		.approval_ttl_sec = ZG_APPROVAL_TTL_SEC,
+		.dns_ttl_min_sec = ZG_DNS_TTL_MIN_SEC,
+		.dns_grace_sec = ZG_DNS_GRACE_SEC,
 	};
 }
 
@@ -186,6 +188,64 @@ static void parse_audit(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 	(void)zg_yaml_map(ctx, y, "audit", fields, ZG_COUNT(fields), into);
 }
 
+/* An address alone stands for its port 53. */
+static bool parse_server(struct zg_slice s, struct zg_listen *out)
+{
+	if (zg_addr_parse(s, out->addr) < 0)
+		return parse_socket(s, out);
+	out->port = 53;
+	return true;
+}
+
+static void parse_upstream(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
+	struct zg_texts t;
+
+	if (!zg_yaml_texts(ctx, y, &t))
+		return;
+	if (t.count > ZG_DNS_UPSTREAM_MAX) {
+		zg_yaml_error(ctx, y, "more than %d servers", ZG_DNS_UPSTREAM_MAX);
+		return;
+	}
+	for (size_t i = 0; i < t.count; i++) {
+		struct zg_listen at = {0};
+
+		if (!parse_server(t.item[i], &at)) {
+			zg_yaml_error(ctx, y, "'%.*s' is not the address of a server",
+				      ZG_FMT(t.item[i]));
+			zg_diag_hint(ctx->diag, "192.0.2.53, \"127.0.0.1:5353\" or "
+						"\"[2001:db8::53]:53\"; a name cannot be resolved "
+						"before there is a resolver");
+			return;
+		}
+		s->dns[s->dns_count++] = at;
+	}
+}
+
+static void parse_ttl_min(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
+
+	(void)zg_yaml_uint(ctx, y, 0, ZG_DNS_TTL_MAX_SEC, &s->dns_ttl_min_sec);
+}
+
+static void parse_grace(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
+
+	(void)zg_yaml_uint(ctx, y, 0, ZG_DNS_TTL_MAX_SEC, &s->dns_grace_sec);
+}
+
+static void parse_dns(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	static const struct zg_yaml_field fields[] = {{"upstream", parse_upstream, false},
+						      {"ttl_min_sec", parse_ttl_min, false},
+						      {"grace_sec", parse_grace, false}};
+
+	(void)zg_yaml_map(ctx, y, "dns", fields, ZG_COUNT(fields), into);
+}
+
 static void parse_profiles(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_settings_src *s = into;
@@ -201,7 +261,7 @@ static const struct zg_yaml_field settings_fields[] = {
 	{"user", parse_user, false},	       {"ledger_user", parse_ledger_user, false},
 	{"workers", parse_workers, false},     {"profiles", parse_profiles, true},
 	{"approvers", parse_approvers, false}, {"approvals", parse_approvals, false},
-	{"audit", parse_audit, false},
+	{"audit", parse_audit, false},	       {"dns", parse_dns, false},
 };
 
 void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,

@@ -12,7 +12,7 @@
 
 enum zg_entry_kind {
 	ZG_EK_CIDR = 0, /* addr/prefixlen; literal hosts and localhost become these */
-	ZG_EK_NAME,	/* a host name: not resolved in this version */
+	ZG_EK_NAME,	/* a host name, or "*." and one: for the resolver */
 	ZG_EK_UNIX,	/* a socket path: not judged in this version */
 };
 
@@ -25,6 +25,7 @@ struct zg_entry {
 	enum zg_entry_kind kind;
 	bool deny;
 	bool tcp, udp;
+	bool local; /* a name that may stand for addresses of this machine or its networks */
 	uint8_t addr[16];
 	uint32_t prefixlen;
 	struct zg_port_range *ports;

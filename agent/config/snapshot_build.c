@@ -11,6 +11,7 @@
 #include "compile.h"
 #include "digest.h"
 #include "grants.h"
+#include "names.h"
 #include "parse.h"
 #include "registry.h"
 #include "scan.h"
@@ -24,6 +25,7 @@ struct zg_build {
 	struct zg_policy_src policy;
 	struct zg_registry_src registry;
 	struct zg_entry_src **server; /* sorted by id */
+	struct zg_settings resolv;    /* dns alone, as resolv.conf says */
 	size_t mains;
 };
 
@@ -72,6 +74,9 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 		return;
 	case ZG_CF_SERVER:
 		zg_registry_parse(&ctx, text, &b->registry);
+		return;
+	case ZG_CF_RESOLV:
+		zg_resolv_parse(text, &b->resolv);
 		return;
 	}
 }
@@ -220,6 +225,17 @@ static int put_tables(struct zg_build *b, struct sections *s, struct zg_build_co
 	return 0;
 }
 
+static int put_names(struct zg_build *b, struct sections *s)
+{
+	const struct zg_entry *at = NULL;
+	int r = zg_names_build(&b->settings, &s->buf[ZG_S_NAMES], &at);
+
+	if (r == -E2BIG)
+		zg_diag_error(b->diag, b->settings.file, at->line, at->column,
+			      "more than %d ports and ranges for one host name", ZG_PORT_RULES_MAX);
+	return r;
+}
+
 static int put_policy(struct zg_build *b, struct sections *s)
 {
 	struct zg_server_src *server =
@@ -280,6 +296,8 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	put_servers(b, s);
 	r = put_tables(b, s, counts);
 	if (r == 0)
+		r = put_names(b, s);
+	if (r == 0)
 		r = put_policy(b, s);
 	if (r == 0)
 		r = snapshot_id(b, id);
@@ -327,6 +345,10 @@ int zg_build_finish(struct zg_build *b, enum zg_build_parts parts, struct zg_buf
 		return -EINVAL;
 	for (int i = 0; i < ZG_S_MAX; i++)
 		s.buf[i] = ZG_BUF(ZG_SNAPSHOT_BYTES);
+	if (!b->settings.settings.dns_count) {
+		memcpy(b->settings.settings.dns, b->resolv.dns, sizeof(b->resolv.dns));
+		b->settings.settings.dns_count = b->resolv.dns_count;
+	}
 	zg_buf_add(&s.buf[ZG_S_SETTINGS], &b->settings.settings, sizeof(b->settings.settings));
 	if (parts != ZG_BUILD_SETTINGS)
 		r = put_all(b, &s, made, counts);

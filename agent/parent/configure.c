@@ -16,7 +16,8 @@
 #include "ipc.h"
 #include "spawn.h"
 
-#define NOBODY 65534
+#define NOBODY	    65534
+#define RESOLV_CONF "/etc/resolv.conf"
 
 struct zg_configure_file {
 	enum zg_config_file kind;
@@ -91,6 +92,21 @@ static bool has_suffix(const char *name, const char *suffix)
 	return name[0] != '.' && n > m && strcmp(name + n - m, suffix) == 0;
 }
 
+/* resolv.conf is a link on most machines, to a file of the service that keeps
+ * it. Missing: names are asked for nowhere. */
+static int open_resolv(const char *path, struct zg_err *e)
+{
+	zg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return zg_err_at(e, errno, path, 0, 0, "cannot open it: %m");
+	if (!S_ISREG(st.st_mode) || st.st_size > ZG_RESOLV_BYTES)
+		return zg_err_at(e, EINVAL, path, 0, 0, "it is not a file of at most %d bytes",
+				 ZG_RESOLV_BYTES);
+	return zg_take_fd(&fd);
+}
+
 static int add_file(struct zg_configure *c, enum zg_config_file kind, const char *folder,
 		    const char *name, struct zg_err *e)
 {
@@ -147,6 +163,8 @@ static int collect(struct zg_configure *c, struct zg_err *e)
 		rc = add_folder(c, ZG_CF_POLICY, c->in.policies, ".yaml", owner, e);
 	if (rc == 0 && c->in.servers)
 		rc = add_folder(c, ZG_CF_SERVER, c->in.servers, ".json", owner, e);
+	if (rc == 0 && c->in.policies && access(RESOLV_CONF, F_OK) == 0)
+		rc = add_file(c, ZG_CF_RESOLV, "", RESOLV_CONF, e);
 	return rc;
 }
 
@@ -186,7 +204,8 @@ static int send_file(struct zg_configure *c)
 	rc = owner_of(c->in.main, &owner);
 	if (rc < 0)
 		return fail(c, rc, (zg_err_at(&e, -rc, c->in.main, 0, 0, "it vanished"), &e));
-	fd = open_checked(f->name, false, owner, &e);
+	fd = f->kind == ZG_CF_RESOLV ? open_resolv(f->name, &e)
+				     : open_checked(f->name, false, owner, &e);
 	if (fd < 0)
 		return fail(c, fd, &e);
 	(void)zg_str_cut(body.name, sizeof(body.name), zg_slice_str(f->name));

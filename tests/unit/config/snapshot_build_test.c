@@ -96,7 +96,7 @@ static void a_configuration_becomes_a_snapshot(void **state)
 	if (!w.ok)
 		print_error("%s\n", first_error(&w));
 	assert_true(w.ok);
-	assert_int_equal(w.diag.notices, 2); /* the name and the unix socket */
+	assert_int_equal(w.diag.notices, 1); /* the unix socket */
 	open_snapshot(&w, &s);
 	assert_string_equal(s.settings->user, "nobody");
 	assert_int_equal(s.settings->listen_count, 2);

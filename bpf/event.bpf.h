@@ -69,7 +69,11 @@ static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_d
 	ev->port_be = d->port_be;
 	ev->pad = 0;
 	ev->detail = 0;
+	ev->cookie = 0;
+	ev->local_port_be = 0;
 	__builtin_memset(ev->path, 0, sizeof(ev->path));
+	__builtin_memset(ev->local, 0, sizeof(ev->local));
+	__builtin_memset(ev->pad2, 0, sizeof(ev->pad2));
 	__builtin_memcpy(ev->addr, d->addr.byte, sizeof(ev->addr));
 }
 

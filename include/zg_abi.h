@@ -292,8 +292,12 @@ struct zg_event {
 	__u32 detail;		  /* option: level << 16 | name; shadow: the signatures' bits */
 	char cgroup_name[64];	  /* the last part of its path: it may be gone when this is read */
 	char path[ZG_EVENT_PATH]; /* unix socket ("@" = abstract), executable; else "" */
+	__u64 cookie;		  /* of a packet's socket, and its own end; else zero */
+	__u8 local[16];
+	__u16 local_port_be;
+	__u8 pad2[6];
 };
-_Static_assert(sizeof(struct zg_event) == 272, "zg_event");
+_Static_assert(sizeof(struct zg_event) == 304, "zg_event");
 
 struct zg_quiet_key { /* LRU hash: what was told of packets, and when; events only */
 	__u64 cgroup_id;
@@ -334,5 +338,42 @@ struct zg_question {
 _Static_assert(sizeof(struct zg_question) == 256, "zg_question");
 
 /* per-CPU counters, index = enum zg_event_kind: events that found no room */
+
+/* what MCP looks like ------------------------------------------------------ */
+
+enum zg_signature { /* a bit of zg_event.detail each */
+#define SIGNATURE(NAME, place, level, key, value, text) ZG_SIG_##NAME,
+#define RULE(mask)
+#include "tbl/mcp_signature.h"
+#undef SIGNATURE
+#undef RULE
+		    ZG_SIG_COUNT,
+};
+_Static_assert(ZG_SIG_COUNT <= 32, "zg_event.detail");
+
+#define ZG_SIG_STATES  512
+#define ZG_SIG_CLASSES 64
+#define ZG_SIG_RULES   16
+#define ZG_SIG_SHIFT   10 /* a cell: action << ZG_SIG_SHIFT | next state */
+
+/*
+ * One automaton over the bytes of a stream; parent/signature.c builds it from
+ * tbl/mcp_signature.h, bpf/signature.bpf.h runs it. State 0 is the start of a
+ * message, of a line of an event stream, and of an HTTP body.
+ */
+struct zg_automaton {
+	__u32 id;     /* of its content; 0 = not there: nothing can be judged */
+	__u16 status; /* states 1 to this are those of a status line */
+	__u16 head;   /* at the start of a header line */
+	__u16 chunk;  /* at the start of a chunk's size */
+	__u16 pad;
+	__u32 rule[ZG_SIG_RULES]; /* all bits of one of these: MCP; 0 = none */
+	__u8 level[32];		  /* of each signature: depth in its message; 0 = any */
+	__u8 class_of[256];
+	__u16 next[ZG_SIG_STATES * ZG_SIG_CLASSES];
+};
+_Static_assert(sizeof(struct zg_automaton) ==
+		       12 + 4 * ZG_SIG_RULES + 32 + 256 + 2 * ZG_SIG_STATES * ZG_SIG_CLASSES,
+	       "zg_automaton");
 
 #endif

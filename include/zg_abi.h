@@ -108,8 +108,10 @@ struct zg_ctl {
 	__u32 members; /* counts changes of membership, each after it was made */
 	__u32 sticky;  /* processes that left their cgroup and are governed by pid */
 	__u32 pad;
+	__u64 gateway4_cookie; /* of the listeners' sockets: nobody else's may have the port */
+	__u64 gateway6_cookie;
 };
-_Static_assert(sizeof(struct zg_ctl) == 72, "zg_ctl");
+_Static_assert(sizeof(struct zg_ctl) == 88, "zg_ctl");
 
 struct zg_addr_key {	 /* LPM trie */
 	__u32 prefixlen; /* 0..128; IPv4 /n is 96 + n */
@@ -144,6 +146,26 @@ struct zg_rule_val { /* ranges are disjoint and sorted; deny already won */
 	struct zg_port_rule port[ZG_PORT_RULES_MAX];
 };
 _Static_assert(sizeof(struct zg_rule_val) == 8 + 8 * ZG_PORT_RULES_MAX, "zg_rule_val");
+
+/*
+ * LPM trie. path is a sun_path filled up with zeros, "@..." for an abstract
+ * name, /run for /var/run. An entry for one path has a NUL at its end.
+ */
+struct zg_unix_key {
+	__u32 prefixlen; /* in bits, of all that follows */
+	__u32 profile;	 /* ZG_PROFILE_NONE: of all, with "*" for the user in /run/user */
+	__u32 slot;
+	char path[ZG_EVENT_PATH];
+};
+_Static_assert(sizeof(struct zg_unix_key) == 12 + ZG_EVENT_PATH, "zg_unix_key");
+
+struct zg_unix_val {
+	__u8 verdict; /* enum zg_verdict */
+	__u8 reason;  /* enum zg_gate_reason of a deny */
+	__u8 bytes;   /* of path in the key that was found */
+	__u8 prefix;  /* behind them, anything without a slash */
+};
+_Static_assert(sizeof(struct zg_unix_val) == 4, "zg_unix_val");
 
 /*
  * Profile ids: 0 = ungoverned, 1 = the gateway itself, 2 = the resolver, then

@@ -12,6 +12,7 @@
 #define ZG_GOVERNED_MAX	    65536   /* cgroups named by profiles, runs included */
 #define ZG_PREFIXES_MAX	    2097152 /* trie entries: 1,000,000 in use, twice for a swap */
 #define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
+#define ZG_UNIX_MAX	    65536   /* unix socket entries of all profiles, two generations */
 #define ZG_EVENT_PATH	    112	    /* sun_path has 108 */
 #define ZG_PORT_RULES_MAX   16	    /* disjoint port ranges of one rule, scanned in line */
 #define ZG_FLOWS_MAX	    65536   /* redirected connections between SYN and close */

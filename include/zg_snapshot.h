@@ -113,13 +113,15 @@ struct zg_rule_def { /* for the gateway, the resolver and every configured profi
 	struct zg_rule_val val;
 };
 
-/* A unix socket that a profile may or may not reach; the longest match counts. */
+/* A unix socket that a profile may or may not reach; the longest match counts.
+ * Those of all profiles may have "*" for the user in /run/user. */
 struct zg_unix_def {
-	char path[ZG_EVENT_PATH]; /* as in sun_path; "@..." = abstract; without the "*" */
-	uint32_t profile;
-	uint8_t prefix;	 /* it ended in "*": any rest without a slash */
-	uint8_t verdict; /* enum zg_verdict */
-	uint8_t reason;	 /* enum zg_gate_reason of a deny */
+	/* as in sun_path, without the "*"; "@..." = abstract; /run for /var/run */
+	char path[ZG_EVENT_PATH];
+	uint32_t profile; /* ZG_PROFILE_NONE: of all, denied unless named exactly */
+	uint8_t prefix;	  /* it ended in "*": any rest without a slash */
+	uint8_t verdict;  /* enum zg_verdict */
+	uint8_t reason;	  /* enum zg_gate_reason of a deny */
 	uint8_t pad;
 };
 

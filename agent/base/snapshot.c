@@ -85,8 +85,10 @@ static bool rule_ok(const struct zg_snapshot *s, const struct zg_rule_def *r)
 
 static bool unix_ok(const struct zg_snapshot *s, const struct zg_unix_def *d)
 {
-	return profile_known(s, d->profile) && ENDS(d->path) && d->path[0] && d->prefix <= 1 &&
-	       d->verdict <= ZG_V_ALLOW && d->reason < ZG_GR_MAX;
+	bool of_all = d->profile == ZG_PROFILE_NONE && d->verdict == ZG_V_DENY;
+
+	return (of_all || profile_known(s, d->profile)) && ENDS(d->path) && d->path[0] &&
+	       d->prefix <= 1 && d->verdict <= ZG_V_ALLOW && d->reason < ZG_GR_MAX;
 }
 
 static bool name_ok(const struct zg_snapshot *s, const struct zg_name_def *d)

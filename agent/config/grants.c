@@ -49,7 +49,7 @@ static int add_ports(struct zg_grants *g, const struct zg_entry *e, struct zg_po
 		     uint8_t proto, uint32_t profile, uint32_t number)
 {
 	struct zg_port_range part[2] = {range};
-	size_t parts = e->deny ? 1 : zg_ports_without_dot(range, part);
+	size_t parts = e->deny || e->inbound ? 1 : zg_ports_without_dot(range, part);
 	int r = 0;
 
 	for (size_t i = 0; i < parts && r == 0; i++) {
@@ -59,6 +59,7 @@ static int add_ports(struct zg_grants *g, const struct zg_entry *e, struct zg_po
 				       .hi = part[i].hi,
 				       .proto = proto,
 				       .verdict = e->deny ? ZG_V_DENY : ZG_V_ALLOW,
+				       .direction = e->inbound ? ZG_DIR_IN : ZG_DIR_OUT,
 				       .entry = number};
 
 		memcpy(one.addr, e->addr, sizeof(one.addr));
@@ -174,6 +175,8 @@ static int add_profile(struct zg_grants *g, const struct zg_settings_src *s, uin
 	for (const struct zg_entry *e = p->entries; e && r == 0; e = e->next, ++*number)
 		if (e->kind == ZG_EK_CIDR)
 			r = add_entry(g, e, profile, *number);
+	for (const struct zg_entry *e = p->listens; e && r == 0; e = e->next, ++*number)
+		r = add_entry(g, e, profile, *number);
 	for (uint32_t l = 0; l < s->settings.listen_count && r == 0; l++)
 		r = add_socket(g, s->settings.listen[l].addr, s->settings.listen[l].port, profile,
 			       ZG_V_REDIRECT);
@@ -232,9 +235,13 @@ const struct zg_entry *zg_grants_entry(const struct zg_settings_src *s, uint32_t
 {
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < s->profile_count; i++)
+	for (size_t i = 0; i < s->profile_count; i++) {
 		for (const struct zg_entry *e = s->profiles[i].entries; e; e = e->next)
 			if (n++ == number)
 				return e;
+		for (const struct zg_entry *e = s->profiles[i].listens; e; e = e->next)
+			if (n++ == number)
+				return e;
+	}
 	return NULL;
 }

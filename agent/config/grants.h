@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * grants.h - what the configuration and the registry let each profile reach,
- * as the list that tables.c compiles: allow and deny entries, the gateway's
+ * as the list that tables.c compiles: allow, deny and listen entries, the gateway's
  * listeners, registered endpoints, and the cloud metadata addresses that
  * nobody reaches by accident.
  */

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "model.h"
+#include "unix_sockets.h"
 
 /* One allow or deny entry on its way in. */
 struct entry_ctx {
@@ -40,37 +41,41 @@ static void clear_bits(uint8_t addr[16], uint32_t prefixlen)
 		addr[bit / 8] = (uint8_t)(addr[bit / 8] & ~(0x80u >> (bit % 8)));
 }
 
+bool zg_entry_block(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_slice text,
+		    uint8_t addr[16], uint32_t *prefixlen)
+{
+	const char *slash = memchr(text.ptr, '/', text.len);
+	struct zg_slice host = {text.ptr, slash ? (size_t)(slash - text.ptr) : text.len}, len;
+	bool v4 = !memchr(host.ptr, ':', host.len);
+	uint64_t bits = 0;
+	char fixed[64];
+
+	if (slash)
+		len = (struct zg_slice){slash + 1, text.len - host.len - 1};
+	if (!slash || zg_addr_parse(host, addr) < 0 ||
+	    zg_slice_u64(len, v4 ? 32 : 128, &bits) < 0) {
+		zg_yaml_error(ctx, y, "'%.*s' is not an address block", ZG_FMT(text));
+		zg_diag_hint(ctx->diag, "10.20.0.0/16, 10.30.0.1/32 or fd00::/8");
+		return false;
+	}
+	*prefixlen = (uint32_t)bits + (v4 ? 96 : 0);
+	if (bits_clear(addr, *prefixlen))
+		return true;
+	clear_bits(addr, *prefixlen);
+	zg_addr_text(fixed, sizeof(fixed), addr);
+	zg_yaml_error(ctx, y, "'%.*s' has address bits beyond its prefix", ZG_FMT(text));
+	zg_diag_hint(ctx->diag, "%s/%u, or /%d for one address", fixed, (unsigned)bits,
+		     v4 ? 32 : 128);
+	return false;
+}
+
 static void parse_cidr(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct entry_ctx *in = into;
-	struct zg_slice s, addr, len;
-	const char *slash;
-	uint64_t bits = 0;
-	bool v4;
+	struct zg_slice s;
 
-	if (!one_target(in, y) || !zg_yaml_text(ctx, y, &s))
-		return;
-	slash = memchr(s.ptr, '/', s.len);
-	addr = (struct zg_slice){s.ptr, slash ? (size_t)(slash - s.ptr) : s.len};
-	v4 = !memchr(addr.ptr, ':', addr.len);
-	if (slash)
-		len = (struct zg_slice){slash + 1, s.len - addr.len - 1};
-	if (!slash || zg_addr_parse(addr, in->e->addr) < 0 ||
-	    zg_slice_u64(len, v4 ? 32 : 128, &bits) < 0) {
-		zg_yaml_error(ctx, y, "'%.*s' is not an address block", ZG_FMT(s));
-		zg_diag_hint(ctx->diag, "10.20.0.0/16, 10.30.0.1/32 or fd00::/8");
-		return;
-	}
-	in->e->prefixlen = (uint32_t)bits + (v4 ? 96 : 0);
-	if (!bits_clear(in->e->addr, in->e->prefixlen)) {
-		char text[64];
-
-		clear_bits(in->e->addr, in->e->prefixlen);
-		zg_addr_text(text, sizeof(text), in->e->addr);
-		zg_yaml_error(ctx, y, "'%.*s' has address bits beyond its prefix", ZG_FMT(s));
-		zg_diag_hint(ctx->diag, "%s/%u, or /%d for one address", text, (unsigned)bits,
-			     v4 ? 32 : 128);
-	}
+	if (one_target(in, y) && zg_yaml_text(ctx, y, &s))
+		(void)zg_entry_block(ctx, y, s, in->e->addr, &in->e->prefixlen);
 }
 
 static void parse_host(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -115,20 +120,11 @@ static void parse_local(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 static void parse_unix(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct entry_ctx *in = into;
-	struct zg_slice s;
 
-	if (!one_target(in, y) || !zg_yaml_text(ctx, y, &s))
+	if (!one_target(in, y) || !zg_yaml_text(ctx, y, &in->e->text))
 		return;
-	if (s.ptr[0] != '/' && s.ptr[0] != '@') {
-		zg_yaml_error(ctx, y, "'%.*s' is not a socket path", ZG_FMT(s));
-		zg_diag_hint(ctx->diag, "an absolute path, or @name for an abstract socket");
-		return;
-	}
 	in->e->kind = ZG_EK_UNIX;
-	in->e->text = s;
-	zg_diag_notice(ctx->diag, ctx->file, y->line, y->column,
-		       "unix socket '%.*s' is not enforced yet", ZG_FMT(s));
-	zg_diag_hint(ctx->diag, "unix sockets are not judged in this version");
+	zg_unix_check(ctx, y, in->e->text);
 }
 
 static bool parse_range(struct zg_slice s, struct zg_port_range *out)
@@ -148,46 +144,56 @@ static bool parse_range(struct zg_slice s, struct zg_port_range *out)
 	return true;
 }
 
-static void parse_port(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+bool zg_entry_ports(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_entry *e)
 {
-	struct entry_ctx *in = into;
 	struct zg_texts t;
 
 	if (!zg_yaml_texts(ctx, y, &t))
-		return;
-	in->e->ports = zg_arena_alloc(ctx->arena, t.count * sizeof(*in->e->ports));
-	if (!in->e->ports) {
+		return false;
+	e->ports = zg_arena_alloc(ctx->arena, t.count * sizeof(*e->ports));
+	if (!e->ports) {
 		zg_yaml_error(ctx, y, "the file needs too much memory");
-		return;
+		return false;
 	}
 	for (size_t i = 0; i < t.count; i++) {
-		if (parse_range(t.item[i], &in->e->ports[in->e->port_count++]))
+		if (parse_range(t.item[i], &e->ports[e->port_count++]))
 			continue;
 		zg_yaml_error(ctx, y, "'%.*s' is not a port", ZG_FMT(t.item[i]));
 		zg_diag_hint(ctx->diag, "1 to 65535, a range \"8000-8099\", or a list of them");
-		return;
+		return false;
 	}
+	return true;
+}
+
+static void parse_port(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	(void)zg_entry_ports(ctx, y, ((struct entry_ctx *)into)->e);
+}
+
+bool zg_entry_protos(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_entry *e)
+{
+	struct zg_texts t;
+
+	if (!zg_yaml_texts(ctx, y, &t))
+		return false;
+	e->tcp = e->udp = false;
+	for (size_t i = 0; i < t.count; i++) {
+		if (zg_slice_eq(t.item[i], ZG_SLICE("tcp"))) {
+			e->tcp = true;
+		} else if (zg_slice_eq(t.item[i], ZG_SLICE("udp"))) {
+			e->udp = true;
+		} else {
+			zg_yaml_error(ctx, y, "'%.*s' is not a protocol", ZG_FMT(t.item[i]));
+			zg_diag_hint(ctx->diag, "tcp or udp; nothing else is let through");
+			return false;
+		}
+	}
+	return true;
 }
 
 static void parse_proto(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
-	struct entry_ctx *in = into;
-	struct zg_texts t;
-
-	if (!zg_yaml_texts(ctx, y, &t))
-		return;
-	in->e->tcp = in->e->udp = false;
-	for (size_t i = 0; i < t.count; i++) {
-		if (zg_slice_eq(t.item[i], ZG_SLICE("tcp"))) {
-			in->e->tcp = true;
-		} else if (zg_slice_eq(t.item[i], ZG_SLICE("udp"))) {
-			in->e->udp = true;
-		} else {
-			zg_yaml_error(ctx, y, "'%.*s' is not a protocol", ZG_FMT(t.item[i]));
-			zg_diag_hint(ctx->diag, "tcp or udp; nothing else is let through");
-			return;
-		}
-	}
+	(void)zg_entry_protos(ctx, y, ((struct entry_ctx *)into)->e);
 }
 
 static const struct zg_yaml_field entry_fields[] = {
@@ -314,6 +320,47 @@ static void parse_mode(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, v
 	}
 }
 
+static void parse_shadow(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, uint8_t *mode)
+{
+	static const char *const texts[] = {
+		[ZG_SHADOW_KILL] = "kill",
+		[ZG_SHADOW_AUDIT] = "audit",
+		[ZG_SHADOW_OFF] = "off",
+	};
+	struct zg_slice s;
+
+	if (!zg_yaml_text(ctx, y, &s))
+		return;
+	for (uint8_t i = 0; i < ZG_COUNT(texts); i++) {
+		if (zg_slice_eq(s, zg_slice_str(texts[i]))) {
+			*mode = i;
+			return;
+		}
+	}
+	zg_yaml_error(ctx, y, "'%.*s' says not what happens to shadow servers", ZG_FMT(s));
+	zg_diag_hint(ctx->diag, "kill, audit or off");
+}
+
+static void parse_shadow_wire(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	parse_shadow(ctx, y, &((struct zg_profile_src *)into)->shadow_wire);
+}
+
+static void parse_shadow_stdio(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	parse_shadow(ctx, y, &((struct zg_profile_src *)into)->shadow_stdio);
+}
+
+static void parse_shadow_mcp(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	static const struct zg_yaml_field fields[] = {
+		{"wire", parse_shadow_wire, false},
+		{"stdio", parse_shadow_stdio, false},
+	};
+
+	(void)zg_yaml_map(ctx, y, "shadow_mcp", fields, ZG_COUNT(fields), into);
+}
+
 static void parse_servers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_profile_src *p = into;
@@ -326,9 +373,10 @@ static void parse_servers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 }
 
 static const struct zg_yaml_field profile_fields[] = {
-	{"cgroups", parse_cgroups, false}, {"mode", parse_mode, false},
-	{"allow", parse_allow, false},	   {"deny", parse_deny, false},
-	{"servers", parse_servers, false},
+	{"cgroups", parse_cgroups, false},	 {"mode", parse_mode, false},
+	{"allow", parse_allow, false},		 {"deny", parse_deny, false},
+	{"servers", parse_servers, false},	 {"listen", zg_listen_parse, false},
+	{"shadow_mcp", parse_shadow_mcp, false},
 };
 
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
@@ -341,7 +389,8 @@ void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		return;
 	}
 	if (y->count > ZG_PROFILE_CANARY - ZG_PROFILE_FIRST) {
-		zg_yaml_error(ctx, y, "more than %d profiles", ZG_PROFILE_CANARY - ZG_PROFILE_FIRST);
+		zg_yaml_error(ctx, y, "more than %d profiles",
+			      ZG_PROFILE_CANARY - ZG_PROFILE_FIRST);
 		return;
 	}
 	s->profiles = zg_arena_alloc(ctx->arena, y->count * sizeof(*s->profiles));
@@ -353,6 +402,8 @@ void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		struct zg_profile_src *p = &s->profiles[s->profile_count++];
 
 		p->name = m->key;
+		p->shadow_wire = ZG_SHADOW_KILL;
+		p->shadow_stdio = ZG_SHADOW_OFF;
 		p->line = m->key_line;
 		p->column = m->key_column;
 		if (!zg_word_ok(p->name, ZG_NAME_LEN - 1) || memchr(p->name.ptr, '/', p->name.len))

@@ -279,6 +279,7 @@ void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		(void)parse_socket(ZG_SLICE("[::1]:7411"), &s->settings.listen[1]);
 		s->settings.listen_count = 2;
 	}
+	zg_listen_check(ctx, s);
 	if (strcmp(s->settings.user, s->settings.ledger_user) == 0) {
 		zg_yaml_error(ctx, y, "user and ledger_user are the same");
 		zg_diag_hint(ctx->diag, "a gateway must not be able to touch the ledger");

@@ -13,17 +13,18 @@
 enum zg_entry_kind {
 	ZG_EK_CIDR = 0, /* addr/prefixlen; literal hosts and localhost become these */
 	ZG_EK_NAME,	/* a host name, or "*." and one: for the resolver */
-	ZG_EK_UNIX,	/* a socket path: not judged in this version */
+	ZG_EK_UNIX,	/* a socket path, the last byte may be "*" */
 };
 
 struct zg_port_range {
 	uint16_t lo, hi;
 };
 
-/* One line of allow: or deny: */
+/* One line of allow:, deny: or, for each of its blocks, listen: */
 struct zg_entry {
 	enum zg_entry_kind kind;
 	bool deny;
+	bool inbound; /* of listen: */
 	bool tcp, udp;
 	bool local; /* a name that may stand for addresses of this machine or its networks */
 	uint8_t addr[16];
@@ -41,7 +42,10 @@ struct zg_profile_src {
 	struct zg_texts cgroups;
 	struct zg_entry *entries;
 	size_t entry_count;
-	struct zg_texts servers; /* globs over registry ids */
+	struct zg_entry *listens; /* ports are its own, addr is who may dial them */
+	uint8_t shadow_wire;	  /* enum zg_shadow */
+	uint8_t shadow_stdio;	  /* enum zg_shadow */
+	struct zg_texts servers;  /* globs over registry ids */
 	uint32_t line, column;
 	uint32_t servers_line, servers_column;
 };
@@ -52,6 +56,18 @@ struct zg_settings_src {
 	struct zg_profile_src *profiles;
 	size_t profile_count;
 };
+
+/* Parts of an entry, shared by those who read entries; each false after an
+ * error was added. */
+bool zg_entry_block(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_slice text,
+		    uint8_t addr[16], uint32_t *prefixlen);
+bool zg_entry_ports(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_entry *e);
+bool zg_entry_protos(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_entry *e);
+
+/* The value of a profile's "listen:" (listen.c); into is the zg_profile_src. */
+void zg_listen_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
+/* No profile listens where the gateway does. */
+void zg_listen_check(const struct zg_yaml_ctx *ctx, const struct zg_settings_src *s);
 
 /* The value of "profiles:" (profiles.c). */
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,

@@ -17,6 +17,7 @@
 #include "scan.h"
 #include "settings.h"
 #include "tables.h"
+#include "unix_sockets.h"
 
 struct zg_build {
 	struct zg_arena arena;
@@ -152,8 +153,8 @@ static void put_profiles(const struct zg_build *b, struct sections *s)
 	for (uint32_t i = 0; i < b->settings.profile_count; i++) {
 		const struct zg_profile_src *p = &b->settings.profiles[i];
 		struct zg_profile_def def = {.mode = p->mode,
-					     .shadow_wire = ZG_SHADOW_OFF,
-					     .shadow_stdio = ZG_SHADOW_OFF};
+					     .shadow_wire = p->shadow_wire,
+					     .shadow_stdio = p->shadow_stdio};
 
 		(void)zg_str_cut(def.name, sizeof(def.name), p->name);
 		zg_buf_add(&s->buf[ZG_S_PROFILES], &def, sizeof(def));
@@ -294,7 +295,9 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 		return -ENOMEM;
 	put_profiles(b, s);
 	put_servers(b, s);
-	r = put_tables(b, s, counts);
+	r = zg_unix_build(&s->buf[ZG_S_UNIX], &b->settings, b->diag);
+	if (r == 0)
+		r = put_tables(b, s, counts);
 	if (r == 0)
 		r = put_names(b, s);
 	if (r == 0)

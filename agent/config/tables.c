@@ -26,7 +26,8 @@ struct member {
 	uint16_t lo, hi;
 	uint8_t proto;
 	uint8_t verdict;
-	uint16_t pad;
+	uint8_t direction;
+	uint8_t pad;
 };
 
 struct set {
@@ -96,6 +97,7 @@ static int member_order(const struct member *x, const struct member *y)
 	int c = order(x->profile, y->profile);
 
 	c = c ? c : order(x->proto, y->proto);
+	c = c ? c : order(x->direction, y->direction);
 	c = c ? c : order(x->lo, y->lo);
 	c = c ? c : order(x->hi, y->hi);
 	return c ? c : order(x->verdict, y->verdict);
@@ -103,7 +105,7 @@ static int member_order(const struct member *x, const struct member *y)
 
 static struct member member_of(const struct zg_grant *g)
 {
-	return (struct member){g->profile, g->lo, g->hi, g->proto, g->verdict, 0};
+	return (struct member){g->profile, g->lo, g->hi, g->proto, g->verdict, g->direction, 0};
 }
 
 static int by_grant(const void *a, const void *b)
@@ -261,29 +263,37 @@ static int identify(struct builder *b, const uint8_t digest[32], uint32_t *numbe
 	}
 }
 
-/* Rules of a new set behind the others; taken back if another set comes to the
- * same rules. */
-static int give_identity(struct builder *b, struct set *s)
+/* Sorted members become rules behind the others, without an identity yet. */
+static int put_rules(struct builder *b, const struct member *m, size_t n)
 {
-	const struct member *m = ROWS(b->members, struct member) + s->first;
-	const size_t before = b->rules.count;
-	uint8_t digest[32];
-	bool is_new;
-	int r;
-
-	for (size_t i = 0, j; i < s->count; i = j) {
+	for (size_t i = 0, j; i < n; i = j) {
 		struct zg_rule_def *rule = push(&b->rules, 1);
+		int r;
 
 		if (!rule)
 			return zg_err_set(b->e, E2BIG, "more than %d kernel rules", ZG_RULES_MAX);
-		*rule = (struct zg_rule_def){.profile = m[i].profile, .proto = m[i].proto};
-		for (j = i;
-		     j < s->count && m[j].profile == m[i].profile && m[j].proto == m[i].proto;)
+		*rule = (struct zg_rule_def){
+			.profile = m[i].profile, .proto = m[i].proto, .direction = m[i].direction};
+		for (j = i; j < n && m[j].profile == m[i].profile && m[j].proto == m[i].proto &&
+			    m[j].direction == m[i].direction;)
 			j++;
 		r = flatten(b, m + i, j - i, &rule->val);
 		if (r < 0)
 			return r;
 	}
+	return 0;
+}
+
+/* Rules of a new set; taken back if another set comes to the same rules. */
+static int give_identity(struct builder *b, struct set *s)
+{
+	const size_t before = b->rules.count;
+	uint8_t digest[32];
+	bool is_new;
+	int r = put_rules(b, ROWS(b->members, struct member) + s->first, s->count);
+
+	if (r < 0)
+		return r;
 	zg_sha256(digest, ROWS(b->rules, struct zg_rule_def) + before,
 		  (b->rules.count - before) * sizeof(struct zg_rule_def));
 	r = identify(b, digest, &s->identity, &is_new);
@@ -307,7 +317,7 @@ static uint32_t hash_members(const struct member *m, size_t n)
 
 		_Static_assert(sizeof(*m) == 12, "no hidden padding");
 		w[0] = (uint64_t)m[i].profile << 32 | (uint32_t)m[i].lo << 16 | m[i].hi;
-		w[1] = (uint64_t)m[i].proto << 8 | m[i].verdict;
+		w[1] = (uint64_t)m[i].direction << 16 | (uint32_t)m[i].proto << 8 | m[i].verdict;
 		h = (h ^ w[0]) * UINT64_C(0x9e3779b97f4a7c15);
 		h = (h ^ h >> 29 ^ w[1]) * UINT64_C(0xbf58476d1ce4e5b9);
 	}
@@ -491,6 +501,31 @@ static int pass(struct builder *b, const struct zg_grant *g, size_t count, uint3
 	return close_corner(b, NULL, 0);
 }
 
+static int by_member(const void *a, const void *b)
+{
+	return member_order(a, b);
+}
+
+/* What bind() asks for: the ports of all inbound grants, under identity 0. */
+static int put_listens(struct builder *b, const struct zg_grant *g, size_t count)
+{
+	b->scratch.count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct member *m;
+
+		if (g[i].direction != ZG_DIR_IN)
+			continue;
+		m = push(&b->scratch, 1);
+		if (!m)
+			return zg_err_set(b->e, ENOMEM, "out of memory");
+		*m = member_of(&g[i]);
+	}
+	if (!b->scratch.count)
+		return 0;
+	qsort(b->scratch.at, b->scratch.count, sizeof(struct member), by_member);
+	return put_rules(b, b->scratch.at, b->scratch.count);
+}
+
 int zg_gate_tables_build(struct zg_gate_tables *out, struct zg_grant *grants, size_t count,
 			 uint32_t *entry, struct zg_err *e)
 {
@@ -509,6 +544,8 @@ int zg_gate_tables_build(struct zg_gate_tables *out, struct zg_grant *grants, si
 	if (count)
 		qsort(grants, count, sizeof(*grants), by_grant);
 	r = pass(&b, grants, count, entry);
+	if (r == 0)
+		r = put_listens(&b, grants, count);
 	free(b.members.at);
 	free(b.sets.at);
 	free(b.idents.at);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tables.h - from "this profile may reach that block on those ports" to what
- * the kernel gate looks up: prefix -> identity, (profile, identity, protocol)
- * -> port ranges. Pure computation; the parent only copies the result.
+ * the kernel gate looks up: prefix -> identity, (profile, identity, protocol,
+ * direction) -> port ranges. Pure computation; the parent only copies the result.
  *
  * The trie answers with its longest prefix alone, so each prefix carries the
  * union of all grants that cover it. Where they disagree on a port, deny wins
  * over redirect and redirect over allow. IPv4 lies inside IPv6 (v4-mapped),
  * but an IPv6 block that happens to cover that corner grants nothing to IPv4.
+ *
+ * What a profile may listen on at all, whoever dials, is a rule of identity 0.
  */
 #ifndef ZG_TABLES_H
 #define ZG_TABLES_H
@@ -21,8 +23,9 @@ struct zg_grant {
 	uint32_t profile; /* kernel profile id */
 	uint16_t lo, hi;
 	uint8_t proto;
-	uint8_t verdict; /* enum zg_verdict */
-	uint16_t pad;
+	uint8_t verdict;   /* enum zg_verdict */
+	uint8_t direction; /* enum zg_direction: whose ports lo and hi are */
+	uint8_t pad;
 	uint32_t entry; /* the caller's number for error messages */
 };
 

@@ -30,15 +30,17 @@ static void open_snapshot(const struct world *w, struct zg_snapshot *s)
 	assert_int_equal(zg_snapshot_open(s, fd, &e), 0);
 }
 
-/* The verdict of the kernel gate, from the snapshot's tables. */
-static int gate(const struct zg_snapshot *s, uint32_t profile, const char *address, uint16_t port,
-		uint32_t proto)
+/* The verdict of the kernel gate, from the snapshot's tables; no address: bind(). */
+static int gate_in(const struct zg_snapshot *s, enum zg_direction direction, uint32_t profile,
+		   const char *address, uint16_t port, uint32_t proto)
 {
-	const struct zg_prefix_def *best = NULL;
+	static const struct zg_prefix_def nobody;
+	const struct zg_prefix_def *best = address ? NULL : &nobody;
 	uint8_t addr[16];
 
-	assert_int_equal(zg_addr_parse(zg_slice_str(address), addr), 0);
-	for (size_t i = 0; i < s->prefix_count; i++) {
+	if (address)
+		assert_int_equal(zg_addr_parse(zg_slice_str(address), addr), 0);
+	for (size_t i = 0; address && i < s->prefix_count; i++) {
 		const struct zg_prefix_def *p = &s->prefixes[i];
 		uint32_t bit = 0;
 
@@ -51,11 +53,28 @@ static int gate(const struct zg_snapshot *s, uint32_t profile, const char *addre
 	for (size_t i = 0; best && i < s->rule_count; i++)
 		for (uint32_t j = 0; j < s->rules[i].val.count; j++)
 			if (s->rules[i].identity == best->identity &&
-			    s->rules[i].profile == profile && s->rules[i].proto == proto &&
-			    port >= s->rules[i].val.port[j].lo &&
+			    s->rules[i].direction == direction && s->rules[i].profile == profile &&
+			    s->rules[i].proto == proto && port >= s->rules[i].val.port[j].lo &&
 			    port <= s->rules[i].val.port[j].hi)
 				return s->rules[i].val.port[j].verdict;
 	return ZG_V_DENY;
+}
+
+static int gate(const struct zg_snapshot *s, uint32_t profile, const char *address, uint16_t port,
+		uint32_t proto)
+{
+	return gate_in(s, ZG_DIR_OUT, profile, address, port, proto);
+}
+
+/* Of a profile; NULL = none that is written exactly so. */
+static const struct zg_unix_def *unix_def(const struct zg_snapshot *s, uint32_t profile,
+					  const char *path, bool prefix)
+{
+	for (size_t i = 0; i < s->unix_count; i++)
+		if (s->unixes[i].profile == profile && s->unixes[i].prefix == prefix &&
+		    strcmp(s->unixes[i].path, path) == 0)
+			return &s->unixes[i];
+	return NULL;
 }
 
 static const char *const main_text =
@@ -96,7 +115,7 @@ static void a_configuration_becomes_a_snapshot(void **state)
 	if (!w.ok)
 		print_error("%s\n", first_error(&w));
 	assert_true(w.ok);
-	assert_int_equal(w.diag.notices, 1); /* the unix socket */
+	assert_int_equal(w.diag.notices, 0);
 	open_snapshot(&w, &s);
 	assert_string_equal(s.settings->user, "nobody");
 	assert_int_equal(s.settings->listen_count, 2);
@@ -131,6 +150,127 @@ static void a_configuration_becomes_a_snapshot(void **state)
 	assert_int_equal(gate(&s, other, "127.0.0.1", 7002, IPPROTO_TCP), ZG_V_DENY);
 	assert_int_equal(gate(&s, ZG_PROFILE_GATEWAY, "127.0.0.1", 7002, IPPROTO_TCP), ZG_V_ALLOW);
 	assert_int_equal(gate(&s, ZG_PROFILE_GATEWAY, "127.0.0.1", 7003, IPPROTO_TCP), ZG_V_DENY);
+	zg_snapshot_close(&s);
+	world_end(&w);
+}
+
+static void who_may_dial_which_port(void **state)
+{
+	static const char text[] = "version: v1\n"
+				   "profiles:\n"
+				   "  agent:\n"
+				   "    allow: [{cidr: '10.1.0.0/16', port: 443}]\n"
+				   "    listen:\n"
+				   "      - {port: '8000-8099', from: ['10.0.0.0/8', 'fd00::/8']}\n"
+				   "      - {port: 5353, proto: [tcp, udp]}\n"
+				   "  other: {}\n";
+	const uint32_t agent = ZG_PROFILE_FIRST, other = ZG_PROFILE_FIRST + 1;
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, text, NULL, NULL);
+	if (!w.ok)
+		print_error("%s\n", first_error(&w));
+	assert_true(w.ok);
+	open_snapshot(&w, &s);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "10.2.3.4", 8000, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "10.1.3.4", 8099, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "fd00::1", 8050, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "10.2.3.4", 8100, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "10.2.3.4", 8000, IPPROTO_UDP), ZG_V_DENY);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "11.2.3.4", 8000, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "127.0.0.1", 8000, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, other, "10.2.3.4", 8000, IPPROTO_TCP), ZG_V_DENY);
+	/* without a word of others: whoever is on this machine */
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "127.9.9.9", 5353, IPPROTO_UDP), ZG_V_ALLOW);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "::1", 5353, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "10.2.3.4", 5353, IPPROTO_TCP), ZG_V_DENY);
+	/* neither way opens the other */
+	assert_int_equal(gate(&s, agent, "10.1.3.4", 443, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "10.1.3.4", 8000, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, "10.1.3.4", 443, IPPROTO_TCP), ZG_V_DENY);
+	/* bind() knows no remote address */
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, NULL, 8099, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, NULL, 5353, IPPROTO_UDP), ZG_V_ALLOW);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, NULL, 8099, IPPROTO_UDP), ZG_V_DENY);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, agent, NULL, 443, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate_in(&s, ZG_DIR_IN, other, NULL, 8099, IPPROTO_TCP), ZG_V_DENY);
+	zg_snapshot_close(&s);
+	world_end(&w);
+}
+
+static void deny_wins_among_unix_sockets(void **state)
+{
+	static const char text[] = "version: v1\n"
+				   "profiles:\n"
+				   "  agent:\n"
+				   "    allow:\n"
+				   "      - {unix: '/var/run/pg/*'}\n"
+				   "      - {unix: /run/pg/secret-1}\n"
+				   "      - {unix: '/run/pg/sub/*'}\n"
+				   "      - {unix: '@app-*'}\n"
+				   "      - {unix: /var/run/docker.sock}\n"
+				   "      - {unix: /run/user/1000/bus}\n"
+				   "    deny:\n"
+				   "      - {unix: '/run/pg/sec*'}\n"
+				   "      - {unix: '@app-x'}\n";
+	const uint32_t agent = ZG_PROFILE_FIRST;
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, text, NULL, NULL);
+	if (!w.ok)
+		print_error("%s\n", first_error(&w));
+	assert_true(w.ok);
+	assert_int_equal(w.diag.notices, 2); /* Docker's and D-Bus's */
+	assert_non_null(strstr(w.diag.item[0].hint, "can start processes outside the gate"));
+	open_snapshot(&w, &s);
+	assert_int_equal(unix_def(&s, agent, "/run/pg/", true)->verdict, ZG_V_ALLOW);
+	assert_int_equal(unix_def(&s, agent, "/run/pg/sec", true)->verdict, ZG_V_DENY);
+	assert_int_equal(unix_def(&s, agent, "/run/pg/secret-1", false)->verdict, ZG_V_DENY);
+	assert_int_equal(unix_def(&s, agent, "/run/pg/secret-1", false)->reason, ZG_GR_RULE_DENY);
+	assert_int_equal(unix_def(&s, agent, "/run/pg/sub/", true)->verdict, ZG_V_ALLOW);
+	assert_int_equal(unix_def(&s, agent, "@app-", true)->verdict, ZG_V_ALLOW);
+	assert_int_equal(unix_def(&s, agent, "@app-x", false)->verdict, ZG_V_DENY);
+	assert_int_equal(unix_def(&s, agent, "/run/docker.sock", false)->verdict, ZG_V_ALLOW);
+	assert_int_equal(unix_def(&s, agent, "/run/user/1000/bus", false)->verdict, ZG_V_ALLOW);
+	/* of all profiles */
+	assert_int_equal(unix_def(&s, ZG_PROFILE_NONE, "/run/docker.sock", false)->reason,
+			 ZG_GR_UNIX_CONTROL);
+	assert_int_equal(unix_def(&s, ZG_PROFILE_NONE, "/run/user/*/bus", false)->verdict,
+			 ZG_V_DENY);
+	assert_int_equal(unix_def(&s, ZG_PROFILE_NONE, "/run/dbus/", true)->verdict, ZG_V_DENY);
+	for (size_t i = 1; i < s.unix_count; i++)
+		assert_true(s.unixes[i - 1].profile < s.unixes[i].profile ||
+			    (s.unixes[i - 1].profile == s.unixes[i].profile &&
+			     strcmp(s.unixes[i - 1].path, s.unixes[i].path) <= 0));
+	zg_snapshot_close(&s);
+	world_end(&w);
+}
+
+static void shadow_servers_are_killed_on_the_wire_unless_told(void **state)
+{
+	static const char text[] = "version: v1\n"
+				   "profiles:\n"
+				   "  a: {}\n"
+				   "  b: {shadow_mcp: {wire: audit}}\n"
+				   "  c: {shadow_mcp: {wire: off, stdio: kill}}\n";
+	static const uint8_t want[][2] = {{ZG_SHADOW_KILL, ZG_SHADOW_OFF},
+					  {ZG_SHADOW_AUDIT, ZG_SHADOW_OFF},
+					  {ZG_SHADOW_OFF, ZG_SHADOW_KILL}};
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, text, NULL, NULL);
+	assert_true(w.ok);
+	open_snapshot(&w, &s);
+	for (size_t i = 0; i < ZG_COUNT(want); i++) {
+		assert_int_equal(s.profiles[i].shadow_wire, want[i][0]);
+		assert_int_equal(s.profiles[i].shadow_stdio, want[i][1]);
+	}
 	zg_snapshot_close(&s);
 	world_end(&w);
 }
@@ -209,6 +349,41 @@ static const struct {
 	 "[1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33]}\n",
 	 "main:5:9: more than 16 separate port ranges for one address, overlapping entries "
 	 "included"},
+	{"version: v1\nprofiles:\n  a: {shadow_mcp: {wire: no}}\n",
+	 "main:3:26: 'no' says not what happens to shadow servers"},
+	{"version: v1\nprofiles:\n  a: {shadow_mcp: {pipe: off}}\n",
+	 "main:3:20: unknown key 'pipe' in shadow_mcp"},
+	{"version: v1\nprofiles:\n  a: {listen: 8000}\n",
+	 "main:3:15: listen must be a list of entries"},
+	{"version: v1\nprofiles:\n  a:\n    listen:\n      - {from: 10.0.0.0/8}\n",
+	 "main:5:9: a listen entry has no 'port'"},
+	{"version: v1\nprofiles:\n  a:\n    listen:\n      - {port: 80, from: 10.0.0.1}\n",
+	 "main:5:26: '10.0.0.1' is not an address block"},
+	{"version: v1\nprofiles:\n  a:\n    listen:\n      - {port: '7000-8000', from: "
+	 "[10.0.0.0/8, 11.0.0.0/8]}\n",
+	 "main:5:9: port 7411 is the gateway's"},
+	{"version: v1\nprofiles:\n  a:\n    listen:\n      - {port: 9000}\nlisten: "
+	 "['127.0.0.1:9000']\n",
+	 "main:5:9: port 9000 is the gateway's"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {unix: run/x}\n",
+	 "main:5:16: 'run/x' is not a socket path"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {unix: '/run/*/x'}\n",
+	 "main:5:16: '/run/*/x' has a '*' before its end"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {unix: /run/../x}\n",
+	 "main:5:16: '/run/../x' is not a plain path"},
+	{"version: v1\nprofiles:\n  a:\n    deny:\n      - {unix: /run//x}\n",
+	 "main:5:16: '/run//x' is not a plain path"},
+	{"version: v1\nprofiles:\n  a:\n    deny:\n      - {unix: /run/x/}\n",
+	 "main:5:16: '/run/x/' is not a plain path"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {unix: "
+	 "/1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678"
+	 "9012345678901234567}\n",
+	 "main:5:16: "
+	 "'/"
+	 "1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678"
+	 "9012345678901234567' is longer than a socket's path can be"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {unix: /run/x, port: 1}\n",
+	 "main:5:9: a unix socket has no port"},
 };
 
 static void wrong_settings_say_where(void **state)
@@ -383,6 +558,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_configuration_becomes_a_snapshot),
+		cmocka_unit_test(who_may_dial_which_port),
+		cmocka_unit_test(deny_wins_among_unix_sockets),
+		cmocka_unit_test(shadow_servers_are_killed_on_the_wire_unless_told),
 		cmocka_unit_test(settings_alone_can_be_asked_for),
 		cmocka_unit_test(wrong_settings_say_where),
 		cmocka_unit_test(order_and_files_mean_nothing),

@@ -48,19 +48,53 @@
 
 struct kernfs_node {
 	const char *name;
+	__u64 id;
+} __attribute__((preserve_access_index));
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+} __attribute__((preserve_access_index));
+
+struct cgroup_root {
+	int hierarchy_id; /* 0 is cgroup2 */
 } __attribute__((preserve_access_index));
 
 struct cgroup {
+	struct cgroup_subsys_state self;
+	int level;
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 } __attribute__((preserve_access_index));
 
 struct css_set {
 	struct cgroup *dfl_cgrp; /* of cgroup2 */
 } __attribute__((preserve_access_index));
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live; /* threads that have not ended */
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	__u32 val;
+} kuid_t, kgid_t;
+
+struct cred {
+	kuid_t uid;
+	kgid_t gid;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	struct css_set *cgroups;
 	struct task_struct *group_leader;
+	struct signal_struct *signal;
+	const struct cred *real_cred;
+	int pid;
+	int tgid;
 	__u64 start_boottime;
 	char comm[16];
 } __attribute__((preserve_access_index));

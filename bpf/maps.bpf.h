@@ -24,6 +24,20 @@ struct { /* who: cgroup id -> profile */
 	__type(value, struct zg_membership);
 } zg_member SEC(".maps");
 
+struct { /* who, though its cgroup says nothing: tgid -> profile */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ZG_STICKY_MAX);
+	__type(key, __u32);
+	__type(value, struct zg_sticky);
+} zg_sticky SEC(".maps");
+
+struct { /* what cgroups yet to be made will be */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ZG_NURSERY_MAX);
+	__type(key, struct zg_nursery_key);
+	__type(value, struct zg_nursery);
+} zg_nursery SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * ZG_PROFILES_MAX);

@@ -39,6 +39,19 @@ static __always_inline __u64 zg_ancestor_of(enum zg_who who, void *ctx, int leve
 			      : bpf_skb_ancestor_cgroup_id(ctx, level);
 }
 
+/* The task was governed when it left its cgroup, and still is. Nobody pays for
+ * this while nobody has left. */
+static __noinline ZG_UNUSED __u32 zg_profile_of_sticky(__u32 slot)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	const struct zg_sticky *s = bpf_map_lookup_elem(&zg_sticky, &tgid);
+
+	if (!s || s->start_ns != BPF_CORE_READ(task, group_leader, start_boottime))
+		return ZG_PROFILE_NONE;
+	return slot ? s->profile[1] : s->profile[0];
+}
+
 /*
  * The nearest governed ancestor of who asks: most often its own cgroup,
  * else found from the root down, so that the walk ends at its own depth
@@ -63,6 +76,12 @@ static __always_inline __u32 zg_profile_of(enum zg_who who, void *ctx, __u32 slo
 		m = bpf_map_lookup_elem(&zg_member, &id);
 		if (m)
 			profile = slot ? m->profile[1] : m->profile[0];
+	}
+	if (who == ZG_TASK && profile == ZG_PROFILE_NONE) {
+		const struct zg_ctl *ctl = zg_get_ctl();
+
+		if (ctl && ZG_READ_ONCE(ctl->sticky))
+			profile = zg_profile_of_sticky(slot);
 	}
 	return profile;
 }

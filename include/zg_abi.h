@@ -236,6 +236,33 @@ struct zg_learned_val {
 	__u64 expires_ns; /* CLOCK_BOOTTIME */
 };
 
+/* A process that was moved out of its governed cgroup, by its tgid (hash). The
+ * start tells it from another of that number. */
+struct zg_sticky {
+	__u32 profile[2]; /* per slot */
+	__u64 start_ns;
+};
+
+/* What a cgroup will be when it is made: hash by its folder's id, 0, 1, ... in
+ * the order in which they are tried. */
+struct zg_nursery_key {
+	__u64 folder;
+	__u32 index;
+	__u32 pad;
+};
+
+struct zg_nursery {
+	__u32 profile[2]; /* per slot */
+	__u8 prefix_bytes;
+	__u8 suffix_bytes;
+	__u8 exact; /* the name is the prefix, no more */
+	__u8 pad;
+	char prefix[ZG_NURSERY_PREFIX];
+	char suffix[ZG_NURSERY_SUFFIX];
+};
+_Static_assert(sizeof(struct zg_nursery) == 12 + ZG_NURSERY_PREFIX + ZG_NURSERY_SUFFIX,
+	       "zg_nursery");
+
 /* attested origin --------------------------------------------------------- */
 
 /*
@@ -311,7 +338,8 @@ struct zg_event {
 	__u16 port_be;
 	__u8 addr[16];
 	char comm[16];
-	__u32 detail;		  /* option: level << 16 | name; shadow: the signatures' bits */
+	__u32 detail;		  /* option: level << 16 | name; shadow: the signatures' bits;
+				   * leave: the pid that moved it */
 	char cgroup_name[64];	  /* the last part of its path: it may be gone when this is read */
 	char path[ZG_EVENT_PATH]; /* unix socket ("@" = abstract), executable; else "" */
 	__u64 cookie;		  /* of a packet's socket, and its own end; else zero */

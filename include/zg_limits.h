@@ -10,6 +10,11 @@
 #define ZG_CGROUP_DEPTH_MAX 24	    /* ancestors walked per hook; deeper ones inherit */
 #define ZG_PROFILES_MAX	    1024    /* one array slot each; 100 is a large host */
 #define ZG_GOVERNED_MAX	    65536   /* cgroups named by profiles, runs included */
+#define ZG_STICKY_MAX	    65536   /* processes that left their cgroup; full: they are killed */
+#define ZG_NURSERY_MAX	    4096    /* globs below watched folders, each once a folder */
+#define ZG_NURSERY_RULES    16	    /* of one folder, tried in line as a cgroup is made */
+#define ZG_NURSERY_PREFIX   64	    /* of a glob's last part; longer ones wait for the parent */
+#define ZG_NURSERY_SUFFIX   32
 #define ZG_PREFIXES_MAX	    2097152 /* trie entries: 1,000,000 in use, twice for a swap */
 #define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
 #define ZG_UNIX_MAX	    65536   /* unix socket entries of all profiles, two generations */

@@ -117,6 +117,8 @@ static bool btf_target(const struct bpf_program *p, const char **prefix, uint32_
 		return false;
 	*prefix = type == BPF_PROG_TYPE_LSM ? "bpf_lsm_" : "";
 	*kind = BTF_KIND_FUNC;
+	if (bpf_program__expected_attach_type(p) == BPF_TRACE_ITER)
+		*prefix = "bpf_iter_";
 	if (bpf_program__expected_attach_type(p) == BPF_TRACE_RAW_TP) {
 		*prefix = "btf_trace_";
 		*kind = BTF_KIND_TYPEDEF;
@@ -239,9 +241,11 @@ static int load(const struct zg_place *at, const struct kind *kind, struct layer
 
 /* attaching ------------------------------------------------------------------------ */
 
+/* The others are run when somebody asks. */
 static bool is_hook(const struct bpf_program *p)
 {
-	return bpf_program__autoload(p) && bpf_program__type(p) != BPF_PROG_TYPE_SYSCALL;
+	return bpf_program__autoload(p) && bpf_program__type(p) != BPF_PROG_TYPE_SYSCALL &&
+	       bpf_program__expected_attach_type(p) != BPF_TRACE_ITER;
 }
 
 static int attach(const struct zg_place *at, const struct kind *kind, struct layer *l,

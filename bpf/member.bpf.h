@@ -274,6 +274,28 @@ __noinline int zg_name_matches(const struct zg_nursery *n, const struct zg_name 
 	return 1;
 }
 
+/* As zg_stick: made again of what a reload has renumbered meanwhile. A rule
+ * without a profile says that its name is nobody's. */
+static __always_inline void zg_govern_as(__u64 id, const struct zg_nursery_key *key)
+{
+	const struct zg_ctl *ctl = zg_get_ctl();
+
+	for (int attempt = 0; ctl && attempt < 2; attempt++) {
+		__u32 members = ZG_READ_ONCE(ctl->members);
+		const struct zg_nursery *rule = bpf_map_lookup_elem(&zg_nursery, key);
+		struct zg_membership m;
+
+		if (!rule || rule->profile[0] == ZG_PROFILE_NONE)
+			return;
+		m.profile[0] = rule->profile[0];
+		m.profile[1] = rule->profile[1];
+		bpf_map_update_elem(&zg_member, &id, &m, BPF_ANY);
+		if (ZG_READ_ONCE(ctl->members) == members)
+			break;
+	}
+	zg_members_changed();
+}
+
 static __always_inline void zg_govern_newborn(const struct cgroup *cgrp)
 {
 	__u64 id = BPF_CORE_READ(cgrp, kn, id);
@@ -289,17 +311,13 @@ static __always_inline void zg_govern_newborn(const struct cgroup *cgrp)
 	name.bytes = n - 1;
 	for (key.index = 0; key.index < ZG_NURSERY_RULES; key.index++) {
 		const struct zg_nursery *rule = bpf_map_lookup_elem(&zg_nursery, &key);
-		struct zg_membership m;
 
 		if (!rule)
 			return;
-		if (!zg_name_matches(rule, &name))
-			continue;
-		m.profile[0] = rule->profile[0];
-		m.profile[1] = rule->profile[1];
-		bpf_map_update_elem(&zg_member, &id, &m, BPF_NOEXIST);
-		zg_members_changed();
-		return;
+		if (zg_name_matches(rule, &name)) {
+			zg_govern_as(id, &key);
+			return;
+		}
 	}
 }
 

@@ -17,11 +17,15 @@
 #include "err.h"
 #include "zg_snapshot.h"
 
-/* Who is told about membership; 0 or -errno. */
+/* Who is told about membership; 0 or -errno. settled (may be NULL) comes when
+ * what exists has been told: what cgroups that the globs name will be when
+ * they are made, folder by folder, for whoever can see to it without us. */
 struct zg_cgroup_gate {
 	int (*govern)(void *arg, uint64_t id, uint32_t profile);
 	int (*release)(void *arg, uint64_t id);
 	void *arg;
+	int (*settled)(void *arg, const struct zg_nursery_key *keys,
+		       const struct zg_nursery *values, size_t count);
 };
 
 struct zg_cgroup_entry {
@@ -47,6 +51,7 @@ struct zg_cgroups {
 	size_t entries, entry_cap;
 	struct zg_cgroup_watch *watch;
 	size_t watches, watch_cap;
+	bool unsettled; /* since settled was told */
 	struct zg_cgroup_def *def; /* the globs in force: a copy */
 	size_t defs;
 };
@@ -73,8 +78,9 @@ void zg_cgroups_set_gate(struct zg_cgroups *c, const struct zg_cgroup_gate *gate
 int zg_cgroups_govern(struct zg_cgroups *c, uint64_t id, const char *path,
 		      uint32_t profile) ZG_MUST_CHECK;
 
-/* A member that a former run of the agent left pinned: follow releases it
- * unless a glob still names it. */
+/* A member that a former run of the agent left pinned, or that the kernel has
+ * governed as it was made; a known one is left alone. follow releases it unless
+ * a glob still names it. */
 int zg_cgroups_adopt(struct zg_cgroups *c, uint64_t id, uint32_t profile) ZG_MUST_CHECK;
 /* After a snapshot is applied: govern what the globs name, release the rest, and watch
  * for what appears. The first definition that matches a path wins. */

@@ -19,11 +19,6 @@
 #define GLOB_DEPTH_MAX 32    /* components of a glob: deeper trees inherit */
 #define WATCHES_MAX    16384 /* directories watched for new children */
 
-struct zg_cgroup_watch {
-	int wd;
-	char path[ZG_CGROUP_LEN];
-};
-
 void zg_cgroups_set_gate(struct zg_cgroups *c, const struct zg_cgroup_gate *gate)
 {
 	c->gate = *gate;
@@ -76,6 +71,7 @@ static int set_member(struct zg_cgroups *c, uint64_t id, const char *path, uint3
 		at = &c->entry[c->entries++];
 	*at = (struct zg_cgroup_entry){.id = id, .profile = profile, .fixed = fixed, .seen = true};
 	(void)zg_str_cut(at->path, sizeof(at->path), zg_slice_str(path));
+	c->unsettled = true;
 	return 0;
 }
 
@@ -88,6 +84,8 @@ int zg_cgroups_adopt(struct zg_cgroups *c, uint64_t id, uint32_t profile)
 {
 	char path[ZG_CGROUP_LEN];
 
+	if (find_id(c, id))
+		return 0;
 	(void)!zg_cgroups_path(c, id, path); /* "" when it is gone: released later */
 	return set_member(c, id, path, profile, false, false);
 }
@@ -97,8 +95,7 @@ static void drop_entry(struct zg_cgroups *c, size_t i)
 	c->entry[i] = c->entry[--c->entries];
 }
 
-/* Does the glob, cut to as many components as path has, match it? */
-static bool leads_to(const char *glob, const char *path)
+bool zg_cgroup_leads_to(const char *glob, const char *path)
 {
 	size_t n = zg_cgroup_head(glob, zg_cgroup_depth(path));
 	char head[ZG_CGROUP_LEN];
@@ -114,7 +111,7 @@ static uint32_t match(const struct zg_cgroup_def *defs, size_t count, const char
 {
 	for (size_t i = 0; path[0] && i < count; i++)
 		if (zg_cgroup_depth(defs[i].glob) == zg_cgroup_depth(path) &&
-		    leads_to(defs[i].glob, path))
+		    zg_cgroup_leads_to(defs[i].glob, path))
 			return defs[i].profile;
 	return ZG_PROFILE_NONE;
 }
@@ -124,16 +121,19 @@ static bool leads_below(const struct zg_cgroups *c, const char *path)
 {
 	for (size_t i = 0; i < c->defs; i++)
 		if (zg_cgroup_depth(c->def[i].glob) > zg_cgroup_depth(path) &&
-		    leads_to(c->def[i].glob, path))
+		    zg_cgroup_leads_to(c->def[i].glob, path))
 			return true;
 	return false;
 }
 
 static int watch(struct zg_cgroups *c, int dir, const char *path)
 {
+	struct stat st;
 	char proc[64];
 	int wd, rc;
 
+	if (fstat(dir, &st) < 0)
+		return -errno;
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", dir);
 	wd = inotify_add_watch(c->inotify, proc, IN_CREATE | IN_DELETE | IN_ONLYDIR);
 	if (wd < 0)
@@ -147,8 +147,10 @@ static int watch(struct zg_cgroups *c, int dir, const char *path)
 		return rc;
 	}
 	c->watch[c->watches].wd = wd;
+	c->watch[c->watches].id = st.st_ino;
 	(void)zg_str_cut(c->watch[c->watches].path, ZG_CGROUP_LEN, zg_slice_str(path));
 	c->watches++;
+	c->unsettled = true;
 	return 0;
 }
 
@@ -218,7 +220,9 @@ int zg_cgroups_follow(struct zg_cgroups *c, const struct zg_cgroup_def *defs, si
 					  c->entry[i].path, strerror(-rc));
 		drop_entry(c, i);
 	}
-	return 0;
+	rc = zg_cgroups_settled(c);
+	return rc < 0 ? zg_err_set(e, -rc, "cannot watch the profiles' cgroups: %s", strerror(-rc))
+		      : 0;
 }
 
 static int forget(struct zg_cgroups *c, const char *path)
@@ -247,6 +251,7 @@ static int one_event(struct zg_cgroups *c, const struct inotify_event *ev)
 			continue;
 		if (ev->mask & IN_IGNORED) {
 			c->watch[i] = c->watch[--c->watches];
+			c->unsettled = true;
 			return 0;
 		}
 		if (!(ev->mask & IN_ISDIR) ||
@@ -276,6 +281,8 @@ int zg_cgroups_event(struct zg_cgroups *c)
 	}
 	if (n < 0 && errno != EAGAIN)
 		return -errno;
+	if (c->unsettled && rc == 0)
+		rc = zg_cgroups_settled(c);
 	return rc;
 }
 

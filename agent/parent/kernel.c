@@ -142,6 +142,8 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	k->tables.rule = table_of(k->gate->maps.zg_rule);
 	k->tables.profile = table_of(k->gate->maps.zg_profile);
 	k->tables.member = table_of(k->gate->maps.zg_member);
+	k->tables.sticky = table_of(k->gate->maps.zg_sticky);
+	k->tables.nursery = table_of(k->gate->maps.zg_nursery);
 	return 0;
 }
 
@@ -290,6 +292,17 @@ int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile)
 int zg_kernel_release(struct zg_kernel *k, uint64_t cgroup_id)
 {
 	return zg_tables_release_member(&k->tables, cgroup_id);
+}
+
+int zg_kernel_nursery(struct zg_kernel *k, const struct zg_nursery_key *keys,
+		      const struct zg_nursery *values, size_t count)
+{
+	return zg_tables_nursery(&k->tables, keys, values, count);
+}
+
+int zg_kernel_census(struct zg_kernel *k)
+{
+	return zg_layers_census(k->layers);
 }
 
 int zg_kernel_members(struct zg_kernel *k, int (*fn)(uint64_t id, uint32_t profile, void *arg),

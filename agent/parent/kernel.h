@@ -65,6 +65,14 @@ int zg_kernel_ask(const struct zg_kernel *k, struct zg_question *q) ZG_MUST_CHEC
  * of the generation in force, or before the first one, of that one. */
 int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
 int zg_kernel_release(struct zg_kernel *k, uint64_t cgroup_id) ZG_MUST_CHECK;
+/* What cgroups will be when they are made: keys[i].folder is the id of the
+ * cgroup that they are made in. Replaces what was said before; profiles are ids
+ * of the generation in force. */
+int zg_kernel_nursery(struct zg_kernel *k, const struct zg_nursery_key *keys,
+		      const struct zg_nursery *values, size_t count) ZG_MUST_CHECK;
+/* Note who is in a governed cgroup now, so that leaving it is seen: after
+ * membership has changed. 0 where the layer that watches is absent. */
+int zg_kernel_census(struct zg_kernel *k) ZG_MUST_CHECK;
 /* The pinned membership after a takeover: call fn for each. */
 int zg_kernel_members(struct zg_kernel *k, int (*fn)(uint64_t id, uint32_t profile, void *arg),
 		      void *arg);

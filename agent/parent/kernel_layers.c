@@ -21,6 +21,7 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #include "lsm.skel.h"
+#include "member.skel.h"
 #pragma GCC diagnostic pop
 
 #define LSM_LIST "/sys/kernel/security/lsm"
@@ -367,6 +368,36 @@ int zg_layers_verify(const struct zg_layers *l, struct zg_err *e)
 			if (r < 0)
 				return r;
 		}
+	}
+	return 0;
+}
+
+/* Reading it to its end is what runs it; it writes nothing to read. */
+static int run_iterator(const struct bpf_program *p)
+{
+	zg_autofd int link = bpf_link_create(bpf_program__fd(p), 0, BPF_TRACE_ITER, NULL);
+	zg_autofd int fd = link < 0 ? link : bpf_iter_create(link);
+	char nothing[8];
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	while ((n = read(fd, nothing, sizeof(nothing))) > 0)
+		continue;
+	return n < 0 ? -errno : 0;
+}
+
+int zg_layers_census(const struct zg_layers *l)
+{
+	struct bpf_program *p;
+
+	if (l->layer[ZG_KL_MEMBER].state != ZG_LAYER_ATTACHED)
+		return 0;
+	bpf_object__for_each_program (p, l->layer[ZG_KL_MEMBER].obj) {
+		int r = is_hook(p) ? 0 : run_iterator(p);
+
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -42,6 +42,11 @@ int zg_map_delete(const struct zg_map *m, const void *keys, size_t count)
 	return 0;
 }
 
+int zg_map_replace(const struct zg_map *m, const void *key, const void *value)
+{
+	return bpf_map_update_elem(m->fd, key, value, BPF_EXIST);
+}
+
 int zg_map_get(const struct zg_map *m, const void *key, void *value)
 {
 	return bpf_map_lookup_elem(m->fd, key, value);

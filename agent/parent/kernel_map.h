@@ -20,6 +20,8 @@ struct zg_map {
 /* Insert or replace, in order; what came before a failure stays. */
 int zg_map_put(const struct zg_map *m, const void *keys, const void *values,
 	       size_t count) ZG_MUST_CHECK;
+/* One element that is there; -ENOENT. */
+int zg_map_replace(const struct zg_map *m, const void *key, const void *value) ZG_MUST_CHECK;
 /* Keys that are not there are passed over. */
 int zg_map_delete(const struct zg_map *m, const void *keys, size_t count) ZG_MUST_CHECK;
 

@@ -145,29 +145,56 @@ static void pair_profiles(struct profiles *p, const struct zg_snapshot *s, bool 
 	}
 }
 
-struct member_keys {
+/* Whatever holds ids starts with a struct zg_membership. */
+struct renumbered {
 	const struct zg_change_set *set;
 	const struct profiles *profiles;
-	uint64_t *id;
-	struct zg_membership *value;
-	size_t count;
+	const struct zg_map *map;
+	char *list; /* keys, each with its value */
+	size_t count, room;
 };
 
-static int collect_member(const void *key, const void *value, void *arg)
+static int collect_renumbered(const void *key, const void *value, void *arg)
 {
-	struct member_keys *found = arg;
+	struct renumbered *found = arg;
+	size_t key_bytes = found->map->key_bytes, bytes = key_bytes + found->map->value_bytes;
 	struct zg_membership m;
 	uint32_t want;
+	char *at;
 
 	memcpy(&m, value, sizeof(m));
 	want = m.profile[found->set->old];
 	want = want < ZG_PROFILES_MAX ? found->profiles->new_id[want] : ZG_PROFILE_GONE;
-	if (m.profile[found->set->new] == want || found->count == ZG_GOVERNED_MAX)
+	if (m.profile[found->set->new] == want)
 		return 0;
 	m.profile[found->set->new] = want;
-	memcpy(&found->id[found->count], key, sizeof(found->id[0]));
-	found->value[found->count++] = m;
+	at = zg_map_list_room(found->list, found->count, &found->room, bytes);
+	if (!at)
+		return -ENOMEM;
+	found->list = at;
+	at += found->count++ * bytes;
+	memcpy(at, key, key_bytes);
+	memcpy(at + key_bytes, value, found->map->value_bytes);
+	memcpy(at + key_bytes, &m, sizeof(m));
 	return 0;
+}
+
+/* What has gone meanwhile stays gone. */
+static int renumber(const struct zg_map *map, const struct zg_change_set *set,
+		    const struct profiles *p)
+{
+	struct renumbered found = {.set = set, .profiles = p, .map = map};
+	int r = zg_map_each(map, collect_renumbered, &found);
+
+	for (size_t i = 0; r == 0 && i < found.count; i++) {
+		const char *at = found.list + i * (map->key_bytes + map->value_bytes);
+
+		r = zg_map_replace(map, at, at + map->key_bytes);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	free(found.list);
+	return r;
 }
 
 /* Whoever read an element that has been replaced reads again. */
@@ -177,18 +204,17 @@ static int member_changed(struct zg_tables *t, int result)
 	return result;
 }
 
+/* In the order in which one is made of another by the kernel: what is made of
+ * an old id was found here, or is made again (zg_ctl.members). */
 static int put_members(struct zg_tables *t, const struct zg_change_set *set,
 		       const struct profiles *p)
 {
-	zg_autofree uint64_t *id = calloc(ZG_GOVERNED_MAX, sizeof(*id));
-	zg_autofree struct zg_membership *value = calloc(ZG_GOVERNED_MAX, sizeof(*value));
-	struct member_keys found = {.set = set, .profiles = p, .id = id, .value = value};
-	int r;
+	const struct zg_map *const maps[] = {&t->nursery, &t->member, &t->sticky};
+	int r = 0;
 
-	if (!id || !value)
-		return -ENOMEM;
-	r = zg_map_each(&t->member, collect_member, &found);
-	return r < 0 ? r : member_changed(t, zg_map_put(&t->member, id, value, found.count));
+	for (size_t i = 0; r == 0 && i < sizeof(maps) / sizeof(maps[0]); i++)
+		r = member_changed(t, renumber(maps[i], set, p));
+	return r;
 }
 
 static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
@@ -354,6 +380,47 @@ int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id)
 {
 	return member_changed(t, zg_map_delete(&t->member, &cgroup_id, 1));
 }
+
+/* nursery ----------------------------------------------------------------------- */
+
+struct stale {
+	const struct zg_nursery_key *keep;
+	size_t kept;
+	struct zg_nursery_key *key;
+	size_t count, room;
+};
+
+static int collect_stale(const void *key, const void *value ZG_UNUSED, void *arg)
+{
+	struct stale *s = arg;
+	struct zg_nursery_key *list;
+
+	for (size_t i = 0; i < s->kept; i++)
+		if (memcmp(&s->keep[i], key, sizeof(s->keep[i])) == 0)
+			return 0;
+	list = zg_map_list_room(s->key, s->count, &s->room, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	s->key = list;
+	memcpy(&list[s->count++], key, sizeof(*list));
+	return 0;
+}
+
+int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,
+		      const struct zg_nursery *values, size_t count)
+{
+	struct stale s = {.keep = keys, .kept = count};
+	int r = zg_map_put(&t->nursery, keys, values, count);
+
+	if (r == 0)
+		r = zg_map_each(&t->nursery, collect_stale, &s);
+	if (r == 0)
+		r = zg_map_delete(&t->nursery, s.key, s.count);
+	free(s.key);
+	return r;
+}
+
+/* reading back ------------------------------------------------------------------ */
 
 struct members {
 	uint32_t slot;

@@ -23,6 +23,8 @@ struct zg_tables {
 	struct zg_map rule;
 	struct zg_map profile;
 	struct zg_map member;
+	struct zg_map sticky;
+	struct zg_map nursery;
 	struct zg_prefix_def *prefix; /* what both hold in the slot in force, sorted */
 	size_t prefix_count;
 	bool known; /* prefix is right and the three statements above hold */
@@ -36,6 +38,8 @@ void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const str
 int zg_tables_contain(struct zg_tables *t, uint32_t profile, bool contained) ZG_MUST_CHECK;
 int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
 int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id) ZG_MUST_CHECK;
+int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,
+		      const struct zg_nursery *values, size_t count) ZG_MUST_CHECK;
 int zg_tables_members(struct zg_tables *t, int (*fn)(uint64_t id, uint32_t profile, void *arg),
 		      void *arg);
 

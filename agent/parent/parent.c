@@ -171,9 +171,13 @@ static int gate_release(void *arg, uint64_t id)
 	return zg_kernel_release(((struct zg_parent *)arg)->kernel, id);
 }
 
-static int adopt(uint64_t id, uint32_t profile, void *arg)
+static int gate_settled(void *arg, const struct zg_nursery_key *keys,
+			const struct zg_nursery *values, size_t count)
 {
-	return zg_cgroups_adopt(&((struct zg_parent *)arg)->cgroups, id, profile);
+	struct zg_parent *p = arg;
+	int rc = zg_kernel_nursery(p->kernel, keys, values, count);
+
+	return rc < 0 ? rc : zg_kernel_census(p->kernel);
 }
 
 /* The address that redirected connections are sent to: the first of a family. */
@@ -195,7 +199,7 @@ static void gateway_addresses(const struct zg_settings *s, struct zg_listen *v4,
 static int open_gate(struct zg_parent *p, struct zg_err *e)
 {
 	const struct zg_kernel_options o = {.cgroup_root = p->cgroups.root, .pin_dir = p->pin_dir};
-	const struct zg_cgroup_gate gate = {gate_govern, gate_release, p};
+	const struct zg_cgroup_gate gate = {gate_govern, gate_release, p, gate_settled};
 	struct zg_listen v4 = {0}, v6 = {0};
 	char path[ZG_CGROUP_LEN];
 	zg_autofd int dir = -1;
@@ -206,10 +210,9 @@ static int open_gate(struct zg_parent *p, struct zg_err *e)
 	if (rc < 0)
 		return rc;
 	zg_cgroups_set_gate(&p->cgroups, &gate);
-	rc = zg_kernel_members(p->kernel, adopt, p);
 	dir = zg_cgroups_role(&p->cgroups, "gateway", &id);
-	if (rc < 0 || dir < 0)
-		return zg_err_set(e, rc < 0 ? -rc : -dir, "cannot read who is governed");
+	if (dir < 0)
+		return zg_err_set(e, -dir, "cannot open the gateway's cgroup");
 	gateway_addresses(&p->settings, &v4, &v6);
 	rc = zg_kernel_set_gateway(p->kernel, &v4, &v6, e);
 	if (rc < 0)

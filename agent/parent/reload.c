@@ -22,12 +22,22 @@ static uint64_t next_generation(const struct zg_parent *p)
 	return ms > p->generation ? ms : p->generation + 1;
 }
 
+static int adopt(uint64_t id, uint32_t profile, void *arg)
+{
+	return zg_cgroups_adopt(&((struct zg_parent *)arg)->cgroups, id, profile);
+}
+
 static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t generation,
 		 struct zg_err *e)
 {
 	int rc = zg_kernel_apply(p->kernel, s, generation, e);
 
-	return rc < 0 ? rc : zg_cgroups_follow(&p->cgroups, s->cgroups, s->cgroup_count, e);
+	if (rc < 0)
+		return rc;
+	rc = zg_kernel_members(p->kernel, adopt, p);
+	if (rc < 0)
+		return zg_err_set(e, -rc, "cannot read who is governed: %s", strerror(-rc));
+	return zg_cgroups_follow(&p->cgroups, s->cgroups, s->cgroup_count, e);
 }
 
 static void record(struct zg_parent *p, enum zg_record_kind kind, const struct zg_err *e)

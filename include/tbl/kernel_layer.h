@@ -7,3 +7,5 @@
  */
 X(LSM, lsm, ALWAYS, "inherited and passed sockets, other socket families, ptrace, tampering",
   "Linux 5.15 with \"bpf\" in the list of security modules (lsm=)")
+X(MEMBER, member, ALWAYS, "processes that leave their cgroup, and cgroups as they are made",
+  "Linux 5.15 with BTF")

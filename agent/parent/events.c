@@ -54,47 +54,75 @@ static void name_cgroup(const struct zg_parent *p, const struct zg_event *ev,
 		(void)snprintf(out, ZG_CGROUP_LEN, ".../%.*s", (int)n, ev->cgroup_name);
 }
 
+/* Whom an event is about, in every kind of record. */
+static void record_who(const struct zg_parent *p, const struct zg_event *ev, struct zg_record *r)
+{
+	char cgroup[ZG_CGROUP_LEN], comm[ZG_COMM_LEN + 1] = "";
+
+	memcpy(comm, ev->comm, sizeof(ev->comm));
+	name_cgroup(p, ev, cgroup);
+	zg_record_str(r, ZG_RF_profile,
+		      zg_slice_str(ev->profile == ZG_PROFILE_GATEWAY ? "(gateway)"
+				   : ev->profile == ZG_PROFILE_RESOLVER
+					   ? "(resolver)"
+					   : zg_snapshot_profile(&p->snapshot, ev->profile)));
+	zg_record_str(r, ZG_RF_cgroup, zg_slice_str(cgroup));
+	zg_record_str(r, ZG_RF_comm, zg_slice_str(comm));
+	ZG_REC_NUM(r, cgroup_id, ev->cgroup_id);
+	ZG_REC_NUM(r, uid, ev->uid);
+	if (ev->pid) { /* a packet has no task */
+		ZG_REC_NUM(r, pid, ev->pid);
+		ZG_REC_NUM(r, pid_start_ns, ev->start_ns);
+		ZG_REC_NUM(r, gid, ev->gid);
+	}
+	zg_record_str(r, ZG_RF_layer, zg_slice_str(ev->layer < ZG_L_MAX ? layers[ev->layer] : ""));
+	zg_record_bytes(r, ZG_RF_snapshot, p->snapshot.header->id);
+}
+
 static void record(struct zg_parent *p, const struct zg_event *ev)
 {
 	bool denied = ev->kind == ZG_E_DENY;
 	const char *reason = ev->reason < ZG_GR_MAX ? reasons[ev->reason] : "";
-	char addr[INET6_ADDRSTRLEN], text[ZG_REASON_LEN], comm[ZG_COMM_LEN + 1] = "";
-	char cgroup[ZG_CGROUP_LEN], who[64];
+	char addr[INET6_ADDRSTRLEN], text[ZG_REASON_LEN], who[64];
 	struct zg_record r;
 
-	memcpy(comm, ev->comm, sizeof(ev->comm));
 	zg_addr_text(addr, sizeof(addr), ev->addr);
-	name_cgroup(p, ev, cgroup);
 	if (ev->pid)
-		(void)snprintf(who, sizeof(who), "%s (pid %u)", comm, ev->pid);
-	else /* a packet has no task */
+		(void)snprintf(who, sizeof(who), "%.16s (pid %u)", ev->comm, ev->pid);
+	else
 		(void)snprintf(who, sizeof(who), "a socket of uid %u", ev->uid);
 	(void)snprintf(text, sizeof(text), "%s %s refused %s %s port %u: %s", who,
 		       denied ? "was" : "would be", protocol(ev->proto), addr, ntohs(ev->port_be),
 		       reason);
 	zg_record_init(&r, denied ? ZG_RK_KERNEL_DENY : ZG_RK_KERNEL_WOULD_DENY);
+	record_who(p, ev, &r);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
-	zg_record_str(&r, ZG_RF_profile,
-		      zg_slice_str(ev->profile == ZG_PROFILE_GATEWAY ? "(gateway)"
-				   : ev->profile == ZG_PROFILE_RESOLVER
-					   ? "(resolver)"
-					   : zg_snapshot_profile(&p->snapshot, ev->profile)));
-	zg_record_str(&r, ZG_RF_cgroup, zg_slice_str(cgroup));
-	zg_record_str(&r, ZG_RF_comm, zg_slice_str(comm));
-	ZG_REC_NUM(&r, cgroup_id, ev->cgroup_id);
-	ZG_REC_NUM(&r, uid, ev->uid);
-	if (ev->pid) {
-		ZG_REC_NUM(&r, pid, ev->pid);
-		ZG_REC_NUM(&r, pid_start_ns, ev->start_ns);
-		ZG_REC_NUM(&r, gid, ev->gid);
-	}
 	zg_record_str(&r, ZG_RF_decision, ZG_SLICE("DENY"));
 	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
 	zg_record_bytes(&r, ZG_RF_address, ev->addr);
 	ZG_REC_NUM(&r, port, ntohs(ev->port_be));
 	zg_record_str(&r, ZG_RF_protocol, zg_slice_str(protocol(ev->proto)));
-	zg_record_str(&r, ZG_RF_layer, zg_slice_str(ev->layer < ZG_L_MAX ? layers[ev->layer] : ""));
-	zg_record_bytes(&r, ZG_RF_snapshot, p->snapshot.header->id);
+	if (!zg_events_record(p, &r))
+		p->records_lost++;
+}
+
+/* ev->reason: it stays governed, it is governed by another profile, or there
+ * was no room to keep it. ev->path is where it is now. */
+static void record_leave(struct zg_parent *p, const struct zg_event *ev)
+{
+	const char *reason = ev->reason == ZG_GR_NONE ? "the profile of the other cgroup applies"
+			     : ev->reason < ZG_GR_MAX ? reasons[ev->reason]
+						      : "";
+	char text[ZG_REASON_LEN];
+	struct zg_record r;
+
+	(void)snprintf(text, sizeof(text), "%.16s (pid %u) was moved to the cgroup %.112s by pid %u",
+		       ev->comm, ev->pid, ev->path, ev->detail);
+	zg_record_init(&r, ZG_RK_CGROUP_LEAVE);
+	record_who(p, ev, &r);
+	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
+	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
+	zg_record_str(&r, ZG_RF_path, zg_slice_str(ev->path));
 	if (!zg_events_record(p, &r))
 		p->records_lost++;
 }
@@ -104,13 +132,21 @@ static int on_event(const struct zg_event *ev, void *arg)
 {
 	struct zg_parent *p = arg;
 
-	if (ev->kind != ZG_E_DENY && ev->kind != ZG_E_WOULD_DENY)
-		return 0;
-	if (ev->kind == ZG_E_DENY) {
+	switch (ev->kind) {
+	case ZG_E_DENY:
 		p->denials++;
 		zg_runs_denied(p, ev);
+		record(p, ev);
+		break;
+	case ZG_E_WOULD_DENY:
+		record(p, ev);
+		break;
+	case ZG_E_LEAVE:
+		record_leave(p, ev);
+		break;
+	default: /* of no record */
+		return 0;
 	}
-	record(p, ev);
 	return zg_ring_room(&p->children.ring[0]) > RESERVE ? 0 : -ENOSPC;
 }
 
@@ -128,7 +164,7 @@ uint64_t zg_events_lost(struct zg_parent *p)
 
 	if (zg_kernel_lost(p->kernel, lost) < 0)
 		return p->records_lost;
-	return p->records_lost + lost[ZG_E_DENY] + lost[ZG_E_WOULD_DENY];
+	return p->records_lost + lost[ZG_E_DENY] + lost[ZG_E_WOULD_DENY] + lost[ZG_E_LEAVE];
 }
 
 static void on_kernel(evutil_socket_t fd, short what, void *arg)

@@ -21,8 +21,8 @@ struct zg_dest {	  /* of a packet that came in: where it came from */
 	__u16 wire_port_be; /* as dialled */
 	bool rewrite;	    /* governed: the hook writes wire back */
 	bool inbound;	    /* a packet that came in */
+	bool reset;	    /* a packet that ends a TCP connection and carries nothing */
 	__u8 refused;	    /* enum zg_gate_reason: denied to the governed, unseen the rules */
-	__u8 pad;
 };
 
 #define ZG_MAPPED   bpf_htonl(0x0000ffff) /* ::ffff:0:0/96, third word */

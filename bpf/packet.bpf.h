@@ -75,7 +75,7 @@ static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 		return ZG_PASS;
 	if (a.verdict == ZG_V_REDIRECT)
 		zg_judge_redirected(skb, &d, &a);
-	return a.verdict == ZG_V_ALLOW ? ZG_PASS : zg_refuse_packet(skb, &d, &a);
+	return a.verdict == ZG_V_ALLOW || d.reset ? ZG_PASS : zg_refuse_packet(skb, &d, &a);
 }
 
 SEC("cgroup_skb/egress")

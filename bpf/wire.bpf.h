@@ -68,6 +68,19 @@ static __always_inline bool zg_is_listener(struct __sk_buff *skb)
 	return sk && sk->state == BPF_TCP_LISTEN;
 }
 
+/*
+ * A reset without data carries no byte, so it may leave whatever the verdict:
+ * the other end of a connection that was withdrawn learns that it is over.
+ */
+static __always_inline bool zg_is_reset(struct __sk_buff *skb, __u32 at)
+{
+	__u8 tcp[2]; /* data offset in 4 bytes, in the upper half; flags */
+
+	if (bpf_skb_load_bytes(skb, at + 12, tcp, sizeof(tcp)))
+		return false;
+	return (tcp[1] & 0x04) && skb->len == at + (tcp[0] >> 4) * 4;
+}
+
 /* Fill d from a packet of a socket; d->refused says why its address and port
  * need not be looked at. Not static: the verifier judges it once, by itself,
  * and not again with each state of its callers. */
@@ -90,6 +103,7 @@ __noinline int zg_read_packet(struct __sk_buff *skb, struct zg_dest *d)
 			return 0;
 		d->port_be = d->inbound ? port[0] : port[1];
 	}
+	d->reset = !d->inbound && d->proto == IPPROTO_TCP && zg_is_reset(skb, at);
 	d->refused = zg_is_listener(skb) ? ZG_GR_INBOUND : ZG_GR_NONE;
 	return 0;
 }

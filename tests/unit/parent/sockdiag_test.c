@@ -178,6 +178,44 @@ static void test_both_ends_notice_the_end(void **state ZG_UNUSED)
 	zg_sockdiag_close(d);
 }
 
+/* The gate lets nothing of it pass any more, but for the reset: the other end
+ * learns that it is over, and has not received a byte more. */
+static void test_the_peer_of_a_withdrawn_connection_learns_of_its_end(void **state ZG_UNUSED)
+{
+	struct lab *lab = lab_open();
+	uint64_t mine = lab_cgroup(lab, "mine");
+	struct zg_sockdiag *d = opened();
+	struct plan open, closed;
+
+	plan_init(&open);
+	plan_profile(&open, "a", ZG_MODE_ENFORCE);
+	plan_prefix(&open, "127.0.0.0", 8, 10);
+	plan_prefix(&open, "::1", 128, 10);
+	(void)plan_rule(&open, P_A, 10, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
+	plan_init(&closed);
+	plan_profile(&closed, "a", ZG_MODE_ENFORCE);
+	lab_govern(lab, "mine", P_A);
+	for (size_t i = 0; i < 2; i++) { /* TCP over both families */
+		struct sink sink = sink_open(false, kinds[i].addr, 0);
+		struct holder h;
+		struct found f;
+		char byte;
+
+		lab_apply(lab, &open);
+		h = hold_open(lab, "mine", &sink, kinds[i].addr);
+		f = sockets_of(d, mine);
+		assert_int_equal(f.count, 1);
+		lab_apply(lab, &closed);
+		assert_int_equal(zg_sockdiag_destroy(d, &f.s[0]), 0);
+		assert_int_equal(holder_error(&h, 5000), ECONNABORTED);
+		assert_int_equal(recv(h.peer, &byte, 1, 0), -1);
+		assert_int_equal(errno, ECONNRESET);
+		hold_close(&h);
+		(void)close(sink.fd);
+	}
+	zg_sockdiag_close(d);
+}
+
 static void test_a_flow_ends_by_its_peer(void **state ZG_UNUSED)
 {
 	struct lab *lab = lab_open();
@@ -263,6 +301,7 @@ static void test_other_namespaces_are_out_of_sight(void **state ZG_UNUSED)
 static const struct CMUnitTest tests[] = {
 	LAB_TEST(test_a_cgroups_sockets_are_seen_and_no_others),
 	LAB_TEST(test_both_ends_notice_the_end),
+	LAB_TEST(test_the_peer_of_a_withdrawn_connection_learns_of_its_end),
 	LAB_TEST(test_a_flow_ends_by_its_peer),
 	LAB_TEST(test_a_walk_that_is_given_up_leaves_nothing_behind),
 	LAB_TEST(test_other_namespaces_are_out_of_sight),

@@ -9,6 +9,7 @@
  */
 #include "kernel.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -274,14 +275,33 @@ int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t g
 	return zg_tables_apply(&k->tables, s, generation, e);
 }
 
-int zg_kernel_contain(struct zg_kernel *k, uint32_t profile, bool contained)
+int zg_kernel_contain(struct zg_kernel *k, const char *profile, bool contained)
 {
 	return zg_tables_contain(&k->tables, profile, contained);
+}
+
+bool zg_kernel_contained(const struct zg_kernel *k, const char *profile)
+{
+	return zg_tables_contained(&k->tables, profile);
 }
 
 int zg_kernel_ask(const struct zg_kernel *k, struct zg_question *q)
 {
 	return zg_ask(k->ask, q);
+}
+
+int zg_kernel_origin(const struct zg_kernel *k, const uint8_t src[16], uint16_t src_port,
+		     const uint8_t dst[16], uint16_t dst_port, struct zg_origin *out)
+{
+	struct zg_flow_key key = {
+		.netns_cookie = k->tables.ctl->netns_cookie,
+		.src_port_be = htons(src_port),
+		.dst_port_be = htons(dst_port),
+	};
+
+	memcpy(key.src, src, sizeof(key.src));
+	memcpy(key.dst, dst, sizeof(key.dst));
+	return bpf_map_lookup_elem(bpf_map__fd(k->gate->maps.zg_flow), &key, out);
 }
 
 int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile)

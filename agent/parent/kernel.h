@@ -53,13 +53,21 @@ int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
 int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e) ZG_MUST_CHECK;
 
-/* Deny everything to a profile, whatever its mode; or lift that. Atomic. */
-int zg_kernel_contain(struct zg_kernel *k, uint32_t profile, bool contained) ZG_MUST_CHECK;
+/* Deny everything to a profile, whatever its mode, with one write; or lift that.
+ * By name, so that it holds in every generation to come, also for a profile
+ * that is in none yet. */
+int zg_kernel_contain(struct zg_kernel *k, const char *profile, bool contained) ZG_MUST_CHECK;
+bool zg_kernel_contained(const struct zg_kernel *k, const char *profile);
 
 /* Ask the verdict that all layers share, for whoever and whatever q names, and
  * have the answer written into it. Changes nothing and tells no event. The
  * question's own fields are left as they were. */
 int zg_kernel_ask(const struct zg_kernel *k, struct zg_question *q) ZG_MUST_CHECK;
+
+/* What the client of a connection to the gateway had asked for, by the client's
+ * own view of it; -ENOENT. */
+int zg_kernel_origin(const struct zg_kernel *k, const uint8_t src[16], uint16_t src_port,
+		     const uint8_t dst[16], uint16_t dst_port, struct zg_origin *out) ZG_MUST_CHECK;
 
 /* Membership: by cgroup id (inode number of its directory); profile is an id
  * of the generation in force, or before the first one, of that one. */

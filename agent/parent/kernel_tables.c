@@ -22,6 +22,9 @@ void zg_tables_release(struct zg_tables *t)
 {
 	free(t->prefix);
 	t->prefix = NULL;
+	free(t->contained);
+	t->contained = NULL;
+	t->contained_count = 0;
 }
 
 static uint32_t slot_in_force(const struct zg_tables *t)
@@ -115,10 +118,23 @@ static int read_profile(const void *key, const void *value, void *arg)
 	return 0;
 }
 
+/* Where a name stands in the list of the contained; behind its end if it does not. */
+static size_t find_contained(const struct zg_tables *t, const char *name)
+{
+	size_t i = 0;
+
+	while (i < t->contained_count && strcmp(t->contained[i], name) != 0)
+		i++;
+	return i;
+}
+
 /* Pair by name, and let containment outlive the change. Before the first
  * generation there are no names: ids are already those of this snapshot. */
-static void pair_profiles(struct profiles *p, const struct zg_snapshot *s, bool first)
+static void pair_profiles(struct profiles *p, const struct zg_tables *t,
+			  const struct zg_snapshot *s)
 {
+	bool first = t->ctl->epoch == 0;
+
 	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
 		p->new_id[id] = id < ZG_PROFILE_FIRST || id == ZG_PROFILE_CANARY || first
 					? id
@@ -133,11 +149,12 @@ static void pair_profiles(struct profiles *p, const struct zg_snapshot *s, bool 
 		to->shadow_wire = s->profiles[i].shadow_wire;
 		to->shadow_stdio = s->profiles[i].shadow_stdio;
 		memcpy(to->name, s->profiles[i].name, sizeof(to->name));
+		to->contained = find_contained(t, to->name) < t->contained_count;
 		for (uint32_t was = ZG_PROFILE_FIRST; was < ZG_PROFILES_MAX; was++) {
 			if (!p->old[was].name[0] || strcmp(p->old[was].name, to->name) != 0)
 				continue;
 			p->new_id[was] = id;
-			to->contained = p->old[was].contained;
+			to->contained |= p->old[was].contained;
 			to->dns4_port_be = p->old[was].dns4_port_be;
 			to->dns6_port_be = p->old[was].dns6_port_be;
 			break;
@@ -229,7 +246,7 @@ static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
 	r = zg_map_each(&t->profile, read_profile, p);
 	if (r < 0)
 		return r;
-	pair_profiles(p, s, t->ctl->epoch == 0);
+	pair_profiles(p, t, s);
 	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
 		p->index[id] = set->new *ZG_PROFILES_MAX + id;
 	r = zg_map_put(&t->profile, p->index, p->new, ZG_PROFILES_MAX);
@@ -352,19 +369,79 @@ static bool profile_valid(uint32_t profile)
 	return profile >= ZG_PROFILE_GATEWAY && profile < ZG_PROFILES_MAX;
 }
 
-int zg_tables_contain(struct zg_tables *t, uint32_t profile, bool contained)
-{
-	uint32_t index = slot_in_force(t) * ZG_PROFILES_MAX + profile;
-	struct zg_profile p;
-	int r;
+/* A profile of the slot in force, by its name. */
+struct by_name {
+	const char *name;
+	uint32_t first; /* of the slot */
+	uint32_t index;
+	struct zg_profile profile;
+	bool found;
+};
 
-	if (!profile_valid(profile))
-		return -EINVAL;
-	r = zg_map_get(&t->profile, &index, &p);
-	if (r < 0)
+static int match_name(const void *key, const void *value, void *arg)
+{
+	uint32_t index = *(const uint32_t *)key;
+	struct by_name *b = arg;
+	struct zg_profile p;
+
+	memcpy(&p, value, sizeof(p));
+	if (index < b->first + ZG_PROFILE_FIRST || index >= b->first + ZG_PROFILES_MAX ||
+	    strncmp(p.name, b->name, sizeof(p.name)) != 0)
+		return 0;
+	b->index = index;
+	b->profile = p;
+	b->found = true;
+	return 0;
+}
+
+static int find_profile(const struct zg_tables *t, const char *name, struct by_name *out)
+{
+	*out = (struct by_name){.name = name, .first = slot_in_force(t) * ZG_PROFILES_MAX};
+	return zg_map_each(&t->profile, match_name, out);
+}
+
+/* Remember a name for the generations to come, or forget it. */
+static int list_contained(struct zg_tables *t, const char *name, bool contained)
+{
+	size_t at = find_contained(t, name);
+	char(*grown)[ZG_NAME_LEN];
+
+	if (contained == (at < t->contained_count))
+		return 0;
+	if (!contained) {
+		memmove(t->contained[at], t->contained[--t->contained_count], ZG_NAME_LEN);
+		return 0;
+	}
+	if (t->contained_count == ZG_PROFILES_MAX)
+		return -ENOSPC;
+	grown = reallocarray(t->contained, t->contained_count + 1, ZG_NAME_LEN);
+	if (!grown)
+		return -ENOMEM;
+	t->contained = grown;
+	memset(grown[t->contained_count], 0, ZG_NAME_LEN);
+	memcpy(grown[t->contained_count++], name, strlen(name));
+	return 0;
+}
+
+int zg_tables_contain(struct zg_tables *t, const char *name, bool contained)
+{
+	struct by_name b;
+	int r = strlen(name) < ZG_NAME_LEN && name[0] ? find_profile(t, name, &b) : -EINVAL;
+
+	if (r == 0)
+		r = list_contained(t, name, contained);
+	if (r < 0 || !b.found)
 		return r;
-	p.contained = contained;
-	return zg_map_put(&t->profile, &index, &p, 1);
+	b.profile.contained = contained;
+	return member_changed(t, zg_map_put(&t->profile, &b.index, &b.profile, 1));
+}
+
+bool zg_tables_contained(const struct zg_tables *t, const char *name)
+{
+	struct by_name b;
+
+	return find_contained(t, name) < t->contained_count ||
+	       (find_profile(t, name, &b) == 0 && b.found && b.profile.contained);
 }
 
 int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile)

@@ -27,6 +27,8 @@ struct zg_tables {
 	struct zg_map nursery;
 	struct zg_prefix_def *prefix; /* what both hold in the slot in force, sorted */
 	size_t prefix_count;
+	char (*contained)[ZG_NAME_LEN]; /* profiles, of this generation or a later one */
+	size_t contained_count;
 	bool known; /* prefix is right and the three statements above hold */
 };
 
@@ -35,7 +37,8 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 		    struct zg_err *e) ZG_MUST_CHECK;
 void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const struct zg_listen *v4,
 			   const struct zg_listen *v6);
-int zg_tables_contain(struct zg_tables *t, uint32_t profile, bool contained) ZG_MUST_CHECK;
+int zg_tables_contain(struct zg_tables *t, const char *name, bool contained) ZG_MUST_CHECK;
+bool zg_tables_contained(const struct zg_tables *t, const char *name);
 int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
 int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id) ZG_MUST_CHECK;
 int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,

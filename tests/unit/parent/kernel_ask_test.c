@@ -113,12 +113,12 @@ static void test_the_gateway_and_containment_are_told(void **state ZG_UNUSED)
 	ask(lab, &q);
 	assert_false(q.gateway);
 
-	assert_int_equal(zg_kernel_contain(lab->kernel, P_A, true), 0);
+	assert_int_equal(zg_kernel_contain(lab->kernel, "a", true), 0);
 	q = question(P_A, IPPROTO_TCP, "127.1.2.3", 1000);
 	ask(lab, &q);
 	assert_int_equal(q.verdict, ZG_V_DENY);
 	assert_int_equal(q.reason, ZG_GR_CONTAINED);
-	assert_int_equal(zg_kernel_contain(lab->kernel, P_A, false), 0);
+	assert_int_equal(zg_kernel_contain(lab->kernel, "a", false), 0);
 	ask(lab, &q);
 	assert_int_equal(q.verdict, ZG_V_ALLOW);
 }

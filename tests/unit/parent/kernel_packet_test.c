@@ -378,7 +378,7 @@ static void test_withdrawn_rule_tcp(void **state ZG_UNUSED)
 	wait_for(fd);
 	assert_int_equal(bytes_at(fd), 1);
 	/* one write stops a whole profile */
-	assert_int_equal(zg_kernel_contain(lab->kernel, P_A, true), 0);
+	assert_int_equal(zg_kernel_contain(lab->kernel, "a", true), 0);
 	assert_int_equal(task_do(t, do_send), 0);
 	assert_int_equal(bytes_at(fd), 0);
 	assert_int_equal(lab_events(lab).last.reason, ZG_GR_CONTAINED);

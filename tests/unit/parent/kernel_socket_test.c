@@ -139,7 +139,7 @@ static void test_audit_mode_and_containment(void **state ZG_UNUSED)
 	seen = lab_events(lab);
 	assert_int_equal(seen.count[ZG_E_WOULD_DENY], 1);
 	assert_int_equal(seen.last.reason, ZG_GR_PROTOCOL);
-	assert_int_equal(zg_kernel_contain(lab->kernel, P_A, true), 0);
+	assert_int_equal(zg_kernel_contain(lab->kernel, "a", true), 0);
 	assert_int_equal(open_as_root(lab, "agent", raw), EPERM);
 	assert_int_equal(lab_events(lab).last.reason, ZG_GR_CONTAINED);
 }

@@ -177,6 +177,8 @@ static int take_snapshot(struct zg_worker *w, const struct zg_msg *m)
 	}
 	zg_live_unref(w->live);
 	w->live = live;
+	if (w->base)
+		zg_requests_reconsider(w);
 	return w->base ? zg_msg_send(w->channel, ZG_MSG_SNAPSHOT_OK, &ok, -1) : 0;
 }
 

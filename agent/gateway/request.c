@@ -203,6 +203,35 @@ void zg_request_client_gone(struct zg_request *r)
 	finish(r);
 }
 
+static bool still_granted(const struct zg_live *l, const struct zg_request *r)
+{
+	uint32_t profile = zg_snapshot_profile_id(&l->snap, zg_slice_str(r->principal.profile));
+
+	return profile && zg_policy_may_use(&l->policy, r->server_id, profile);
+}
+
+/* Rules count when a call is made; the right to the server at every moment. */
+void zg_requests_reconsider(struct zg_worker *w)
+{
+	static const char why[] = "was withdrawn while the call ran";
+	struct zg_request *r, *next;
+
+	for (r = TAILQ_FIRST(&w->requests); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (!r->judged || r->running || still_granted(w->live, r))
+			continue;
+		if (r->upstream) {
+			(void)zg_str_cut(r->failure, sizeof(r->failure), zg_slice_str(why));
+			zg_upstream_stop(r);
+		} else if (!r->intent) {
+			(void)zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+					     "zerogate denied this call: server \"%.*s\" %s",
+					     (int)r->server_id.len, r->server_id.ptr, why);
+			finish(r);
+		}
+	}
+}
+
 void zg_request_client_drained(struct zg_request *r)
 {
 	if (r->upstream)

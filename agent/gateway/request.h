@@ -158,6 +158,8 @@ void zg_request_body_complete(struct zg_request *r);
 void zg_request_client_gone(struct zg_request *r);
 /* From the connection: it has room again for a stream's bytes. */
 void zg_request_client_drained(struct zg_request *r);
+/* A new configuration is in force: what its registry no longer grants ends now. */
+void zg_requests_reconsider(struct zg_worker *w);
 /* From upstream.c: the exchange ended (0, or -errno by upstream.h). */
 void zg_request_upstream_done(struct zg_request *r);
 

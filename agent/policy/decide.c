@@ -269,14 +269,20 @@ static void visit_tag(const struct zg_policy_view *v, struct verdict *out, size_
 }
 
 static bool profile_may(const struct zg_policy_view *v, const struct zg_row_server *s,
-			const struct zg_principal *who)
+			uint32_t profile)
 {
-	if (!who)
-		return true;
 	for (uint32_t i = 0; i < s->profiles.count; i++)
-		if (v->profiles[s->profiles.first + i] == who->profile_id)
+		if (v->profiles[s->profiles.first + i] == profile)
 			return true;
 	return false;
+}
+
+bool zg_policy_may_use(const struct zg_policy *p, struct zg_slice server, uint32_t profile)
+{
+	const struct zg_policy_view v = zg_policy_view(p);
+	const struct zg_row_server *s = zg_find_server(&v, server);
+
+	return s && profile_may(&v, s, profile);
 }
 
 static void deny(struct zg_decision *d, enum zg_decision_reason reason)
@@ -297,7 +303,7 @@ static bool judge_first(const struct zg_policy_view *v, const struct zg_envelope
 		deny(d, ZG_DR_UNREGISTERED);
 	else if (zg_method_class(env->method) == ZG_METHOD_UNKNOWN)
 		deny(d, ZG_DR_UNKNOWN_METHOD);
-	else if (!profile_may(v, s, env->principal))
+	else if (env->principal && !profile_may(v, s, env->principal->profile_id))
 		deny(d, ZG_DR_PROFILE);
 	else if (env->overflow || env->label_count > ZG_LABELS_MAX ||
 		 env->risk_tag_count > ZG_RISK_TAGS_MAX)

@@ -30,6 +30,9 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env) ZG_
 /* Set or replace one label (overflow is marked in env). */
 void zg_envelope_label(struct zg_envelope *env, struct zg_slice key, struct zg_slice value);
 
+/* Is the server registered, and may the profile use it? Not whether it may call. */
+bool zg_policy_may_use(const struct zg_policy *p, struct zg_slice server, uint32_t profile);
+
 /* Judge. *d is always filled; a DENY is a value. */
 void zg_decide(const struct zg_policy *p, const struct zg_envelope *env, struct zg_decision *d);
 

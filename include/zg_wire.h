@@ -337,6 +337,7 @@ struct zg_msg_ctl_status {
 	uint64_t unknown_servers;	 /* connections that nothing allows, found established */
 	char enforcement[ZG_REASON_LEN]; /* "full", "degraded: ...", "broken: ..." */
 	char last_reload_error[ZG_REASON_LEN];
+	char contained[ZG_REASON_LEN]; /* profiles, by comma; cut at the end */
 };
 
 struct zg_msg_ctl_reload {
@@ -363,6 +364,20 @@ struct zg_msg_ctl_finding {
 	char name[ZG_NAME_LEN];
 	char detail[ZG_REASON_LEN];
 	char remedy[ZG_REASON_LEN]; /* "" = none is needed, or known */
+};
+
+struct zg_msg_ctl_contain {
+	char profile[ZG_NAME_LEN];
+	uint32_t resume; /* 0 = contain it */
+	uint32_t pad;
+	char reason[ZG_REASON_LEN]; /* the asker's, for the record; may be "" */
+};
+
+struct zg_msg_ctl_contained {
+	uint32_t was;	/* it was contained before */
+	uint32_t ended; /* sockets */
+	uint32_t left;	/* sockets that could not be ended: judged by packet */
+	uint32_t pad;
 };
 
 struct zg_msg_ctl_run {		   /* the sender is moved into a new governed cgroup */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "contain.h"
 #include "listen.h"
 #include "log.h"
 #include "state.h"
@@ -219,6 +220,23 @@ static void do_detach(struct zg_parent *p, struct client *c, const struct peer *
 	end(c, rc < 0, rc < 0 ? &e : NULL);
 }
 
+static void do_contain(struct zg_parent *p, struct client *c, const struct peer *who,
+		       const struct zg_msg *m)
+{
+	struct zg_msg_ctl_contain ask;
+	struct zg_msg_ctl_contained done;
+	struct zg_err e;
+	int rc;
+
+	memcpy(&ask, m->body, sizeof(ask));
+	ZG_MSG_TEXT(ask.profile);
+	ZG_MSG_TEXT(ask.reason);
+	rc = zg_contain(p, &ask, who->pid, who->uid, &done, &e);
+	if (rc == 0 && !send_to(c, ZG_MSG_CTL_CONTAINED, &done))
+		return;
+	end(c, rc == -ENOENT ? 2 : rc < 0, rc < 0 ? &e : NULL);
+}
+
 static void do_run(struct zg_parent *p, struct client *c, const struct peer *who,
 		   const struct zg_msg *m)
 {
@@ -331,7 +349,7 @@ static void do_handover(struct zg_parent *p, struct client *c, const struct peer
 	drop(c); /* the ledger has it, or nobody */
 }
 
-enum who { ANYONE, UNGOVERNED, ROOT };
+enum who { ANYONE, UNGOVERNED, APPROVER, ROOT };
 
 static const struct verb {
 	enum zg_msg_type type;
@@ -342,6 +360,7 @@ static const struct verb {
 	{ZG_MSG_CTL_STATUS_GET, UNGOVERNED, do_status},
 	{ZG_MSG_CTL_RELOAD, ROOT, do_reload},
 	{ZG_MSG_CTL_DETACH, ROOT, do_detach},
+	{ZG_MSG_CTL_CONTAIN, APPROVER, do_contain},
 	{ZG_MSG_CTL_RUN, ANYONE, do_run},
 	{ZG_MSG_CTL_RUN_REPORT, ANYONE, do_run_report},
 	/* the ledger decides by the peer that is handed over */
@@ -349,6 +368,13 @@ static const struct verb {
 	{ZG_MSG_CTL_APPROVAL_SHOW, ANYONE, do_handover},
 	{ZG_MSG_CTL_APPROVAL_DECIDE, ANYONE, do_handover},
 	{ZG_MSG_CTL_AUDIT_TAIL, ANYONE, do_handover},
+};
+
+static const char *const whom[] = {
+	[ANYONE] = "",
+	[UNGOVERNED] = "not from a governed cgroup",
+	[APPROVER] = "only root and approvers may do this, from outside governed cgroups",
+	[ROOT] = "only root may do this, from outside governed cgroups",
 };
 
 static bool may(const struct peer *who, enum who required)
@@ -360,6 +386,8 @@ static bool may(const struct peer *who, enum who required)
 		return true;
 	case UNGOVERNED:
 		return free_peer;
+	case APPROVER:
+		return free_peer && who->approver;
 	case ROOT:
 		return free_peer && who->uid == 0;
 	}
@@ -382,9 +410,7 @@ static void on_request(struct client *c, const struct zg_msg *m)
 	if (identify(p, c->sock, &who) < 0)
 		refuse(c, ESRCH, "the asking process is gone or out of sight");
 	else if (!may(&who, v->who))
-		refuse(c, EPERM,
-		       v->who == ROOT ? "only root may do this, from outside governed cgroups"
-				      : "not from a governed cgroup");
+		refuse(c, EPERM, whom[v->who]);
 	else
 		v->run(p, c, &who, m);
 	zg_close_(&who.pidfd);

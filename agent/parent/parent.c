@@ -14,11 +14,13 @@
 #include <systemd/sd-daemon.h>
 
 #include "enforcement.h"
+#include "contain.h"
 #include "listen.h"
 #include "log.h"
 #include "prepare.h"
 #include "reload.h"
 #include "state.h"
+#include "withdraw.h"
 
 uint64_t zg_parent_now_ms(void)
 {
@@ -69,6 +71,7 @@ void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out)
 	};
 	memcpy(out->snapshot, p->snapshot.header->id, sizeof(out->snapshot));
 	memcpy(out->last_reload_error, p->last_reload_error, sizeof(out->last_reload_error));
+	zg_contain_list(p, out->contained, sizeof(out->contained));
 	(void)zg_enforcement_text(p, out->enforcement, sizeof(out->enforcement));
 }
 
@@ -209,6 +212,9 @@ static int open_gate(struct zg_parent *p, struct zg_err *e)
 	rc = zg_kernel_open(&p->kernel, &o, e);
 	if (rc < 0)
 		return rc;
+	rc = zg_contain_restore(p, e);
+	if (rc < 0)
+		return rc;
 	zg_cgroups_set_gate(&p->cgroups, &gate);
 	dir = zg_cgroups_role(&p->cgroups, "gateway", &id);
 	if (dir < 0)
@@ -287,6 +293,7 @@ static int start(struct zg_parent *p, struct zg_err *e)
 		return rc;
 	zg_cgroups_sweep(&p->cgroups, p->snapshot.cgroups, p->snapshot.cgroup_count, false);
 	record_life(p, ZG_RK_AGENT_START, "zerogate " ZG_VERSION " started");
+	(void)zg_withdraw(p); /* the configuration may have changed meanwhile */
 	zg_children_start(p);
 	return 0;
 }
@@ -321,6 +328,7 @@ static void release(struct zg_parent *p)
 	zg_close_(&p->snapshot_fd);
 	zg_close_(&p->runtime_lock);
 	zg_close_(&p->pin_lock);
+	zg_close_(&p->contained_dir);
 	if (p->loop)
 		event_base_free(p->loop);
 }
@@ -448,7 +456,7 @@ int zg_parent_main(const struct zg_parent_options *o)
 	}
 	free(full);
 	p->options = o;
-	p->snapshot_fd = p->runtime_lock = p->pin_lock = p->run_inotify = -1;
+	p->snapshot_fd = p->runtime_lock = p->pin_lock = p->contained_dir = p->run_inotify = -1;
 	p->cgroups.root = p->cgroups.inotify = -1;
 	p->children.ring_event = p->children.state_dir = -1;
 	for (size_t i = 0; i <= ZG_WORKERS_MAX; i++)

@@ -15,7 +15,8 @@ int zg_prepare_users(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 /* Make the runtime and pin folders and lock them against a second agent.
  * -EWOULDBLOCK if one runs. */
 int zg_prepare_locks(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
-/* Make the state folder the ledger's; an O_DIRECTORY descriptor. */
+/* Make the state folder the ledger's, with a folder of root's own in it, which is
+ * left open in p->contained_dir; an O_DIRECTORY descriptor. */
 int zg_prepare_state(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 /* Give up every capability that the loop does not need, for good. */
 int zg_prepare_privileges(struct zg_err *e) ZG_MUST_CHECK;

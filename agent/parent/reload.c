@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "withdraw.h"
 
 /* Grows over restarts as well: by the wall clock, or by one. */
 static uint64_t next_generation(const struct zg_parent *p)
@@ -126,6 +127,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	p->snapshot_fd = zg_take_fd(&p->configure.snapshot);
 	p->generation = generation;
 	zg_children_snapshot(p);
+	(void)zg_withdraw(p); /* what is left open is judged by packet */
 	return 0;
 }
 

@@ -18,7 +18,8 @@
 #define FLOW_SOCKETS_MAX 1024 /* of one cgroup with one peer, ended at a time */
 
 /* What has a process behind it. */
-#define STATES (~((1u << TCP_TIME_WAIT) | (1u << TCP_SYN_RECV) | (1u << 12 /* TCP_NEW_SYN_RECV     \
+#define STATES                                                                                     \
+	(~((1u << TCP_TIME_WAIT) | (1u << TCP_SYN_RECV) | (1u << 12 /* TCP_NEW_SYN_RECV     \
 									    */)))
 
 struct zg_sockdiag {

@@ -145,6 +145,7 @@ struct zg_parent {
 	gid_t user_gid, ledger_gid, approver_gid;
 	/* things held */
 	int runtime_lock, pin_lock;
+	int contained_dir; /* see contain.h */
 	struct zg_cgroups cgroups;
 	struct zg_kernel *kernel;
 	uint64_t boot_id;

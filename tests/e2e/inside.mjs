@@ -8,6 +8,7 @@ import dgram from 'node:dgram';
 import readline from 'node:readline';
 
 const clients = new Map();
+const held = new Map(); // connections that are kept until somebody ends them
 
 function failure(e) {
 	const cause = e.cause ?? e.errors?.[0] ?? e;
@@ -108,6 +109,31 @@ const verbs = {
 				e ? fail(e) : done({ sent: true });
 			});
 		});
+	},
+	// A TCP connection that stays open; what ends it is told by ended()
+	open({ name, host, port }) {
+		return new Promise((done, fail) => {
+			const socket = net.connect({ host, port, autoSelectFamily: false }, () => done({ local: socket.localPort }));
+			const one = { socket, received: '' };
+			one.closed = new Promise((closed) => socket.on('close', () => closed({ code: one.code, at: Date.now() })));
+			socket.on('data', (chunk) => { one.received += chunk.toString('latin1'); });
+			socket.on('error', (e) => {
+				one.code = e.code;
+				fail(e);
+			});
+			held.set(name, one);
+		});
+	},
+	// Send on it; what has come back so far
+	send({ name, text }) {
+		const { socket } = held.get(name);
+		return new Promise((done, fail) => socket.write(text, (e) => e ? fail(e) : done({})));
+	},
+	received({ name }) {
+		return { text: held.get(name).received, open: !held.get(name).socket.destroyed };
+	},
+	ended({ name }) {
+		return held.get(name).closed;
 	},
 	async whoami() {
 		const { readFileSync } = await import('node:fs');

@@ -163,6 +163,7 @@ class Fixture extends Base {
 		const body = Buffer.concat(chunks).toString();
 		this.requests.push({ method: req.method, url: req.url, headers: req.headers, body });
 		this.emit('request', this.requests.at(-1));
+		res.on('close', () => this.emit('closed', { method: req.method }));
 		if (new URL(req.url, 'http://x').pathname !== '/mcp')
 			return res.writeHead(404).end();
 		const known = this.sessions.get(req.headers['mcp-session-id']);

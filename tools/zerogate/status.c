@@ -28,6 +28,11 @@ static void print_text(const struct zg_msg_ctl_status *s)
 	printf("governs      %u cgroups, %u profiles, %u servers, %" PRIu64 " prefixes, %" PRIu64
 	       " rules\n",
 	       s->governed_cgroups, s->profiles, s->servers, s->prefixes, s->rules);
+	if (s->contained[0]) {
+		fputs("contained    ", stdout);
+		zg_print_safe(stdout, s->contained);
+		putchar('\n');
+	}
 	printf("denials      %" PRIu64 " (%" PRIu64 " not recorded)\n", s->denials, s->events_lost);
 	if (s->last_reload_error[0]) {
 		fputs("last reload  failed: ", stdout);
@@ -59,6 +64,8 @@ static int print_json(const struct zg_msg_ctl_status *s)
 		   s->ledger_ready ? "true" : "false");
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		zg_buf_fmt(&out, ",\"%s\":%" PRIu64, numbers[i].name, numbers[i].value);
+	zg_buf_str(&out, ",\"contained\":");
+	zg_buf_json(&out, zg_slice_str(s->contained));
 	zg_buf_str(&out, ",\"last_reload_error\":");
 	zg_buf_json(&out, zg_slice_str(s->last_reload_error));
 	zg_buf_str(&out, "}\n");
@@ -84,6 +91,7 @@ int zg_cli_status(const struct zg_cli *cli, struct zg_msg_ctl_status *out)
 			memcpy(out, m.body, sizeof(*out));
 			ZG_MSG_TEXT(out->enforcement);
 			ZG_MSG_TEXT(out->last_reload_error);
+			ZG_MSG_TEXT(out->contained);
 			got = true;
 		}
 	}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// withdraw.test.mjs - what a reload takes back is gone within a second, at the
+// other end too; what it does not concern goes on as if nothing had happened.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { TOOLS, needs, startAgent, until, within } from './agent.mjs';
+import { startServer, startSink } from './servers.mjs';
+
+const POLICY = `version: v1
+rules:
+  - id: allow-reads
+    match: {labels: {mcp.action: read}}
+    decision: ALLOW
+`;
+const LIMIT = 1000; // ms, from the change to the end
+
+async function reload(agent) {
+	const { code, stderr } = await agent.zg(['reload']);
+	assert.equal(code, 0, stderr);
+}
+
+// Run change, and see all of ends happen in time; the longest of them.
+async function inTime(change, ...ends) {
+	const started = performance.now();
+	const times = ends.map((end) => end.then(() => performance.now() - started));
+	await change();
+	const slowest = Math.max(...await within(Promise.all(times), 'the connections to end', 5000));
+	assert.ok(slowest < LIMIT, `it took ${Math.round(slowest)} ms`);
+	return slowest;
+}
+
+const closed = (socket) => new Promise((done) => socket.once('close', done));
+
+async function accepted(sink, connect) {
+	const arrives = new Promise((done) => sink.once('connection', done));
+	await connect();
+	return within(arrives, 'the connection to arrive');
+}
+
+describe('a reload that takes something back', needs(), () => {
+	let agent, revoked, kept, plain, spared, inside;
+
+	const allow = (...ports) => ports.map((port) => ({ cidr: '127.0.0.1/32', port }));
+	const configure = (...ports) => fs.writeFileSync(agent.config,
+		fs.readFileSync(agent.config, 'utf8').replace(/ {4}allow: .*/, `    allow: ${JSON.stringify(allow(...ports))}`));
+	const registry = (id) => path.join(agent.dir, `etc/servers/${id}.json`);
+
+	before(async () => {
+		[revoked, kept, plain, spared] = await Promise.all([startServer(), startServer(), startSink(), startSink()]);
+		agent = await startAgent({
+			policy: POLICY,
+			servers: [{ id: 'revoked', url: revoked.url(), tools: TOOLS }, { id: 'kept', url: kept.url(), tools: TOOLS }],
+			allow: allow(plain.port, spared.port),
+		});
+		inside = await agent.inside();
+	});
+	after(async () => {
+		await agent?.stop();
+		await Promise.all([revoked, kept, plain, spared].map((s) => s?.close()));
+	});
+
+	test('an allow entry that is gone takes its live connection with it, and no other', async () => {
+		const gone = await accepted(plain, () => inside.must('open', { name: 'gone', host: '127.0.0.1', port: plain.port }));
+		const stays = await accepted(spared, () => inside.must('open', { name: 'stays', host: '127.0.0.1', port: spared.port }));
+		const ms = await inTime(async () => {
+			configure(spared.port);
+			await reload(agent);
+		}, closed(gone), inside.do('ended', { name: 'gone' }));
+		assert.match((await inside.do('ended', { name: 'gone' })).code ?? '', /ECONNABORTED|ECONNRESET/);
+		assert.equal((await inside.do('open', { name: 'again', host: '127.0.0.1', port: plain.port })).error?.code, 'EPERM');
+		assert.ok(!stays.destroyed);
+		await inside.must('send', { name: 'stays', text: 'still here' });
+		await until(async () => (await inside.must('received', { name: 'stays' })).text.includes('200 OK'), 'an answer on the spared connection');
+		const record = await agent.record((r) => r.kind === 'socket.destroy' && r.port === plain.port, 'socket.destroy');
+		assert.equal(record.profile, 'agent');
+		assert.equal(record.address, '127.0.0.1');
+		assert.equal(record.protocol, 'tcp');
+		assert.equal(record.count, 1);
+		assert.match(record.reason, /allow entry|port|address/);
+		assert.ok(!agent.records().some((r) => r.kind === 'socket.destroy' && r.port === spared.port));
+		console.log(`# ended ${Math.round(ms)} ms after the configuration changed`);
+	});
+
+	test('a revoked server: live streams, idle connections and the gateway\'s own end', async () => {
+		for (const [client, url] of [['explicit', agent.url('revoked')], ['transparent', revoked.url()], ['other', agent.url('kept')]])
+			await inside.must('connect', { client, url });
+		await inside.must('open', { name: 'idle', host: '127.0.0.1', port: revoked.port });
+		// each client of the SDK holds a stream open, which the gateway holds open to the server
+		const streams = () => revoked.requests.filter((r) => r.method === 'GET').length;
+		await until(() => streams() === 2 && kept.requests.some((r) => r.method === 'GET'), 'the event streams');
+		const upstream = [...revoked.sockets];
+		assert.ok(upstream.length >= 2);
+		const before = [...kept.sockets];
+		const ms = await inTime(async () => {
+			fs.rmSync(registry('revoked'));
+			await reload(agent);
+		}, ...upstream.map(closed), inside.do('ended', { name: 'idle' }));
+		console.log(`# ended ${Math.round(ms)} ms after the registry changed`);
+		assert.equal(revoked.sockets.size, 0);
+		assert.equal((await inside.do('open', { name: 'again', host: '127.0.0.1', port: revoked.port })).error?.code, 'EPERM');
+		const call = await inside.do('tool', { client: 'explicit', name: 'read_issue', args: { number: 1 } });
+		assert.match(JSON.stringify(call), /not registered/);
+		// the other server's stream never noticed
+		assert.ok(before.some((s) => !s.destroyed));
+		const { result } = await inside.must('tool', { client: 'other', name: 'read_issue', args: { number: 1 } });
+		assert.match(result.content[0].text, /issue 1/);
+		for (const profile of ['agent', '(gateway)'])
+			await agent.record((r) => r.kind === 'socket.destroy' && r.profile === profile && r.port === revoked.port, `socket.destroy of ${profile}`);
+	});
+
+	test('a server that the profile may no longer use: its stream ends, the server stays', async () => {
+		await inside.must('connect', { client: 'narrowed', url: agent.url('kept') });
+		await until(() => kept.requests.filter((r) => r.method === 'GET').length >= 2, 'the event stream');
+		let open = kept.requests.filter((r) => r.method === 'GET').length;
+		const streams = new Promise((done) => kept.on('closed', ({ method }) => method === 'GET' && --open === 0 && done()));
+		await inTime(async () => {
+			fs.writeFileSync(agent.config, fs.readFileSync(agent.config, 'utf8').replace('servers: ["*"]', 'servers: []'));
+			await reload(agent);
+		}, streams);
+		const call = await inside.do('tool', { client: 'narrowed', name: 'read_issue', args: { number: 1 } });
+		assert.match(JSON.stringify(call), /may not use|profile/);
+	});
+});

@@ -2,11 +2,12 @@
 // withdraw.test.mjs - what a reload takes back is gone within a second, at the
 // other end too; what it does not concern goes on as if nothing had happened.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { TOOLS, needs, startAgent, until, within } from './agent.mjs';
-import { startServer, startSink } from './servers.mjs';
+import { freePort, startServer, startSink } from './servers.mjs';
 
 const POLICY = `version: v1
 rules:
@@ -121,5 +122,72 @@ describe('a reload that takes something back', needs(), () => {
 		}, streams);
 		const call = await inside.do('tool', { client: 'narrowed', name: 'read_issue', args: { number: 1 } });
 		assert.match(JSON.stringify(call), /may not use|profile/);
+	});
+});
+
+// A process of our own that prints; said() waits for what it printed.
+function start(t, command, ...args) {
+	const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+	t.after(() => child.kill('SIGKILL'));
+	child.stdin.on('error', () => {});
+	child.text = '';
+	child.stdout.on('data', (chunk) => { child.text += chunk; });
+	child.said = (what) => until(() => child.text.includes(what), `"${what}" (said: ${child.text})`);
+	return child;
+}
+
+describe('what cannot be ended is dead all the same', needs(), () => {
+	let agent, slice;
+
+	const serve = (port) => `const s=require('net').createServer((c)=>{c.on('data',(d)=>process.stdout.write(d));c.on('error',()=>{})});s.listen(${port},'127.0.0.1',()=>console.log('ready'))`;
+	const dial = (port) => `const s=require('net').connect(${port},'127.0.0.1',()=>console.log('open'));s.on('error',(e)=>console.log(e.code));s.on('close',()=>console.log('closed'));process.stdin.on('data',(d)=>{s.write(d);console.log('wrote '+d)})`;
+	const join = (cgroup, ...command) => ['sh', '-c', `mkdir -p ${cgroup} && echo $$ > ${cgroup}/cgroup.procs && exec "$@"`, 'sh', ...command];
+
+	async function open(port) {
+		fs.writeFileSync(agent.config, fs.readFileSync(agent.config, 'utf8').replace(/ {4}allow: .*/,
+			`    allow: ${JSON.stringify(port ? [{ cidr: '127.0.0.1/32', port }] : [])}`));
+		await reload(agent);
+	}
+
+	// Withdraw, then write: neither a byte nor an end reaches anybody.
+	async function deadAfterwards(client, server, port) {
+		client.stdin.write('before.');
+		await server.said('before.');
+		await open(null);
+		client.stdin.write('after.');
+		await client.said('wrote after.');
+		await agent.record((r) => r.kind === 'kernel.deny' && r.layer === 'egress' && r.port === port, 'kernel.deny of a packet');
+		assert.ok(!server.text.includes('after'));
+		assert.ok(!/ECONN|closed/.test(client.text), client.text);
+		assert.ok(!agent.records().some((r) => r.kind === 'socket.destroy' && r.port === port));
+	}
+
+	before(async () => {
+		agent = await startAgent();
+		slice = path.join(agent.cgroup, 'zerogate.slice');
+	});
+	after(() => agent?.stop());
+
+	test('in another network namespace', async (t) => {
+		const port = await freePort();
+		await open(port);
+		const server = start(t, 'unshare', '-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', agent.node, '-e', serve(port));
+		await server.said('ready');
+		const client = start(t, ...join(path.join(slice, 'elsewhere'), 'nsenter', '-t', String(server.pid), '-n', agent.node, '-e', dial(port)));
+		await client.said('open');
+		await deadAfterwards(client, server, port);
+	});
+
+	test('of a cgroup whose folder is gone', async (t) => {
+		const port = await freePort(), first = path.join(slice, 'first'), second = path.join(slice, 'second');
+		await open(port);
+		const server = start(t, agent.node, '-e', serve(port));
+		await server.said('ready');
+		const client = start(t, ...join(first, agent.node, '-e', dial(port)));
+		await client.said('open');
+		fs.mkdirSync(second);
+		fs.writeFileSync(path.join(second, 'cgroup.procs'), String(client.pid));
+		fs.rmdirSync(first);
+		await deadAfterwards(client, server, port);
 	});
 });

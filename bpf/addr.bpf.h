@@ -17,13 +17,20 @@ struct zg_dest {	  /* of a packet that came in: where it came from */
 	union zg_in addr; /* canonical: what is judged and recorded */
 	union zg_in wire; /* what the kernel will dial; IPv4 as v4-mapped */
 	__u32 proto;
-	__u16 port_be;	    /* as asked for */
-	__u16 wire_port_be; /* as dialled */
-	bool rewrite;	    /* governed: the hook writes wire back */
-	bool inbound;	    /* a packet that came in */
-	bool reset;	    /* a packet that ends a TCP connection and carries nothing */
-	__u8 refused;	    /* enum zg_gate_reason: denied to the governed, unseen the rules */
+	__u16 port_be;	     /* as asked for */
+	__u16 wire_port_be;  /* as dialled */
+	bool rewrite;	     /* governed: the hook writes wire back */
+	bool inbound;	     /* a packet that came in */
+	bool reset;	     /* a packet that ends a TCP connection and carries nothing */
+	__u8 refused;	     /* enum zg_gate_reason: denied to the governed, unseen the rules */
+	__u8 ways;	     /* ZG_WAY_*: any of them may allow it; 0 = nothing does */
+	__u16 local_port_be; /* our end's, for ZG_WAY_IN */
+	__u32 detail;	     /* of the event */
 };
+
+#define ZG_WAY_OUT  1 /* the other end may be dialled */
+#define ZG_WAY_IN   2 /* it may dial our port */
+#define ZG_WAY_BIND 4 /* alone: port_be is one to be dialled at, by whomever */
 
 #define ZG_MAPPED   bpf_htonl(0x0000ffff) /* ::ffff:0:0/96, third word */
 #define ZG_NAT64    bpf_htonl(0x0064ff9b) /* 64:ff9b::/96, RFC 6052 */

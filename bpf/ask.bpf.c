@@ -24,7 +24,8 @@ int zg_ask(struct __sk_buff *skb)
 	__builtin_memcpy(d.wire.byte, q->addr, sizeof(d.wire));
 	d.proto = q->proto;
 	d.port_be = q->port_be;
-	d.inbound = q->direction == ZG_DIR_IN;
+	d.local_port_be = q->local_port_be;
+	d.ways = q->direction == ZG_DIR_IN ? ZG_WAY_IN : ZG_WAY_OUT;
 	zg_unwrap(&d);
 	zg_decide(ZG_QUESTION, q, &d, &a);
 	q->verdict = a.verdict;

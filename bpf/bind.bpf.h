@@ -1,34 +1,51 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * bind.bpf.h - layer 2, bind(): a governed task may choose an address to dial
- * from, never a port to be reached at. The gateway's ports are refused in audit
- * mode too: whoever had one would be given other clients' calls. A listen()
- * without bind() does not pass here.
+ * from, and a port to be dialled at where its profile listens. The agent's own
+ * ports are refused in audit mode too: whoever had one would be given other
+ * clients' calls or questions. A listen() without bind() does not pass here;
+ * layer 3 judges who dials it.
  */
 #ifndef ZG_BIND_BPF_H
 #define ZG_BIND_BPF_H
 
 #include "event.bpf.h"
 
-static __always_inline bool zg_gateway_port(__u16 port_be)
+static __always_inline bool zg_gateway_port(__u32 proto, __u16 port_be)
 {
 	const struct zg_ctl *ctl = zg_get_ctl();
 
-	return ctl && (port_be == ZG_READ_ONCE(ctl->gateway4_port_be) ||
-		       port_be == ZG_READ_ONCE(ctl->gateway6_port_be));
+	return ctl && proto == IPPROTO_TCP &&
+	       (port_be == ZG_READ_ONCE(ctl->gateway4_port_be) ||
+		port_be == ZG_READ_ONCE(ctl->gateway6_port_be));
 }
 
-static __noinline int zg_refuse_bind(struct bpf_sock_addr *ctx, struct zg_dest *d)
+/* A resolver of any profile. Not static: the verifier judges it once. */
+__noinline int zg_resolver_port(__u32 slot, __u32 port_be)
+{
+	for (__u32 id = ZG_PROFILE_FIRST; id < ZG_PROFILES_MAX; id++) {
+		__u32 index = (slot & 1) * ZG_PROFILES_MAX + id;
+		const struct zg_profile *p = bpf_map_lookup_elem(&zg_profile, &index);
+
+		if (p && (p->dns4_port_be == port_be || p->dns6_port_be == port_be))
+			return 1;
+	}
+	return 0;
+}
+
+static __noinline int zg_gate_bind(struct bpf_sock_addr *ctx, struct zg_dest *d)
 {
 	struct zg_answer a;
 
 	d->proto = ctx->protocol;
 	d->port_be = ctx->user_port;
-	d->refused = ZG_GR_BIND;
+	d->ways = ZG_WAY_BIND;
 	zg_judge(d, &a);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_PASS;
-	if (d->proto == IPPROTO_TCP && zg_gateway_port(d->port_be)) {
+	if (zg_gateway_port(d->proto, d->port_be) ||
+	    ((a.audit || a.verdict != ZG_V_DENY) && zg_resolver_port(a.slot, d->port_be))) {
+		a.verdict = ZG_V_DENY;
 		a.reason = ZG_GR_GATEWAY;
 		a.audit = 0;
 	}
@@ -43,7 +60,7 @@ int zg_bind4(struct bpf_sock_addr *ctx)
 	if (!ctx->user_port)
 		return ZG_PASS;
 	zg_set_v4(&d.addr, ctx->user_ip4);
-	return zg_refuse_bind(ctx, &d);
+	return zg_gate_bind(ctx, &d);
 }
 
 SEC("cgroup/bind6")
@@ -54,7 +71,7 @@ int zg_bind6(struct bpf_sock_addr *ctx)
 	if (!ctx->user_port)
 		return ZG_PASS;
 	zg_load6(&d.addr, ctx);
-	return zg_refuse_bind(ctx, &d);
+	return zg_gate_bind(ctx, &d);
 }
 
 #endif

@@ -68,7 +68,7 @@ static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_d
 	ev->family = zg_is_v4(&d->addr) ? AF_INET : AF_INET6;
 	ev->port_be = d->port_be;
 	ev->pad = 0;
-	ev->detail = 0;
+	ev->detail = d->detail;
 	ev->cookie = 0;
 	ev->local_port_be = 0;
 	__builtin_memset(ev->path, 0, sizeof(ev->path));

@@ -69,6 +69,14 @@ struct { /* (profile, identity, protocol) -> port ranges; 200 MB if preallocated
 	__type(value, struct zg_rule_val);
 } zg_rule SEC(".maps");
 
+struct { /* unix sockets: longest match of (profile, slot, path) */
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ZG_UNIX_MAX);
+	__type(key, struct zg_unix_key);
+	__type(value, struct zg_unix_val);
+} zg_unix SEC(".maps");
+
 /* Of a redirected socket. It lives and dies with the socket: no eviction. */
 struct zg_sock {
 	struct zg_origin origin;

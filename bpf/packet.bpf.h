@@ -9,19 +9,7 @@
 #ifndef ZG_PACKET_BPF_H
 #define ZG_PACKET_BPF_H
 
-#include "event.bpf.h"
-
-/* Programs of this kind have no helper for it before Linux 6.15. */
-static __always_inline __u64 zg_netns_of(struct __sk_buff *skb)
-{
-	struct bpf_sock *sk = skb->sk;
-	struct sock *tcp;
-
-	if (!sk)
-		return 0;
-	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk); /* begins with a struct sock */
-	return tcp ? BPF_CORE_READ(tcp, __sk_common.skc_net.net, net_cookie) : 0;
-}
+#include "thief.bpf.h"
 
 /* What is registered is on the wire between client and gateway, nowhere else. */
 static __always_inline void zg_judge_redirected(struct __sk_buff *skb, const struct zg_dest *d,
@@ -70,6 +58,8 @@ static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 	struct zg_dest d = {.inbound = inbound};
 	struct zg_answer a;
 
+	if (inbound && zg_is_thief(skb, &d, &a))
+		return zg_refuse_packet(skb, &d, &a);
 	zg_judge_packet(skb, &d, &a);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_PASS;

@@ -100,30 +100,56 @@ static __always_inline __u32 zg_identity_of(const struct zg_dest *d, __u32 slot)
 	return slot ? v->identity[1] : v->identity[0];
 }
 
-static __always_inline void zg_judge_port(const struct zg_dest *d, __u32 slot, struct zg_answer *a)
+/* The ranges of one rule; a says whose, and gets the verdict or a reason. */
+static __noinline ZG_UNUSED int zg_judge_port(struct zg_answer *a, __u32 proto, __u32 direction,
+					      __u32 port_be)
 {
 	struct zg_rule_key key = {
 		.profile = a->profile,
 		.identity = a->identity,
-		.proto = d->proto,
-		.slot = slot,
+		.proto = proto,
+		.slot = a->slot,
+		.direction = direction,
 	};
 	const struct zg_rule_val *r = bpf_map_lookup_elem(&zg_rule, &key);
-	__u16 port = bpf_ntohs(d->port_be);
+	__u16 port = bpf_ntohs(port_be);
 
+	a->verdict = ZG_V_DENY;
 	a->reason = ZG_GR_NO_RULE;
 	if (!r)
-		return;
+		return 0;
 	a->reason = ZG_GR_PORT;
 	for (__u32 i = 0; i < ZG_PORT_RULES_MAX; i++) {
 		if (i >= r->count)
-			return;
+			return 0;
 		if (port < r->port[i].lo || port > r->port[i].hi)
 			continue;
 		a->verdict = r->port[i].verdict;
 		a->reason = a->verdict == ZG_V_DENY ? ZG_GR_RULE_DENY : ZG_GR_NONE;
-		return;
+		return 0;
 	}
+	return 0;
+}
+
+/* One of the ways it may go by is enough, but an explicit deny of the other
+ * end holds for both. */
+static __always_inline void zg_judge_ways(const struct zg_dest *d, struct zg_answer *a)
+{
+	__u8 reason = ZG_GR_INBOUND;
+
+	zg_judge_port(a, d->proto, ZG_DIR_OUT, d->port_be);
+	if (a->reason == ZG_GR_RULE_DENY)
+		return;
+	if (d->ways & ZG_WAY_OUT) {
+		if (a->verdict != ZG_V_DENY)
+			return;
+		reason = a->reason;
+	}
+	a->verdict = ZG_V_DENY;
+	if (d->ways & ZG_WAY_IN)
+		zg_judge_port(a, d->proto, ZG_DIR_IN, d->local_port_be);
+	if (a->verdict == ZG_V_DENY)
+		a->reason = reason;
 }
 
 /* The profile's own state; true if that alone decides. */
@@ -162,12 +188,18 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 		a->reason = ZG_GR_NO_RULE;
 		return;
 	}
-	a->identity = zg_identity_of(d, slot);
-	if (!a->identity) {
-		a->reason = ZG_GR_NO_IDENTITY;
+	if (d->ways == ZG_WAY_BIND) { /* identity 0: whoever dials */
+		zg_judge_port(a, d->proto, ZG_DIR_IN, d->port_be);
+		if (a->verdict == ZG_V_DENY)
+			a->reason = ZG_GR_BIND;
 		return;
 	}
-	zg_judge_port(d, slot, a);
+	a->identity = zg_identity_of(d, slot);
+	if (!a->identity) {
+		a->reason = d->ways == ZG_WAY_IN ? ZG_GR_INBOUND : ZG_GR_NO_IDENTITY;
+		return;
+	}
+	zg_judge_ways(d, a);
 }
 
 /*
@@ -223,6 +255,11 @@ static __always_inline void zg_judge_ctx(struct bpf_sock_addr *ctx, struct zg_de
 	d->proto = ctx->protocol;
 	d->port_be = ctx->user_port;
 	d->wire_port_be = d->port_be;
+	d->ways = ZG_WAY_OUT;
+	if (d->proto == IPPROTO_UDP) { /* an answer, from a port that is served on */
+		d->ways |= ZG_WAY_IN;
+		d->local_port_be = bpf_htons(ctx->sk->src_port);
+	}
 	zg_canonicalise(d);
 	zg_judge(d, a);
 	d->rewrite = a->profile != ZG_PROFILE_NONE;

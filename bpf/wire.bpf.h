@@ -68,17 +68,29 @@ static __always_inline bool zg_is_listener(struct __sk_buff *skb)
 	return sk && sk->state == BPF_TCP_LISTEN;
 }
 
-/*
- * A reset without data carries no byte, so it may leave whatever the verdict:
- * the other end of a connection that was withdrawn learns that it is over.
- */
-static __always_inline bool zg_is_reset(struct __sk_buff *skb, __u32 at)
-{
-	__u8 tcp[2]; /* data offset in 4 bytes, in the upper half; flags */
+#define ZG_TCP_AT  12 /* data offset in 4 bytes, in the upper half; flags */
+#define ZG_TCP_SYN 0x02
+#define ZG_TCP_RST 0x04
+#define ZG_TCP_ACK 0x10
 
-	if (bpf_skb_load_bytes(skb, at + 12, tcp, sizeof(tcp)))
+/*
+ * Who may have dialled: what comes to a listener, or goes from it, was dialled
+ * by the other end; a SYN alone that goes out dials itself. And a reset without
+ * data carries no byte, so it may leave whatever the verdict: the other end of
+ * a connection that was withdrawn learns that it is over.
+ */
+static __always_inline bool zg_read_tcp(struct __sk_buff *skb, struct zg_dest *d, __u32 at)
+{
+	__u8 tcp[2];
+
+	if (bpf_skb_load_bytes(skb, at + ZG_TCP_AT, tcp, sizeof(tcp)))
 		return false;
-	return (tcp[1] & 0x04) && skb->len == at + (tcp[0] >> 4) * 4;
+	d->reset = !d->inbound && (tcp[1] & ZG_TCP_RST) && skb->len == at + (tcp[0] >> 4) * 4;
+	if (zg_is_listener(skb))
+		d->ways = ZG_WAY_IN;
+	else if (!d->inbound && (tcp[1] & (ZG_TCP_SYN | ZG_TCP_ACK)) == ZG_TCP_SYN)
+		d->ways = ZG_WAY_OUT;
+	return true;
 }
 
 /* Fill d from a packet of a socket; d->refused says why its address and port
@@ -102,9 +114,12 @@ __noinline int zg_read_packet(struct __sk_buff *skb, struct zg_dest *d)
 		if (bpf_skb_load_bytes(skb, at, port, sizeof(port)))
 			return 0;
 		d->port_be = d->inbound ? port[0] : port[1];
+		d->local_port_be = d->inbound ? port[1] : port[0];
+		d->ways = ZG_WAY_OUT | ZG_WAY_IN;
+		if (d->proto == IPPROTO_TCP && !zg_read_tcp(skb, d, at))
+			return 0;
 	}
-	d->reset = !d->inbound && d->proto == IPPROTO_TCP && zg_is_reset(skb, at);
-	d->refused = zg_is_listener(skb) ? ZG_GR_INBOUND : ZG_GR_NONE;
+	d->refused = ZG_GR_NONE;
 	return 0;
 }
 

@@ -145,6 +145,7 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	k->tables.member = table_of(k->gate->maps.zg_member);
 	k->tables.sticky = table_of(k->gate->maps.zg_sticky);
 	k->tables.nursery = table_of(k->gate->maps.zg_nursery);
+	k->tables.unix_ = table_of(k->gate->maps.zg_unix);
 	return 0;
 }
 
@@ -201,6 +202,11 @@ int zg_kernel_open(struct zg_kernel **out, const struct zg_kernel_options *o, st
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return zg_err_set(e, ENOMEM, "no memory for the kernel gate");
+	if (o->control &&
+	    !zg_str_cut(k->tables.control, sizeof(k->tables.control), zg_slice_str(o->control))) {
+		free(k);
+		return zg_err_set(e, ENAMETOOLONG, "the control socket's path is too long");
+	}
 	k->at.cgroup_root = -1;
 	memcpy(k->at.pin_dir, o->pin_dir, strlen(o->pin_dir) + 1);
 	r = find_root(k, o->cgroup_root, e);
@@ -266,6 +272,19 @@ int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
 		return zg_err_set(e, errno, "reading the network namespace's cookie: %s",
 				  strerror(errno));
 	zg_tables_set_gateway(&k->tables, cookie, v4, v6);
+	return 0;
+}
+
+int zg_kernel_own_listener(struct zg_kernel *k, int listener, struct zg_err *e)
+{
+	uint64_t cookie;
+	socklen_t bytes = sizeof(cookie), domain_bytes = sizeof(int);
+	int domain;
+
+	if (getsockopt(listener, SOL_SOCKET, SO_COOKIE, &cookie, &bytes) < 0 ||
+	    getsockopt(listener, SOL_SOCKET, SO_DOMAIN, &domain, &domain_bytes) < 0)
+		return zg_err_set(e, errno, "reading a listener's cookie: %s", strerror(errno));
+	zg_tables_own_listener(&k->tables, domain == AF_INET, cookie);
 	return 0;
 }
 

@@ -20,6 +20,7 @@ struct zg_kernel;
 struct zg_kernel_options {
 	int cgroup_root;     /* O_DIRECTORY fd of the cgroup2 folder to attach at */
 	const char *pin_dir; /* on a bpffs; created 0700 if it is missing */
+	const char *control; /* the agent's control socket: every profile may reach it; or NULL */
 };
 
 /* Load, or take over what is pinned: maps are reused, programs are replaced
@@ -39,6 +40,10 @@ int zg_kernel_detach(const char *pin_dir, struct zg_err *e) ZG_MUST_CHECK;
 /* Where the gateway listens (one address per family; all zero = none). */
 int zg_kernel_set_gateway(struct zg_kernel *k, const struct zg_listen *v4,
 			  const struct zg_listen *v6, struct zg_err *e) ZG_MUST_CHECK;
+
+/* The listening socket of the gateway, of its family: until it is known, nobody
+ * may be where the gateway listens, and then nobody else. */
+int zg_kernel_own_listener(struct zg_kernel *k, int listener, struct zg_err *e) ZG_MUST_CHECK;
 
 /* Put a snapshot's profiles, prefixes and rules in force: fill the idle slot
  * with what differs, flip zg_ctl.epoch (the one write), then clean up. On

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "kernel_prefixes.h"
+#include "kernel_unix.h"
 
 #define CHUNK 4096 /* rules converted at a time */
 
@@ -66,6 +67,14 @@ static int purge_rules(struct zg_tables *t, uint32_t slot)
 		r = zg_map_delete(&t->rule, found.key, found.count);
 	free(found.key);
 	return r;
+}
+
+/* Rules and unix sockets that were in force, or never came to be. */
+static int purge_slot(struct zg_tables *t, uint32_t slot)
+{
+	int r = purge_rules(t, slot);
+
+	return r < 0 ? r : zg_unix_purge(&t->unix_, slot);
 }
 
 static int put_rules(struct zg_tables *t, const struct zg_snapshot *s, uint32_t slot)
@@ -264,7 +273,7 @@ static int resync(struct zg_tables *t)
 	int r = zg_prefixes_read(t, slot_in_force(t), &prefix, &count);
 
 	if (r == 0)
-		r = purge_rules(t, !slot_in_force(t));
+		r = purge_slot(t, !slot_in_force(t));
 	else
 		prefix = NULL;
 	if (r < 0) {
@@ -292,6 +301,9 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 
 	if (r < 0)
 		return refuse(e, r, "rules");
+	r = zg_unix_put(&t->unix_, s, set->new, t->control);
+	if (r < 0)
+		return refuse(e, r, "unix sockets");
 	r = put_profiles(t, s, set);
 	if (r < 0)
 		return refuse(e, r, "profiles");
@@ -325,13 +337,13 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 	r = fill_idle_slot(t, s, &set, e);
 	if (r < 0) {
 		/* taken back now, or by the read-back before the next application */
-		t->known = zg_prefixes_write(t, &set, ZG_UNDO) == 0 && purge_rules(t, set.new) == 0;
+		t->known = zg_prefixes_write(t, &set, ZG_UNDO) == 0 && purge_slot(t, set.new) == 0;
 		free(set.prefix);
 		return r;
 	}
 	__atomic_store_n(&t->ctl->epoch, t->ctl->epoch + 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&t->ctl->generation, generation, __ATOMIC_SEQ_CST);
-	t->known = zg_prefixes_write(t, &set, ZG_SETTLE) == 0 && purge_rules(t, set.old) == 0;
+	t->known = zg_prefixes_write(t, &set, ZG_SETTLE) == 0 && purge_slot(t, set.old) == 0;
 	free(set.prefix);
 	free(t->prefix);
 	t->prefix = ZG_TAKE(copy);
@@ -362,6 +374,12 @@ void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const str
 	__atomic_store_n(&t->ctl->netns_cookie, netns_cookie, __ATOMIC_SEQ_CST);
 	set_listener(t->ctl->gateway4, &t->ctl->gateway4_port_be, v4);
 	set_listener(t->ctl->gateway6, &t->ctl->gateway6_port_be, v6);
+}
+
+void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie)
+{
+	__atomic_store_n(v4 ? &t->ctl->gateway4_cookie : &t->ctl->gateway6_cookie, cookie,
+			 __ATOMIC_SEQ_CST);
 }
 
 static bool profile_valid(uint32_t profile)

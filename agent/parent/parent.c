@@ -201,7 +201,9 @@ static void gateway_addresses(const struct zg_settings *s, struct zg_listen *v4,
 /* The gate, complete: objects, snapshot, members. */
 static int open_gate(struct zg_parent *p, struct zg_err *e)
 {
-	const struct zg_kernel_options o = {.cgroup_root = p->cgroups.root, .pin_dir = p->pin_dir};
+	char control[ZG_PATH_LEN + sizeof("/control.sock")];
+	const struct zg_kernel_options o = {
+		.cgroup_root = p->cgroups.root, .pin_dir = p->pin_dir, .control = control};
 	const struct zg_cgroup_gate gate = {gate_govern, gate_release, p, gate_settled};
 	struct zg_listen v4 = {0}, v6 = {0};
 	char path[ZG_CGROUP_LEN];
@@ -209,6 +211,7 @@ static int open_gate(struct zg_parent *p, struct zg_err *e)
 	uint64_t id = 0;
 	int rc;
 
+	(void)snprintf(control, sizeof(control), "%s/control.sock", p->runtime_dir);
 	rc = zg_kernel_open(&p->kernel, &o, e);
 	if (rc < 0)
 		return rc;
@@ -230,14 +233,26 @@ static int open_gate(struct zg_parent *p, struct zg_err *e)
 	return zg_reload_apply(p, e);
 }
 
+static bool same_listen(const struct zg_listen *a, const struct zg_listen *b)
+{
+	return a->port == b->port && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+}
+
 static int open_listeners(struct zg_parent *p, struct zg_err *e)
 {
-	for (uint32_t i = 0; i < p->settings.listen_count; i++) {
-		int fd = zg_listen_tcp(&p->settings.listen[i], e);
+	struct zg_listen v4 = {0}, v6 = {0};
 
-		if (fd < 0)
-			return fd;
+	gateway_addresses(&p->settings, &v4, &v6);
+	for (uint32_t i = 0; i < p->settings.listen_count; i++) {
+		const struct zg_listen *at = &p->settings.listen[i];
+		int fd = zg_listen_tcp(at, e);
+		int rc = fd;
+
 		p->children.listener[i] = fd;
+		if (fd >= 0 && (same_listen(at, &v4) || same_listen(at, &v6)))
+			rc = zg_kernel_own_listener(p->kernel, fd, e);
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }

@@ -32,6 +32,8 @@ static struct gateway gateway_open(struct lab *lab, bool with_v6)
 	if (!with_v6)
 		v6 = (struct zg_listen){0};
 	assert_int_equal(zg_kernel_set_gateway(lab->kernel, &v4, &v6, &e), 0);
+	assert_int_equal(zg_kernel_own_listener(lab->kernel, g.v4.fd, &e), 0);
+	assert_int_equal(zg_kernel_own_listener(lab->kernel, g.v6.fd, &e), 0);
 	return g;
 }
 
@@ -280,6 +282,7 @@ static void test_origin_does_not_stick_to_a_socket(void **state ZG_UNUSED)
 	struct gateway g = gateway_open(lab, true);
 	struct handed_on h = {.addr = "127.7.7.7", .port = SERVER_PORT};
 	struct zg_origin o;
+	struct zg_err e;
 	struct plan p;
 	int fd;
 
@@ -294,6 +297,7 @@ static void test_origin_does_not_stick_to_a_socket(void **state ZG_UNUSED)
 	assert_int_equal(lab_run(lab, "agent", connect_handed_on, &h), ECONNREFUSED);
 	assert_true(lab_enter(lab_path(lab, "parent").text));
 	g.v4 = sink_open(false, "127.0.0.1", g.v4.port);
+	assert_int_equal(zg_kernel_own_listener(lab->kernel, g.v4.fd, &e), 0);
 	assert_true(lab_enter(lab_cgroup2_mount()));
 	h.addr = "127.0.0.1";
 	h.port = g.v4.port;

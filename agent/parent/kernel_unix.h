@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel_unix.h - the gate's table of unix sockets (zg_unix_key), one slot of it
+ * at a time. Part of kernel_tables.c's job. 0 or -errno.
+ */
+#ifndef ZG_KERNEL_UNIX_H
+#define ZG_KERNEL_UNIX_H
+
+#include "kernel_map.h"
+#include "snapshot.h"
+
+/* Fill an empty slot; control: a path that every profile may reach unless it
+ * is denied by name, or "". */
+int zg_unix_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot,
+		const char *control) ZG_MUST_CHECK;
+
+/* Empty a slot. */
+int zg_unix_purge(const struct zg_map *m, uint32_t slot) ZG_MUST_CHECK;
+
+#endif

@@ -37,7 +37,8 @@ uses_config  := base policy scan
 uses_parent  := base
 uses_gateway := base policy scan
 uses_ledger  := base
-uses_main    := base parent gateway ledger config
+uses_canary  := base
+uses_main    := base parent gateway ledger config canary
 uses_cli     := base policy scan config
 
 # Debian package names of the libraries stand in tools/install-deps.
@@ -64,7 +65,7 @@ inc = -Iinclude $(foreach d,$(1) $(uses_$(1)),-Iagent/$(d))
 
 BASE := $(call src,base)
 LIB_DIRS := base policy scan config
-ROLE_DIRS := parent gateway ledger
+ROLE_DIRS := parent gateway ledger canary
 LIB_OBJ  := $(call obj,$(foreach d,$(LIB_DIRS),$(call src,$(d))))
 ROLE_OBJ := $(call obj,$(foreach d,$(ROLE_DIRS),$(call src,$(d))))
 MAIN_OBJ := $(call obj,agent/main.c)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
+#include "canary.h"
 #include "config.h"
 #include "gateway.h"
 #include "ledger.h"
@@ -19,6 +20,7 @@ static const struct {
 	const char *comm; /* what ps shows; 15 bytes */
 	int (*main)(int sock);
 } roles[] = {
+	{"canary", "zg-canary", zg_canary_main},
 	{"config", "zg-config", zg_config_main},
 	{"gateway", "zg-gateway", zg_gateway_main},
 	{"ledger", "zg-ledger", zg_ledger_main},

@@ -21,6 +21,7 @@ symbol_rules() {
 		parent|json_.*|yaml_.*|evhttp_.*|curl_.*|hs_.*|the parent parses nothing from outside
 		gateway|bpf_.*|btf_.*|libbpf_.*|sqlite3_.*|yaml_.*|$paths|no BPF, no database, no path is opened
 		ledger|evhttp_.*|curl_.*|bpf_.*|libbpf_.*|hs_.*|yaml_.*|the ledger sees neither HTTP nor BPF
+		canary|bpf_.*|libbpf_.*|json_.*|yaml_.*|sqlite3_.*|$paths|it dials, and no more
 		config|bpf_.*|libbpf_.*|evhttp_.*|curl_.*|sqlite3_.*|$net|the config role sees no network
 		base|json_.*|yaml_.*|evhttp_.*|curl_.*|bpf_.*|sqlite3_.*|hs_.*|base is below all of them
 	EOF
@@ -36,6 +37,7 @@ include_rules() {
 		parent|base
 		gateway|base policy scan
 		ledger|base
+		canary|base
 	EOF
 }
 

@@ -78,6 +78,9 @@ void zg_cgroups_set_gate(struct zg_cgroups *c, const struct zg_cgroup_gate *gate
 int zg_cgroups_govern(struct zg_cgroups *c, uint64_t id, const char *path,
 		      uint32_t profile) ZG_MUST_CHECK;
 
+/* The same, undone. 0 also when it was not governed. */
+int zg_cgroups_release(struct zg_cgroups *c, uint64_t id) ZG_MUST_CHECK;
+
 /* A member that a former run of the agent left pinned, or that the kernel has
  * governed as it was made; a known one is left alone. follow releases it unless
  * a glob still names it. */

@@ -225,6 +225,16 @@ int zg_cgroups_follow(struct zg_cgroups *c, const struct zg_cgroup_def *defs, si
 		      : 0;
 }
 
+int zg_cgroups_release(struct zg_cgroups *c, uint64_t id)
+{
+	int rc = c->gate.release(c->gate.arg, id);
+
+	for (size_t i = c->entries; i-- > 0;)
+		if (c->entry[i].id == id)
+			drop_entry(c, i);
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int forget(struct zg_cgroups *c, const char *path)
 {
 	for (size_t i = 0; i < c->entries; i++) {

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "log.h"
+#include "proof.h"
 #include "spawn.h"
 #include "state.h"
 
@@ -232,6 +233,7 @@ static void reap_one(struct zg_child *c, int flags)
 
 void zg_children_reap(struct zg_parent *p)
 {
+	zg_canary_reap(p);
 	reap_one(&p->children.ledger, WNOHANG);
 	for (uint32_t i = 0; i < p->children.workers; i++)
 		reap_one(&p->children.gateway[i], WNOHANG);
@@ -248,14 +250,12 @@ static void answer_cgroup(struct zg_child *c, const struct zg_msg_cgroup_query *
 	send_to(c, ZG_MSG_CGROUP_PATH, &answer, -1);
 }
 
-static void announce_if_ready(struct zg_parent *p);
-
 static int on_message(struct zg_child *c, const struct zg_msg *m)
 {
 	switch ((int)m->type) {
 	case ZG_MSG_READY:
 		c->ready = true;
-		announce_if_ready(c->parent);
+		zg_children_announce(c->parent);
 		return 0;
 	case ZG_MSG_SNAPSHOT_OK:
 		return 0;
@@ -352,9 +352,9 @@ static bool all_ready(const struct zg_parent *p)
 	return p->children.ledger.ready && zg_children_workers_ready(p) == p->children.workers;
 }
 
-static void announce_if_ready(struct zg_parent *p)
+void zg_children_announce(struct zg_parent *p)
 {
-	if (!p->announced && all_ready(p)) {
+	if (!p->announced && p->proofs && all_ready(p)) {
 		p->announced = true;
 		zg_parent_announce(p);
 	}

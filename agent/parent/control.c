@@ -12,8 +12,10 @@
 #include <sys/syscall.h>
 
 #include "contain.h"
+#include "enforcement.h"
 #include "listen.h"
 #include "log.h"
+#include "proof.h"
 #include "state.h"
 
 #ifndef SO_PEERPIDFD
@@ -41,6 +43,7 @@ struct client {
 	/* of a run, until all that the kernel refused is counted; .run 0 = none */
 	struct zg_msg_ctl_run_report report;
 	uint64_t report_until_ms;
+	uint64_t proof; /* the round of self-proof that it waits for; 0 = none */
 	struct event *readable;
 };
 
@@ -196,6 +199,38 @@ static void do_status(struct zg_parent *p, struct client *c, const struct peer *
 	zg_parent_status(p, &status);
 	if (send_to(c, ZG_MSG_CTL_STATUS, &status))
 		end(c, 0, NULL);
+}
+
+static bool send_finding(void *arg, const struct zg_msg_ctl_finding *f)
+{
+	return send_to(arg, ZG_MSG_CTL_FINDING, f);
+}
+
+void zg_control_proved(struct zg_parent *p)
+{
+	const char *repaired = zg_proof_repaired(p);
+	struct zg_err e;
+
+	(void)zg_err_set(&e, 0, "this was found, and repaired: %s", repaired);
+	for (size_t i = 0; p->control && i < ZG_CTL_CLIENTS_MAX; i++) {
+		struct client *c = &p->control->client[i];
+
+		if (c->sock < 0 || !c->proof || p->proofs < c->proof)
+			continue;
+		c->proof = 0;
+		zg_enforcement_findings(p, send_finding, c);
+		if (c->sock >= 0)
+			end(c, repaired[0] != '\0', repaired[0] ? &e : NULL);
+	}
+}
+
+/* Answered when a round that begins after the question is over. */
+static void do_doctor(struct zg_parent *p, struct client *c, const struct peer *who,
+		      const struct zg_msg *m)
+{
+	(void)who;
+	(void)m;
+	c->proof = zg_proof_ask(p);
 }
 
 static void do_reload(struct zg_parent *p, struct client *c, const struct peer *who,
@@ -358,6 +393,7 @@ static const struct verb {
 		    const struct zg_msg *m);
 } verbs[] = {
 	{ZG_MSG_CTL_STATUS_GET, UNGOVERNED, do_status},
+	{ZG_MSG_CTL_DOCTOR, UNGOVERNED, do_doctor},
 	{ZG_MSG_CTL_RELOAD, ROOT, do_reload},
 	{ZG_MSG_CTL_DETACH, ROOT, do_detach},
 	{ZG_MSG_CTL_CONTAIN, APPROVER, do_contain},
@@ -423,7 +459,7 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 	int rc;
 
 	if (what & EV_TIMEOUT) {
-		if (!c->waits)
+		if (!c->waits && !c->proof)
 			drop(c);
 		return;
 	}

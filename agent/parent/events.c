@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 
 #include "log.h"
+#include "proof.h"
 #include "state.h"
 
 /* Room kept for the agent's own records (starts, exits, reloads). */
@@ -23,13 +24,9 @@ static const char *const reasons[ZG_GR_MAX] = {
 };
 
 static const char *const layers[ZG_L_MAX] = {
-	[ZG_L_NONE] = "",	    [ZG_L_CONNECT] = "connect",
-	[ZG_L_SENDMSG] = "sendmsg", [ZG_L_SOCKOPS] = "sockops",
-	[ZG_L_CREATE] = "create",   [ZG_L_BIND] = "bind",
-	[ZG_L_EGRESS] = "egress",   [ZG_L_INGRESS] = "ingress",
-	[ZG_L_UNIX] = "unix",	    [ZG_L_SETSOCKOPT] = "setsockopt",
-	[ZG_L_LSM] = "lsm",	    [ZG_L_STDIO] = "stdio",
-	[ZG_L_MEMBER] = "member",
+#define X(NAME, text) [ZG_L_##NAME] = (text),
+#include "tbl/gate_layer.h"
+#undef X
 };
 
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r)
@@ -116,8 +113,9 @@ static void record_leave(struct zg_parent *p, const struct zg_event *ev)
 	char text[ZG_REASON_LEN];
 	struct zg_record r;
 
-	(void)snprintf(text, sizeof(text), "%.16s (pid %u) was moved to the cgroup %.112s by pid %u",
-		       ev->comm, ev->pid, ev->path, ev->detail);
+	(void)snprintf(text, sizeof(text),
+		       "%.16s (pid %u) was moved to the cgroup %.112s by pid %u", ev->comm, ev->pid,
+		       ev->path, ev->detail);
 	zg_record_init(&r, ZG_RK_CGROUP_LEAVE);
 	record_who(p, ev, &r);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
@@ -132,6 +130,10 @@ static int on_event(const struct zg_event *ev, void *arg)
 {
 	struct zg_parent *p = arg;
 
+	if (ev->profile == ZG_PROFILE_CANARY) { /* our own proof, nobody's denial */
+		zg_canary_event(p, ev);
+		return 0;
+	}
 	switch (ev->kind) {
 	case ZG_E_DENY:
 		p->denials++;

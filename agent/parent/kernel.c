@@ -23,6 +23,7 @@
 #include "kernel_layers.h"
 #include "kernel_link.h"
 #include "kernel_pin.h"
+#include "kernel_readback.h"
 #include "kernel_tables.h"
 
 #pragma GCC diagnostic push
@@ -415,4 +416,27 @@ int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e)
 			return r;
 	}
 	return zg_layers_verify(k->layers, e);
+}
+
+int zg_kernel_readback(const struct zg_kernel *k, const struct zg_intent *intent,
+		       struct zg_readback *at, struct zg_err *e)
+{
+	return zg_tables_readback(&k->tables, intent, at, e);
+}
+
+int zg_kernel_repair(struct zg_kernel *k, struct zg_err *e)
+{
+	struct bpf_program *p;
+
+	k->tables.known = false;
+	bpf_object__for_each_program (p, k->gate->obj) {
+		struct zg_err ignored;
+		int r = zg_link_verify(&k->at, p, &ignored);
+
+		if (r < 0)
+			r = zg_link_attach(&k->at, p, e);
+		if (r < 0)
+			return r;
+	}
+	return zg_layers_repair(k->layers, e);
 }

@@ -116,6 +116,7 @@ enum zg_layer_state {
 
 const char *zg_kernel_layer_name(enum zg_kernel_layer layer);
 const char *zg_kernel_layer_enforces(enum zg_kernel_layer layer);
+const char *zg_kernel_layer_needs(enum zg_kernel_layer layer);
 
 /* *reason (may be NULL) lives as long as k: why it is absent, or attached
  * which hooks this kernel has not; "" when there is nothing to say. */
@@ -130,5 +131,31 @@ int zg_kernel_layer_want(struct zg_kernel *k, enum zg_kernel_layer layer, bool w
 /* Read back: are all programs of the gate and of its attached layers where
  * they should be and the maps' ABI ours? 0, or -errno with e saying which is not. */
 int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
+
+/* What the maps should hold: the snapshot in force and who is governed. */
+struct zg_intent {
+	const struct zg_snapshot *snapshot;
+	size_t members;
+	void (*member)(const void *arg, size_t i, uint64_t *id, uint32_t *profile);
+	const void *arg;
+};
+
+#define ZG_READBACK_CURSOR 32 /* a key of the tables that are counted */
+
+struct zg_readback { /* how far it got; all zero = at the start */
+	uint32_t epoch, members;
+	size_t table, next, map, counted;
+	bool counting;
+	unsigned char cursor[ZG_READBACK_CURSOR];
+};
+
+/* Compare them, for ZG_READBACK_MS at most. 0: more is left, call again; 1:
+ * they are the same; -EUCLEAN or -errno with e saying what differs. */
+int zg_kernel_readback(const struct zg_kernel *k, const struct zg_intent *intent,
+		       struct zg_readback *at, struct zg_err *e) ZG_MUST_CHECK;
+
+/* Attach and pin anew what zg_kernel_verify misses, and let the next
+ * zg_kernel_apply trust the maps for nothing: it reads them first. */
+int zg_kernel_repair(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
 
 #endif

@@ -75,6 +75,11 @@ const char *zg_kernel_layer_enforces(enum zg_kernel_layer layer)
 	return kinds[layer].enforces;
 }
 
+const char *zg_kernel_layer_needs(enum zg_kernel_layer layer)
+{
+	return kinds[layer].needs;
+}
+
 /* what this kernel has --------------------------------------------------------- */
 
 /* "bpf" as an item of the kernel's comma list. A program of a module that is
@@ -398,6 +403,26 @@ int zg_layers_census(const struct zg_layers *l)
 
 		if (r < 0)
 			return r;
+	}
+	return 0;
+}
+
+int zg_layers_repair(struct zg_layers *l, struct zg_err *e)
+{
+	for (size_t i = 0; i < ZG_KL_MAX; i++) {
+		struct bpf_program *p;
+		struct zg_err ignored;
+
+		if (l->layer[i].state != ZG_LAYER_ATTACHED)
+			continue;
+		bpf_object__for_each_program (p, l->layer[i].obj) {
+			int r = is_hook(p) ? zg_link_verify(l->at, p, &ignored) : 0;
+
+			if (r < 0)
+				r = zg_link_attach(l->at, p, e);
+			if (r < 0)
+				return r;
+		}
 	}
 	return 0;
 }

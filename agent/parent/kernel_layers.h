@@ -26,5 +26,7 @@ int zg_layers_want(struct zg_layers *l, enum zg_kernel_layer layer, bool wanted,
 		   struct zg_err *e) ZG_MUST_CHECK;
 int zg_layers_census(const struct zg_layers *l) ZG_MUST_CHECK; /* zg_kernel_census */
 int zg_layers_verify(const struct zg_layers *l, struct zg_err *e) ZG_MUST_CHECK;
+/* Attach anew what zg_layers_verify misses. */
+int zg_layers_repair(struct zg_layers *l, struct zg_err *e) ZG_MUST_CHECK;
 
 #endif

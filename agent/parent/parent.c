@@ -18,6 +18,8 @@
 #include "listen.h"
 #include "log.h"
 #include "prepare.h"
+#include "proof.h"
+#include "proof.h"
 #include "reload.h"
 #include "state.h"
 #include "withdraw.h"
@@ -52,6 +54,7 @@ int zg_parent_watch(struct zg_parent *p, int fd, short what, const struct timeva
 
 void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out)
 {
+	zg_proof_look(p);
 	zg_events_drain(p);
 	*out = (struct zg_msg_ctl_status){
 		.abi = ZG_ABI_VERSION,
@@ -68,11 +71,16 @@ void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out)
 		.restarts = p->children.restarts,
 		.prefixes = p->snapshot.prefix_count,
 		.rules = p->snapshot.rule_count,
+		.proofs = p->proofs,
+		.proofs_failed = p->proofs_failed,
+		.proved_ns = p->proved_ns,
+		.unknown_servers = p->unknown_servers,
 	};
 	memcpy(out->snapshot, p->snapshot.header->id, sizeof(out->snapshot));
 	memcpy(out->last_reload_error, p->last_reload_error, sizeof(out->last_reload_error));
 	zg_contain_list(p, out->contained, sizeof(out->contained));
-	(void)zg_enforcement_text(p, out->enforcement, sizeof(out->enforcement));
+	(void)zg_str_cut(out->enforcement, sizeof(out->enforcement),
+			 zg_slice_str(zg_enforcement_text(p)));
 }
 
 int zg_parent_detach(struct zg_parent *p, struct zg_err *e)
@@ -91,7 +99,7 @@ void zg_parent_announce(struct zg_parent *p)
 	zg_log(ZG_LOG_NOTICE, "ready: %u gateways, %zu profiles, %zu servers, %zu governed cgroups",
 	       p->children.workers, p->snapshot.profile_count, p->snapshot.server_count,
 	       p->cgroups.entries);
-	(void)sd_notify(0, "READY=1\nSTATUS=enforcing");
+	(void)sd_notify(0, "READY=1");
 }
 
 /* the loop ---------------------------------------------------------------------- */
@@ -310,7 +318,7 @@ static int start(struct zg_parent *p, struct zg_err *e)
 	record_life(p, ZG_RK_AGENT_START, "zerogate " ZG_VERSION " started");
 	(void)zg_withdraw(p); /* the configuration may have changed meanwhile */
 	zg_children_start(p);
-	return 0;
+	return zg_proof_start(p, e);
 }
 
 static void stop(struct zg_parent *p)
@@ -331,6 +339,7 @@ static void release(struct zg_parent *p)
 	for (size_t i = 0; i < p->events; i++)
 		event_free(p->event[i]);
 	zg_reload_release(p);
+	zg_proof_release(p);
 	zg_runs_release(p);
 	zg_children_release(p);
 	if (p->detached && p->snapshot.header)

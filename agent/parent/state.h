@@ -19,6 +19,9 @@
 #include "snapshot.h"
 
 struct zg_parent;
+struct zg_proof;
+struct zg_canary;
+struct zg_enforcement;
 
 /* children.c: supervision ------------------------------------------------- */
 
@@ -52,6 +55,8 @@ int zg_children_prepare(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_children_start(struct zg_parent *p);
 void zg_children_reap(struct zg_parent *p);	/* SIGCHLD */
 void zg_children_snapshot(struct zg_parent *p); /* a new one is in force */
+/* Everything is ready and proved for the first time: say so. */
+void zg_children_announce(struct zg_parent *p);
 uint32_t zg_children_workers_ready(const struct zg_parent *p);
 /* Close the channels, wait for the children, then kill: gateways, then ledger. */
 void zg_children_stop(struct zg_parent *p);
@@ -105,6 +110,8 @@ int zg_control_start(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_control_reloaded(struct zg_parent *p, const struct zg_err *e, size_t errors);
 /* Events were taken; whole = all that there were. Reports may be ready. */
 void zg_control_counted(struct zg_parent *p, bool whole);
+/* A round of self-proof is over: whoever asked is told. */
+void zg_control_proved(struct zg_parent *p);
 void zg_control_stop(struct zg_parent *p);
 
 /* parent.c ------------------------------------------------------------------- */
@@ -152,7 +159,11 @@ struct zg_parent {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t denials;
 	uint64_t records_lost; /* kernel denials that found no room in our ring */
-	uint64_t lost_told;    /* of the kernel's count, already recorded */
+	uint64_t proofs;       /* rounds of self-proof */
+	uint64_t proofs_failed;
+	uint64_t proved_ns; /* CLOCK_REALTIME */
+	uint64_t unknown_servers;
+	uint64_t lost_told; /* of the kernel's count, already recorded */
 	struct zg_children children;
 	struct zg_run *run; /* ZG_RUNS_MAX */
 	int run_inotify;
@@ -160,6 +171,9 @@ struct zg_parent {
 	struct zg_control *control;
 	struct event *event[16]; /* signals, timers, inotify, kernel */
 	size_t events;
+	struct zg_proof *proof;
+	struct zg_canary *canary;
+	struct zg_enforcement *enforcement;
 	struct event *kernel_event; /* of event[]: the gate's ring */
 	struct event *kernel_pause; /* of event[]: until our ring has room */
 	bool announced;		    /* READY was sent */

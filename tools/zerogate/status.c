@@ -9,18 +9,34 @@
 #include "cli.h"
 #include "slice.h"
 
-static void print_text(const struct zg_msg_ctl_status *s)
+static void print_time(uint64_t ns)
 {
-	char id[65], since[32] = "";
-	time_t at = (time_t)(s->started_ns / 1000000000);
+	char text[32] = "never";
+	time_t at = (time_t)(ns / 1000000000);
 	struct tm tm;
 
+	if (ns && localtime_r(&at, &tm))
+		(void)strftime(text, sizeof(text), "%F %T %z", &tm);
+	puts(text);
+}
+
+static void print_proofs(const struct zg_msg_ctl_status *s)
+{
+	printf("self-proof   %" PRIu64 " rounds, %" PRIu64 " found it broken; the last ", s->proofs,
+	       s->proofs_failed);
+	print_time(s->proved_ns);
+	printf("unknown      %" PRIu64 " server connections\n", s->unknown_servers);
+}
+
+static void print_text(const struct zg_msg_ctl_status *s)
+{
+	char id[65];
+
 	zg_hex(id, s->snapshot, sizeof(s->snapshot));
-	if (localtime_r(&at, &tm))
-		(void)strftime(since, sizeof(since), "%F %T %z", &tm);
 	fputs("enforcement  ", stdout);
 	zg_print_safe(stdout, s->enforcement);
-	printf("\nsince        %s\n", since);
+	fputs("\nsince        ", stdout);
+	print_time(s->started_ns);
 	printf("snapshot     %s (generation %" PRIu64 ")\n", id, s->generation);
 	printf("gateways     %u of %u ready\n", s->workers_ready, s->workers);
 	printf("ledger       %s\n", s->ledger_ready ? "ready" : "not ready: calls are refused");
@@ -33,6 +49,7 @@ static void print_text(const struct zg_msg_ctl_status *s)
 		zg_print_safe(stdout, s->contained);
 		putchar('\n');
 	}
+	print_proofs(s);
 	printf("denials      %" PRIu64 " (%" PRIu64 " not recorded)\n", s->denials, s->events_lost);
 	if (s->last_reload_error[0]) {
 		fputs("last reload  failed: ", stdout);
@@ -55,6 +72,8 @@ static int print_json(const struct zg_msg_ctl_status *s)
 		{"profiles", s->profiles},     {"servers", s->servers},
 		{"prefixes", s->prefixes},     {"rules", s->rules},
 		{"denials", s->denials},       {"events_lost", s->events_lost},
+		{"proofs", s->proofs},	       {"proofs_failed", s->proofs_failed},
+		{"proved_ns", s->proved_ns},   {"unknown_servers", s->unknown_servers},
 	};
 
 	zg_hex(id, s->snapshot, sizeof(s->snapshot));

@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 
 #include "cgroup.h"
+#include "canary.h"
 #include "config.h"
 #include "gateway.h"
 #include "ipc.h"
@@ -619,7 +620,8 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *arg;
 		int (*main)(int sock);
-	} roles[] = {{"--role=config", zg_config_main},
+	} roles[] = {{"--role=canary", zg_canary_main},
+		     {"--role=config", zg_config_main},
 		     {"--role=gateway", zg_gateway_main},
 		     {"--role=ledger", zg_ledger_main}};
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* X(NAME, text): enum zg_layer of zg_abi.h in words, in its order. */
+X(NONE, "")
+X(CONNECT, "connect")
+X(SENDMSG, "sendmsg")
+X(SOCKOPS, "sockops")
+X(CREATE, "create")
+X(BIND, "bind")
+X(EGRESS, "egress")
+X(INGRESS, "ingress")
+X(UNIX, "unix")
+X(SETSOCKOPT, "setsockopt")
+X(LSM, "lsm")
+X(STDIO, "stdio")
+X(MEMBER, "member")

@@ -150,7 +150,8 @@ struct zg_readback { /* how far it got; all zero = at the start */
 };
 
 /* Compare them, for ZG_READBACK_MS at most. 0: more is left, call again; 1:
- * they are the same; -EUCLEAN or -errno with e saying what differs. */
+ * they are the same; -EUCLEAN or -errno with e saying what differs: another
+ * call reads the same table again, for what was changing just then. */
 int zg_kernel_readback(const struct zg_kernel *k, const struct zg_intent *intent,
 		       struct zg_readback *at, struct zg_err *e) ZG_MUST_CHECK;
 

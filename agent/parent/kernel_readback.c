@@ -194,6 +194,12 @@ static int count(struct pass *p, uint64_t until)
 	return !p->at->counting;
 }
 
+static void begin_table(struct zg_readback *at)
+{
+	at->next = at->map = at->counted = 0;
+	at->counting = false;
+}
+
 static int one_table(struct pass *p, uint64_t until)
 {
 	struct zg_readback *at = p->at;
@@ -207,8 +213,8 @@ static int one_table(struct pass *p, uint64_t until)
 		return r;
 	if (tables[at->table].maps && at->counted != tables[at->table].meant(p->intent))
 		return differs(p->e, tables[at->table].more);
-	*at = (struct zg_readback){
-		.epoch = at->epoch, .members = at->members, .table = at->table + 1};
+	at->table++;
+	begin_table(at);
 	return 1;
 }
 
@@ -221,10 +227,19 @@ int zg_tables_readback(const struct zg_tables *t, const struct zg_intent *intent
 
 	if (!t->known)
 		return differs(e, "the kernel's tables still hold parts of another generation");
-	/* what changed meanwhile is read anew; nobody else writes while we look */
-	if (at->epoch != t->ctl->epoch || at->members != t->ctl->members)
-		*at = (struct zg_readback){.epoch = t->ctl->epoch, .members = t->ctl->members};
-	while (r == 1 && at->table < TABLES)
+	if (at->epoch != t->ctl->epoch)
+		*at = (struct zg_readback){.epoch = t->ctl->epoch};
+	while (r == 1 && at->table < TABLES) {
+		/* the kernel governs what is made and forgets what goes, at any time */
+		uint32_t members = __atomic_load_n(&t->ctl->members, __ATOMIC_SEQ_CST);
+
+		if (tables[at->table].there == member_there && at->members != members) {
+			begin_table(at);
+			at->members = members;
+		}
 		r = one_table(&p, until);
+	}
+	if (r < 0)
+		begin_table(at);
 	return r;
 }

@@ -127,15 +127,19 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
 	zg_children_reap(arg);
 }
 
-static void on_cgroups(evutil_socket_t fd, short what, void *arg)
+void zg_parent_cgroups(struct zg_parent *p)
 {
-	struct zg_parent *p = arg;
 	int rc = zg_cgroups_event(&p->cgroups);
 
-	(void)fd;
-	(void)what;
 	if (rc < 0)
 		zg_log(ZG_LOG_ERR, "cannot follow the cgroups: %s", strerror(-rc));
+}
+
+static void on_cgroups(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	zg_parent_cgroups(arg);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)

@@ -14,12 +14,14 @@
 #include "reload.h"
 
 #define SLICE_PAUSE_USEC 12000
+#define TRIES		 3 /* of a table that differs, a pause apart */
 
 struct zg_proof {
 	struct zg_looked last[ZG_LOOKS]; /* of the last whole round */
 	struct zg_looked now[ZG_LOOKS];	 /* of the one that runs */
 	bool running, canary_done, maps_done;
 	bool asked;		    /* somebody waits: one more as soon as it may be */
+	uint32_t again;		    /* looks at tables that differed, perhaps for a moment */
 	bool repaired;		    /* in this round: it has been looked at twice */
 	char broken[ZG_REASON_LEN]; /* what this round found and repaired, or "" */
 	uint64_t started_ms;
@@ -63,7 +65,9 @@ static void member_of(const void *arg, size_t i, uint64_t *id, uint32_t *profile
 	*profile = c->entry[i].profile;
 }
 
-/* True when the maps were read to their end. */
+/* True when the maps were read to their end. Cgroups come and go: who is
+ * governed is compared after what we were told of that, and a difference
+ * counts when it lasts. */
 static bool look_at_maps(struct zg_parent *p, struct zg_looked *look)
 {
 	const struct zg_intent intent = {.snapshot = &p->snapshot,
@@ -73,6 +77,8 @@ static bool look_at_maps(struct zg_parent *p, struct zg_looked *look)
 	struct zg_err e;
 	int rc = zg_kernel_readback(p->kernel, &intent, &p->proof->readback, &e);
 
+	if (rc < 0 && p->proof->again++ < TRIES)
+		return false;
 	if (rc < 0)
 		found(look, ZG_FS_BROKEN, e.what);
 	else
@@ -81,17 +87,6 @@ static bool look_at_maps(struct zg_parent *p, struct zg_looked *look)
 }
 
 /* repair -------------------------------------------------------------------------- */
-
-static int release_stranger(uint64_t id, uint32_t profile, void *arg)
-{
-	struct zg_parent *p = arg;
-
-	(void)profile;
-	for (size_t i = 0; i < p->cgroups.entries; i++)
-		if (p->cgroups.entry[i].id == id)
-			return 0;
-	return zg_kernel_release(p->kernel, id);
-}
 
 /* Everything anew from what we know: attachments, members, tables. */
 static int repair(struct zg_parent *p, struct zg_err *e)
@@ -103,11 +98,9 @@ static int repair(struct zg_parent *p, struct zg_err *e)
 	for (size_t i = 0; rc == 0 && i < p->cgroups.entries; i++)
 		rc = zg_kernel_govern(p->kernel, p->cgroups.entry[i].id,
 				      p->cgroups.entry[i].profile);
-	if (rc == 0)
-		rc = zg_kernel_members(p->kernel, release_stranger, p);
 	if (rc < 0)
 		return zg_err_set(e, -rc, "writing who is governed: %s", strerror(-rc));
-	return zg_reload_apply(p, e);
+	return zg_reload_apply(p, e); /* which releases whom no glob names */
 }
 
 /* Everybody must know that it was broken, also if it is not any more. */
@@ -187,6 +180,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!p->proof->running || p->proof->maps_done)
 		return;
+	zg_parent_cgroups(p);
 	p->proof->maps_done = look_at_maps(p, &p->proof->now[ZG_LOOK_MAPS]);
 	if (!p->proof->maps_done && event_add(p->proof->slice, &pause) < 0) {
 		found(&p->proof->now[ZG_LOOK_MAPS], ZG_FS_ABSENT, "no timer to read the maps back");
@@ -203,6 +197,7 @@ static void start_round(struct zg_parent *p)
 	proof->asked = proof->canary_done = proof->maps_done = false;
 	proof->started_ms = zg_parent_now_ms();
 	proof->readback = (struct zg_readback){0};
+	proof->again = 0;
 	if (!proof->repaired)
 		proof->broken[0] = '\0';
 	look_at_programs(p, &proof->now[ZG_LOOK_PROGRAMS]);

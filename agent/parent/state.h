@@ -125,6 +125,8 @@ int zg_parent_detach(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 /* An event of the loop, kept until the end; fn gets p. 0 or -ENOMEM. */
 int zg_parent_watch(struct zg_parent *p, int fd, short what, const struct timeval *every,
 		    event_callback_fn fn) ZG_MUST_CHECK;
+/* Look at what inotify tells of cgroups that come and go. */
+void zg_parent_cgroups(struct zg_parent *p);
 uint64_t zg_parent_now_ms(void); /* CLOCK_MONOTONIC */
 /* All children are ready for the first time: tell whoever started us. */
 void zg_parent_announce(struct zg_parent *p);

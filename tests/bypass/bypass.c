@@ -46,19 +46,25 @@ static const char *const reasons[] = {
 /* one attempt ------------------------------------------------------------------------ */
 
 struct outcome {
+	uint32_t layers; /* that can stop it */
 	bool arrived;
 	int error; /* errno of the attempt, or 128 + signal */
 	bool told; /* the kernel recorded what it refused */
 	uint8_t layer, reason, kind;
 };
 
+/* What stopped it is the first record of a layer that can, or else the first. */
 static int note_event(const struct zg_event *ev, void *arg)
 {
 	struct outcome *o = arg;
+	bool can = o->layers & (1U << ev->layer);
 
-	/* the first refusal is what stopped it; a redirect is one too */
-	if (!o->told || (o->kind != ZG_E_DENY && ev->kind == ZG_E_DENY))
-		*o = (struct outcome){o->arrived, o->error, true, ev->layer, ev->reason, ev->kind};
+	if (o->told && (!can || o->layers & (1U << o->layer)))
+		return 0;
+	o->told = true;
+	o->layer = ev->layer;
+	o->reason = ev->reason;
+	o->kind = ev->kind;
 	return 0;
 }
 
@@ -167,7 +173,7 @@ static void govern(struct stage *st, const struct attempt *a, pid_t pid, const c
 static struct outcome make(struct stage *st, const struct attempt *a, bool governed)
 {
 	struct cgroup_name cgroup = new_cgroup(st, "free-"), loose;
-	struct outcome o = {0}, before = {0};
+	struct outcome o = {.layers = techniques[a->technique].layers}, before = {0};
 	int go[2], done[2];
 	char byte;
 	pid_t pid;
@@ -219,7 +225,7 @@ static const char *const result_text[] = {
 static enum result judge(const struct attempt *a, uint32_t present, const struct outcome *free_,
 			 const struct outcome *o, char *why, size_t bytes)
 {
-	uint32_t layers = techniques[a->technique].layers;
+	uint32_t layers = o->layers;
 
 	if (!free_->arrived) {
 		(void)snprintf(why, bytes, "ungoverned, it ends with: %s",

@@ -391,14 +391,15 @@ _Static_assert(sizeof(struct zg_question) == 256, "zg_question");
 
 /* what MCP looks like ------------------------------------------------------ */
 
-enum zg_signature { /* a bit of zg_event.detail each */
 #define SIGNATURE(NAME, place, level, key, value, text) ZG_SIG_##NAME,
 #define RULE(mask)
+/* a bit of zg_event.detail each */
+enum zg_signature {
 #include "tbl/mcp_signature.h"
+	ZG_SIG_COUNT,
+};
 #undef SIGNATURE
 #undef RULE
-		    ZG_SIG_COUNT,
-};
 _Static_assert(ZG_SIG_COUNT <= 32, "zg_event.detail");
 
 #define ZG_SIG_STATES  512
@@ -406,17 +407,36 @@ _Static_assert(ZG_SIG_COUNT <= 32, "zg_event.detail");
 #define ZG_SIG_RULES   16
 #define ZG_SIG_SHIFT   10 /* a cell: action << ZG_SIG_SHIFT | next state */
 
+/* what a cell of the automaton asks for */
+enum zg_cue {
+	ZG_CUE_NONE,
+	ZG_CUE_MESSAGE, /* a request or status line ended */
+	ZG_CUE_LENGTH,	/* Content-Length, and a digit of it */
+	ZG_CUE_DIGIT,
+	ZG_CUE_CHUNKED, /* Transfer-Encoding */
+	ZG_CUE_BODY,	/* a head ended */
+	ZG_CUE_HEX,	/* a digit of a chunk's size, and its line's end */
+	ZG_CUE_CHUNK,
+	ZG_CUE_FIELD, /* of an event stream */
+	ZG_CUE_JSON,  /* the first brace or bracket of a message */
+	ZG_CUE_BATCH,
+	ZG_CUE_OPEN,
+	ZG_CUE_CLOSE,
+	ZG_CUE_OTHER, /* nothing that is looked at */
+	ZG_CUE_SIGNATURE = 16,
+};
+
 /*
  * One automaton over the bytes of a stream; parent/signature.c builds it from
  * tbl/mcp_signature.h, bpf/signature.bpf.h runs it. State 0 is the start of a
  * message, of a line of an event stream, and of an HTTP body.
  */
 struct zg_automaton {
-	__u32 id;     /* of its content; 0 = not there: nothing can be judged */
-	__u16 status; /* states 1 to this are those of a status line */
-	__u16 head;   /* at the start of a header line */
-	__u16 chunk;  /* at the start of a chunk's size */
-	__u16 pad;
+	__u32 id;		  /* of its content; 0 = not there: nothing can be judged */
+	__u16 status;		  /* the first state of those that a status line has, */
+	__u16 status_count;	  /* and how many these are */
+	__u16 head;		  /* at the start of a header line */
+	__u16 chunk;		  /* at the start of a chunk's size */
 	__u32 rule[ZG_SIG_RULES]; /* all bits of one of these: MCP; 0 = none */
 	__u8 level[32];		  /* of each signature: depth in its message; 0 = any */
 	__u8 class_of[256];

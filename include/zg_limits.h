@@ -26,6 +26,9 @@
 #define ZG_QUIET_AUDIT_NS   60000000000ULL /* in audit mode it goes on, packet after packet */
 #define ZG_NAMES_MAX	    16384	   /* (profile, name, address) learned and alive */
 #define ZG_NAME_TOUCH_NS    1000000000ULL  /* how exactly the use of a learned address is known */
+#define ZG_LOOK_BYTES	    4096	   /* of a message: MCP shows itself in the first few hundred */
+#define ZG_LOOK_PIECE	    128		   /* looked at in one go, on the stack of a program */
+#define ZG_LOOK_STEPS	    2048	   /* pieces and skips of one packet; the largest has 64 kB */
 #define ZG_RING_DENY_BYTES  1048576	   /* about 6,000 denials between two wake-ups */
 #define ZG_RING_INFO_BYTES  262144	   /* redirects and notices: fewer, less urgent */
 

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * signature.bpf.h - does this stream speak MCP? Runs the automaton of zg_abi.h
+ * over one direction of a stream, in whatever pieces it comes: HTTP heads and
+ * their framing (length, chunks), JSON messages, event streams. Trusts nothing
+ * in it; keeps counters, never content. Calls no helper, so that it is tested
+ * outside the kernel as it is.
+ *
+ * Not static: the verifier judges each function once, by itself, and not again
+ * with each state of its callers.
+ */
+#ifndef ZG_SIGNATURE_BPF_H
+#define ZG_SIGNATURE_BPF_H
+
+#include <stdbool.h>
+
+#include "zg_abi.h"
+
+#ifdef __bpf__
+#define ZG_JUDGED_ALONE __attribute__((noinline))
+#else
+#define ZG_JUDGED_ALONE static
+#endif
+#define ZG_INLINE static inline __attribute__((always_inline))
+
+#define ZG_LENGTH_MAX (1ULL << 48) /* of a body: no longer one is believed */
+
+enum zg_look {
+	ZG_LOOK = 0,
+	ZG_LOOK_SKIP, /* not before m->end */
+	ZG_LOOK_DONE, /* not before the direction turns */
+};
+
+enum zg_framing { ZG_FRAME_NONE = 0, ZG_FRAME_LENGTH, ZG_FRAME_CHUNKED };
+
+struct zg_matcher {   /* all zero is the start of a stream */
+	__u64 at;     /* bytes before the next one */
+	__u64 end;    /* of the body or chunk; 0 = not known */
+	__u64 number; /* being read */
+	__u32 found;  /* signatures of this message */
+	__u32 hit;    /* the same, once they fulfil a rule */
+	__u32 spent;  /* bytes looked at since the message began or the direction turned */
+	__u32 seq;    /* of TCP: the next one */
+	__u16 state;
+	__u16 resume; /* after a chunk's size */
+	__u8 look;    /* enum zg_look */
+	__u8 framing; /* enum zg_framing */
+	__u8 depth;   /* of braces and brackets */
+	__u8 base;    /* the depth of a message's own members: 2 in a batch */
+	__u8 synced;  /* seq is right */
+	__u8 pad[3];
+};
+
+struct zg_piece {
+	__u8 byte[ZG_LOOK_PIECE];
+};
+
+ZG_INLINE void zg_look_away(struct zg_matcher *m)
+{
+	m->look = m->end > m->at ? ZG_LOOK_SKIP : ZG_LOOK_DONE;
+}
+
+/* A body of known length or a chunk is over. The answer to HEAD has a length
+ * and no body: what comes then is a status line, and is read on. */
+ZG_INLINE void zg_frame_over(const struct zg_automaton *a, struct zg_matcher *m)
+{
+	bool skipped = m->look == ZG_LOOK_SKIP;
+
+	m->end = 0;
+	m->look = ZG_LOOK;
+	if (m->framing == ZG_FRAME_CHUNKED) {
+		m->resume = skipped ? 0 : m->state;
+		m->state = a->chunk;
+		m->number = 0;
+	} else if (skipped || (__u32)(m->state - a->status) >= a->status_count) {
+		m->framing = ZG_FRAME_NONE;
+		m->state = 0;
+		m->found = 0;
+	}
+	if (skipped)
+		m->spent = 0;
+}
+
+/* The direction turned: what was given up is looked at again, from a start. */
+ZG_INLINE void zg_look_again(struct zg_matcher *m)
+{
+	m->spent = 0;
+	if (m->look != ZG_LOOK_DONE)
+		return;
+	m->look = ZG_LOOK;
+	m->framing = ZG_FRAME_NONE;
+	m->end = 0;
+	m->state = 0;
+	m->found = 0;
+}
+
+/* How many of the next bytes need no look; they count as gone. */
+ZG_INLINE __u32 zg_look_past(const struct zg_automaton *a, struct zg_matcher *m, __u32 left)
+{
+	__u64 n = left;
+
+	if (m->look == ZG_LOOK)
+		return 0;
+	if (m->look == ZG_LOOK_SKIP && m->end - m->at < n)
+		n = m->end - m->at;
+	m->at += n;
+	if (m->look == ZG_LOOK_SKIP && m->at == m->end)
+		zg_frame_over(a, m);
+	return (__u32)n;
+}
+
+ZG_INLINE void zg_count(struct zg_matcher *m, __u32 base, __u32 digit)
+{
+	if (m->number < ZG_LENGTH_MAX)
+		m->number = m->number * base + digit;
+}
+
+ZG_INLINE void zg_body(const struct zg_automaton *a, struct zg_matcher *m)
+{
+	m->resume = 0;
+	if (m->framing == ZG_FRAME_CHUNKED)
+		m->state = a->chunk;
+	else if (m->framing == ZG_FRAME_LENGTH && m->number && m->number < ZG_LENGTH_MAX)
+		m->end = m->at + m->number;
+	m->number = 0;
+}
+
+ZG_INLINE void zg_chunk(const struct zg_automaton *a, struct zg_matcher *m)
+{
+	if (!m->number) { /* the last one: trailers, read like a head */
+		m->framing = ZG_FRAME_NONE;
+		m->state = a->head;
+	} else if (m->number < ZG_LENGTH_MAX) {
+		m->end = m->at + m->number;
+		m->state = m->resume;
+	} else {
+		zg_look_away(m);
+	}
+	m->number = 0;
+}
+
+ZG_INLINE void zg_open(struct zg_matcher *m, __u8 base)
+{
+	m->depth = 1;
+	m->base = base;
+	m->found = 0;
+	m->spent = 0;
+}
+
+ZG_INLINE void zg_close(struct zg_matcher *m)
+{
+	m->depth--;
+	if (!m->depth)
+		m->state = 0;
+	if (m->depth < m->base)
+		m->found = 0;
+}
+
+ZG_INLINE void zg_find(const struct zg_automaton *a, struct zg_matcher *m, __u32 signature)
+{
+	__u32 level = a->level[signature & 31];
+
+	if (level && m->depth + 1U != m->base + level)
+		return;
+	m->found |= 1U << (signature & 31);
+	for (int i = 0; i < ZG_SIG_RULES; i++)
+		if (a->rule[i] && (m->found & a->rule[i]) == a->rule[i])
+			m->hit = m->found;
+}
+
+/* What the cell before m->at asked for. */
+ZG_JUDGED_ALONE int zg_act(const struct zg_automaton *a, struct zg_matcher *m, __u32 action,
+			   __u32 byte)
+{
+	if (!a || !m)
+		return 0;
+	switch (action) {
+	case ZG_CUE_NONE:
+		break;
+	case ZG_CUE_MESSAGE:
+		m->framing = ZG_FRAME_NONE;
+		m->end = 0;
+		m->number = 0;
+		m->found = 0;
+		m->spent = 0;
+		break;
+	case ZG_CUE_LENGTH:
+		m->number = 0;
+		if (m->framing == ZG_FRAME_NONE)
+			m->framing = ZG_FRAME_LENGTH;
+		break;
+	case ZG_CUE_DIGIT:
+		zg_count(m, 10, byte - '0');
+		break;
+	case ZG_CUE_CHUNKED:
+		m->framing = ZG_FRAME_CHUNKED;
+		break;
+	case ZG_CUE_BODY:
+		zg_body(a, m);
+		break;
+	case ZG_CUE_HEX:
+		zg_count(m, 16, byte <= '9' ? byte - '0' : (byte & 0x0f) + 9);
+		break;
+	case ZG_CUE_CHUNK:
+		zg_chunk(a, m);
+		break;
+	case ZG_CUE_FIELD:
+		m->spent = 0;
+		break;
+	case ZG_CUE_JSON:
+		zg_open(m, 1);
+		break;
+	case ZG_CUE_BATCH:
+		zg_open(m, 2);
+		break;
+	case ZG_CUE_OPEN:
+		if (m->depth < 255)
+			m->depth++;
+		else
+			zg_look_away(m);
+		break;
+	case ZG_CUE_CLOSE:
+		zg_close(m);
+		break;
+	case ZG_CUE_OTHER:
+		zg_look_away(m);
+		break;
+	default:
+		zg_find(a, m, action - ZG_CUE_SIGNATURE);
+		break;
+	}
+	if (m->end && m->at == m->end)
+		zg_frame_over(a, m);
+	return 0;
+}
+
+/*
+ * Look at n bytes, of which there is at least one; how many were taken. The
+ * rest has to go through zg_look_past first. m->hit says whether it is MCP.
+ */
+ZG_JUDGED_ALONE int zg_match(const struct zg_automaton *a, struct zg_matcher *m,
+			     const struct zg_piece *p, __u32 n)
+{
+	__u32 i, cell, byte;
+
+	if (!a || !m || !p)
+		return 0;
+	for (i = 0; i < ZG_LOOK_PIECE; i++) {
+		if (i >= n || m->look != ZG_LOOK || m->hit)
+			break;
+		byte = p->byte[i];
+		cell = a->next[(m->state % ZG_SIG_STATES) * ZG_SIG_CLASSES +
+			       a->class_of[byte] % ZG_SIG_CLASSES];
+		m->state = cell & ((1U << ZG_SIG_SHIFT) - 1);
+		m->at++;
+		if (cell >> ZG_SIG_SHIFT || m->at == m->end)
+			zg_act(a, m, cell >> ZG_SIG_SHIFT, byte);
+	}
+	m->spent += i;
+	if (m->look == ZG_LOOK && m->spent >= ZG_LOOK_BYTES)
+		zg_look_away(m);
+	return (int)i;
+}
+
+#endif

@@ -26,6 +26,7 @@ struct zg_dest {	  /* of a packet that came in: where it came from */
 	__u8 ways;	     /* ZG_WAY_*: any of them may allow it; 0 = nothing does */
 	__u16 local_port_be; /* our end's, for ZG_WAY_IN */
 	__u32 detail;	     /* of the event */
+	__u32 transport;     /* where a packet's TCP or UDP header stands */
 };
 
 #define ZG_WAY_OUT  1 /* the other end may be dialled */

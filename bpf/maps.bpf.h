@@ -90,6 +90,20 @@ struct {
 	__type(value, struct zg_sock);
 } zg_sock SEC(".maps");
 
+struct { /* what MCP looks like */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct zg_automaton);
+} zg_automaton SEC(".maps");
+
+struct { /* how much of it a connection has shown; no eviction */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct zg_stream);
+} zg_stream SEC(".maps");
+
 struct { /* the same by 4-tuple, for the accepting side; never LRU */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, ZG_FLOWS_MAX);

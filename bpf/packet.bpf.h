@@ -30,28 +30,59 @@ static __always_inline void zg_judge_redirected(struct __sk_buff *skb, const str
 	a->reason = ZG_GR_NONE;
 }
 
+/* Which socket it was, so that exactly that one can be ended. */
+static __always_inline void zg_fill_socket(struct __sk_buff *skb, struct zg_event *ev)
+{
+	union zg_in *local = (union zg_in *)ev->local;
+	struct bpf_sock *sk = skb->sk;
+
+	ev->cookie = bpf_get_socket_cookie(skb);
+	ev->netns_cookie = zg_netns_of(skb);
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	if (!sk)
+		return;
+	ev->local_port_be = bpf_htons(sk->src_port);
+	if (sk->family == AF_INET) {
+		zg_set_v4(local, sk->src_ip4);
+		return;
+	}
+	local->word[0] = sk->src_ip6[0];
+	local->word[1] = sk->src_ip6[1];
+	local->word[2] = sk->src_ip6[2];
+	local->word[3] = sk->src_ip6[3];
+}
+
+/* False: there was no room for it, and that was counted. */
+static __noinline bool zg_tell_packet(struct __sk_buff *skb, const struct zg_dest *d,
+				      const struct zg_answer *a)
+{
+	__u32 kind = a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY;
+	struct zg_event *ev = zg_reserve(kind);
+
+	if (!ev)
+		return false;
+	zg_fill_event(ev, d, a, kind, d->inbound ? ZG_L_INGRESS : ZG_L_EGRESS);
+	ev->cgroup_id = bpf_skb_cgroup_id(skb);
+	ev->uid = bpf_get_socket_uid(skb);
+	ev->gid = 0;
+	ev->pid = 0;
+	ev->start_ns = 0;
+	__builtin_memset(ev->comm, 0, sizeof(ev->comm));
+	__builtin_memset(ev->cgroup_name, 0, sizeof(ev->cgroup_name));
+	zg_fill_socket(skb, ev);
+	bpf_ringbuf_submit(ev, 0);
+	return true;
+}
+
 static __noinline int zg_refuse_packet(struct __sk_buff *skb, const struct zg_dest *d,
 				       const struct zg_answer *a)
 {
-	__u64 cgroup_id = bpf_skb_cgroup_id(skb);
-	struct zg_event *ev;
-	__u32 kind = a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY;
-
-	ev = zg_told(d, a, cgroup_id) ? NULL : zg_reserve(kind);
-	if (ev) {
-		zg_fill_event(ev, d, a, kind, d->inbound ? ZG_L_INGRESS : ZG_L_EGRESS);
-		ev->cgroup_id = cgroup_id;
-		ev->uid = bpf_get_socket_uid(skb);
-		ev->gid = 0;
-		ev->pid = 0;
-		ev->start_ns = 0;
-		ev->netns_cookie = 0;
-		__builtin_memset(ev->comm, 0, sizeof(ev->comm));
-		__builtin_memset(ev->cgroup_name, 0, sizeof(ev->cgroup_name));
-		bpf_ringbuf_submit(ev, 0);
-	}
+	if (!zg_told(d, a, bpf_skb_cgroup_id(skb)))
+		zg_tell_packet(skb, d, a);
 	return a->audit ? ZG_PASS : ZG_EPERM;
 }
+
+#include "shadow.bpf.h"
 
 static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 {
@@ -63,9 +94,16 @@ static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 	zg_judge_packet(skb, &d, &a);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_PASS;
-	if (a.verdict == ZG_V_REDIRECT)
+	if (a.verdict == ZG_V_REDIRECT) {
 		zg_judge_redirected(skb, &d, &a);
-	return a.verdict == ZG_V_ALLOW || d.reset ? ZG_PASS : zg_refuse_packet(skb, &d, &a);
+		if (a.verdict == ZG_V_ALLOW)
+			return ZG_PASS; /* the gateway looks at it */
+	}
+	if (d.reset)
+		return ZG_PASS;
+	if (a.verdict != ZG_V_ALLOW && zg_refuse_packet(skb, &d, &a) != ZG_PASS)
+		return ZG_EPERM;
+	return zg_look_at(skb, &d, &a);
 }
 
 SEC("cgroup_skb/egress")

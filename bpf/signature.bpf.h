@@ -25,49 +25,23 @@
 
 #define ZG_LENGTH_MAX (1ULL << 48) /* of a body: no longer one is believed */
 
-enum zg_look {
-	ZG_LOOK = 0,
-	ZG_LOOK_SKIP, /* not before m->end */
-	ZG_LOOK_DONE, /* not before the direction turns */
-};
-
-enum zg_framing { ZG_FRAME_NONE = 0, ZG_FRAME_LENGTH, ZG_FRAME_CHUNKED };
-
-struct zg_matcher {   /* all zero is the start of a stream */
-	__u64 at;     /* bytes before the next one */
-	__u64 end;    /* of the body or chunk; 0 = not known */
-	__u64 number; /* being read */
-	__u32 found;  /* signatures of this message */
-	__u32 hit;    /* the same, once they fulfil a rule */
-	__u32 spent;  /* bytes looked at since the message began or the direction turned */
-	__u32 seq;    /* of TCP: the next one */
-	__u16 state;
-	__u16 resume; /* after a chunk's size */
-	__u8 look;    /* enum zg_look */
-	__u8 framing; /* enum zg_framing */
-	__u8 depth;   /* of braces and brackets */
-	__u8 base;    /* the depth of a message's own members: 2 in a batch */
-	__u8 synced;  /* seq is right */
-	__u8 pad[3];
-};
-
 struct zg_piece {
 	__u8 byte[ZG_LOOK_PIECE];
 };
 
 ZG_INLINE void zg_look_away(struct zg_matcher *m)
 {
-	m->look = m->end > m->at ? ZG_LOOK_SKIP : ZG_LOOK_DONE;
+	m->sight = m->end > m->at ? ZG_SIGHT_SKIP : ZG_SIGHT_DONE;
 }
 
 /* A body of known length or a chunk is over. The answer to HEAD has a length
  * and no body: what comes then is a status line, and is read on. */
 ZG_INLINE void zg_frame_over(const struct zg_automaton *a, struct zg_matcher *m)
 {
-	bool skipped = m->look == ZG_LOOK_SKIP;
+	bool skipped = m->sight == ZG_SIGHT_SKIP;
 
 	m->end = 0;
-	m->look = ZG_LOOK;
+	m->sight = ZG_SIGHT_ON;
 	if (m->framing == ZG_FRAME_CHUNKED) {
 		m->resume = skipped ? 0 : m->state;
 		m->state = a->chunk;
@@ -85,9 +59,9 @@ ZG_INLINE void zg_frame_over(const struct zg_automaton *a, struct zg_matcher *m)
 ZG_INLINE void zg_look_again(struct zg_matcher *m)
 {
 	m->spent = 0;
-	if (m->look != ZG_LOOK_DONE)
+	if (m->sight != ZG_SIGHT_DONE)
 		return;
-	m->look = ZG_LOOK;
+	m->sight = ZG_SIGHT_ON;
 	m->framing = ZG_FRAME_NONE;
 	m->end = 0;
 	m->state = 0;
@@ -99,12 +73,12 @@ ZG_INLINE __u32 zg_look_past(const struct zg_automaton *a, struct zg_matcher *m,
 {
 	__u64 n = left;
 
-	if (m->look == ZG_LOOK)
+	if (m->sight == ZG_SIGHT_ON)
 		return 0;
-	if (m->look == ZG_LOOK_SKIP && m->end - m->at < n)
+	if (m->sight == ZG_SIGHT_SKIP && m->end - m->at < n)
 		n = m->end - m->at;
 	m->at += n;
-	if (m->look == ZG_LOOK_SKIP && m->at == m->end)
+	if (m->sight == ZG_SIGHT_SKIP && m->at == m->end)
 		zg_frame_over(a, m);
 	return (__u32)n;
 }
@@ -246,7 +220,7 @@ ZG_JUDGED_ALONE int zg_match(const struct zg_automaton *a, struct zg_matcher *m,
 	if (!a || !m || !p)
 		return 0;
 	for (i = 0; i < ZG_LOOK_PIECE; i++) {
-		if (i >= n || m->look != ZG_LOOK || m->hit)
+		if (i >= n || m->sight != ZG_SIGHT_ON || m->hit)
 			break;
 		byte = p->byte[i];
 		cell = a->next[(m->state % ZG_SIG_STATES) * ZG_SIG_CLASSES +
@@ -257,7 +231,7 @@ ZG_JUDGED_ALONE int zg_match(const struct zg_automaton *a, struct zg_matcher *m,
 			zg_act(a, m, cell >> ZG_SIG_SHIFT, byte);
 	}
 	m->spent += i;
-	if (m->look == ZG_LOOK && m->spent >= ZG_LOOK_BYTES)
+	if (m->sight == ZG_SIGHT_ON && m->spent >= ZG_LOOK_BYTES)
 		zg_look_away(m);
 	return (int)i;
 }

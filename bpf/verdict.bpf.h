@@ -21,6 +21,8 @@ struct zg_answer {
 	__u8 reason;  /* enum zg_gate_reason */
 	__u8 audit;   /* a deny is recorded and let pass */
 	__u8 slot;    /* in which profile is an id */
+	__u8 shadow;  /* enum zg_shadow of the profile, on the wire */
+	__u8 pad[3];
 };
 
 /* who is a constant in each caller: a program has the helpers of one of them. */
@@ -167,6 +169,7 @@ static __always_inline bool zg_judge_profile(__u32 slot, struct zg_answer *a)
 		return true;
 	}
 	a->audit = p && p->mode == ZG_MODE_AUDIT;
+	a->shadow = p ? p->shadow_wire : ZG_SHADOW_KILL;
 	return false;
 }
 

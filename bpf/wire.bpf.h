@@ -115,6 +115,7 @@ __noinline int zg_read_packet(struct __sk_buff *skb, struct zg_dest *d)
 			return 0;
 		d->port_be = d->inbound ? port[0] : port[1];
 		d->local_port_be = d->inbound ? port[1] : port[0];
+		d->transport = at;
 		d->ways = ZG_WAY_OUT | ZG_WAY_IN;
 		if (d->proto == IPPROTO_TCP && !zg_read_tcp(skb, d, at))
 			return 0;

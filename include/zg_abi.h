@@ -446,4 +446,40 @@ _Static_assert(sizeof(struct zg_automaton) ==
 		       12 + 4 * ZG_SIG_RULES + 32 + 256 + 2 * ZG_SIG_STATES * ZG_SIG_CLASSES,
 	       "zg_automaton");
 
+enum zg_sight {
+	ZG_SIGHT_ON = 0,
+	ZG_SIGHT_SKIP, /* not before m->end */
+	ZG_SIGHT_DONE, /* not before the direction turns */
+};
+
+enum zg_framing { ZG_FRAME_NONE = 0, ZG_FRAME_LENGTH, ZG_FRAME_CHUNKED };
+
+struct zg_matcher {   /* all zero is the start of a stream */
+	__u64 at;     /* bytes before the next one */
+	__u64 end;    /* of the body or chunk; 0 = not known */
+	__u64 number; /* being read */
+	__u32 found;  /* signatures of this message */
+	__u32 hit;    /* the same, once they fulfil a rule */
+	__u32 spent;  /* bytes looked at since the message began or the direction turned */
+	__u32 seq;    /* of TCP: the next one */
+	__u16 state;
+	__u16 resume; /* after a chunk's size */
+	__u8 sight;   /* enum zg_sight */
+	__u8 framing; /* enum zg_framing */
+	__u8 depth;   /* of braces and brackets */
+	__u8 base;    /* the depth of a message's own members: 2 in a batch */
+	__u8 synced;  /* seq is right */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct zg_matcher) == 56, "zg_matcher");
+
+struct zg_stream {		  /* of a TCP socket; it lives and dies with it */
+	struct zg_matcher dir[2]; /* out, in */
+	__u32 automaton;	  /* whose states these are */
+	__u8 turn;		  /* 1 + who spoke last; 0 = nobody yet */
+	__u8 told;		  /* 1 << enum zg_event_kind */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct zg_stream) == 120, "zg_stream");
+
 #endif

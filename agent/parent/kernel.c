@@ -147,6 +147,7 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	k->tables.sticky = table_of(k->gate->maps.zg_sticky);
 	k->tables.nursery = table_of(k->gate->maps.zg_nursery);
 	k->tables.unix_ = table_of(k->gate->maps.zg_unix);
+	k->tables.automaton = table_of(k->gate->maps.zg_automaton);
 	return 0;
 }
 
@@ -188,6 +189,11 @@ static int load(struct zg_kernel *k, struct zg_err *e)
 		return r;
 	}
 	r = map_tables(k, e);
+	if (r == 0) {
+		r = zg_tables_set_signatures(&k->tables);
+		if (r < 0)
+			(void)zg_err_set(e, -r, "writing what MCP looks like: %s", strerror(-r));
+	}
 	if (r == 0 && !taken)
 		r = pin_maps(k, e);
 	return r;

@@ -16,6 +16,7 @@
 
 #include "kernel_prefixes.h"
 #include "kernel_unix.h"
+#include "signature.h"
 
 #define CHUNK 4096 /* rules converted at a time */
 
@@ -380,6 +381,24 @@ void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie)
 {
 	__atomic_store_n(v4 ? &t->ctl->gateway4_cookie : &t->ctl->gateway6_cookie, cookie,
 			 __ATOMIC_SEQ_CST);
+}
+
+/* One that is the same stays: connections are in the midst of it. */
+int zg_tables_set_signatures(const struct zg_tables *t)
+{
+	zg_autofree struct zg_automaton *wanted = calloc(1, sizeof(*wanted));
+	zg_autofree struct zg_automaton *had = calloc(1, sizeof(*had));
+	const uint32_t key = 0;
+	int r;
+
+	if (!wanted || !had)
+		return -ENOMEM;
+	r = zg_signature_build(wanted);
+	if (r == 0)
+		r = zg_map_get(&t->automaton, &key, had);
+	if (r < 0 || memcmp(had, wanted, sizeof(*had)) == 0)
+		return r;
+	return zg_map_put(&t->automaton, &key, wanted, 1);
 }
 
 static bool profile_valid(uint32_t profile)

@@ -26,7 +26,8 @@ struct zg_tables {
 	struct zg_map sticky;
 	struct zg_map nursery;
 	struct zg_map unix_;
-	char control[ZG_EVENT_PATH];  /* the agent's own socket, open to every profile; or "" */
+	char control[ZG_EVENT_PATH]; /* the agent's own socket, open to every profile; or "" */
+	struct zg_map automaton;
 	struct zg_prefix_def *prefix; /* what both hold in the slot in force, sorted */
 	size_t prefix_count;
 	char (*contained)[ZG_NAME_LEN]; /* profiles, of this generation or a later one */
@@ -43,6 +44,9 @@ int zg_tables_contain(struct zg_tables *t, const char *name, bool contained) ZG_
 bool zg_tables_contained(const struct zg_tables *t, const char *name);
 /* The listener of one family; nobody else's may be where it listens. */
 void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie);
+/* What MCP looks like; before anything is attached, for without it all that
+ * would be looked at is denied. */
+int zg_tables_set_signatures(const struct zg_tables *t) ZG_MUST_CHECK;
 int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
 int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id) ZG_MUST_CHECK;
 int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,

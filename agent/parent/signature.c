@@ -37,27 +37,28 @@ static const uint32_t rules[] = {
 #undef RULE
 };
 
-enum {		 /* states with a name; words make the rest */
-       START,	 /* zero is a fresh matcher's */
-       LINE,	 /* in a line that may be a request's */
-       GAP,	 /* after a blank in it */
-       VERSION,	 /* after " HTTP/1." */
-       REQUEST,	 /* after " HTTP/1.1" */
-       RETURN,	 /* and a carriage return */
-       FIELD,	 /* in a line of an event stream */
-       DATA,	 /* after "data:" */
-       HEAD,	 /* at the start of a header line */
-       HEAD_END, /* after a carriage return there */
-       HEADER_REST,
-       LENGTH, /* after "content-length:" */
-       CHUNK,  /* before a chunk's size */
-       SIZE,
-       SIZE_REST,
-       JSON,   /* outside its strings */
-       KEY,    /* at the start of a string that may be a key */
-       STRING, /* in one that is no word of ours */
-       ESCAPE,
-       NAMED,
+/* those with a name; words make the rest */
+enum state {
+	START,	  /* zero is a fresh matcher's */
+	LINE,	  /* in a line that may be a request's */
+	GAP,	  /* after a blank in it */
+	VERSION,  /* after " HTTP/1." */
+	REQUEST,  /* after " HTTP/1.1" */
+	RETURN,	  /* and a carriage return */
+	FIELD,	  /* in a line of an event stream */
+	DATA,	  /* after "data:" */
+	HEAD,	  /* at the start of a header line */
+	HEAD_END, /* after a carriage return there */
+	HEADER_REST,
+	LENGTH, /* after "content-length:" */
+	CHUNK,	/* before a chunk's size */
+	SIZE,
+	SIZE_REST,
+	JSON,	/* outside its strings */
+	KEY,	/* at the start of a string that may be a key */
+	STRING, /* in one that is no word of ours */
+	ESCAPE,
+	NAMED,
 };
 
 struct build {

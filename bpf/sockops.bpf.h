@@ -34,13 +34,26 @@ static __always_inline void zg_flow_of(struct bpf_sock_ops *ctx, struct zg_flow_
 	k->pad = 0;
 }
 
+/* Programs of this kind know no task before Linux 6.15: the origin remembers. */
 static __always_inline void zg_report_unpublished(const struct zg_origin *o)
 {
 	struct zg_answer a = {.profile = o->profile, .reason = ZG_GR_STATE};
 	struct zg_dest d = {.proto = IPPROTO_TCP, .port_be = o->dst_port_be};
+	struct zg_event *ev = zg_reserve(ZG_E_DENY);
 
+	if (!ev)
+		return;
 	__builtin_memcpy(d.addr.byte, o->dst, sizeof(d.addr));
-	zg_emit(&d, &a, o->netns_cookie, ZG_E_DENY, ZG_L_SOCKOPS);
+	zg_fill_event(ev, &d, &a, ZG_E_DENY, ZG_L_SOCKOPS);
+	ev->cgroup_id = o->cgroup_id;
+	ev->start_ns = o->start_ns;
+	ev->netns_cookie = o->netns_cookie;
+	ev->pid = o->pid;
+	ev->uid = o->uid;
+	ev->gid = o->gid;
+	__builtin_memcpy(ev->comm, o->comm, sizeof(ev->comm));
+	__builtin_memset(ev->cgroup_name, 0, sizeof(ev->cgroup_name));
+	bpf_ringbuf_submit(ev, 0);
 }
 
 static __always_inline void zg_publish(struct bpf_sock_ops *ctx)

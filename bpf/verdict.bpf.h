@@ -215,6 +215,9 @@ static __always_inline int zg_decide(enum zg_who who, void *ctx, struct zg_dest 
 {
 	const struct zg_ctl *ctl = zg_get_ctl();
 
+	a->profile = ZG_PROFILE_GONE; /* nobody can be told from the ungoverned without it */
+	a->identity = 0;
+	a->slot = 0;
 	for (int attempt = 0; ctl && attempt < 2; attempt++) {
 		__u32 epoch = ZG_READ_ONCE(ctl->epoch);
 		__u32 members = ZG_READ_ONCE(ctl->members);

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# make check-vm: what touches the kernel, on Debian's kernels 6.1 and 6.12 in QEMU.
+
+VM_SUITES ?= bookworm,bookworm-backports
+VM_TESTS  := $(filter $(O)/tests/unit/parent/kernel_%_test,$(UNIT_BIN))
+
+.PHONY: check-vm
+check-vm:
+	$(Q)tools/install-deps vm
+	+$(Q)$(MAKE) --no-print-directory $(VM_TESTS)
+	$(Q)tests/vm/run $(O)/vm $(VM_SUITES) $(VM_TESTS)

@@ -18,3 +18,12 @@ bypass: $(O)/tests/bypass/bypass
 	$(Q)$<
 
 CHECKS += bypass
+
+# make chaos: everything happens to the agent, for CHAOS_SECONDS.
+CHAOS_SECONDS ?= 20
+
+.PHONY: chaos
+chaos: all tests/e2e/node_modules/.zg-installed
+	$(Q)ZG_BUILD=$(abspath $(O)) CHAOS_SECONDS=$(CHAOS_SECONDS) tests/e2e/node --test --test-reporter=spec tests/bypass/chaos.mjs
+
+CHECKS += chaos

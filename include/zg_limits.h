@@ -38,6 +38,8 @@
 #define ZG_PROOF_MS	  3000 /* one round of the canary; its doors answer at once */
 #define ZG_PROOF_PAUSE_MS 1200 /* between two starts: packets are told once a second */
 #define ZG_READBACK_MS	  4    /* of the loop's time at once; so a million prefixes take seconds */
+#define ZG_RECONCILE_SEC  5    /* live connections are held against the verdict so often */
+#define ZG_UNKNOWN_TOLD	  256  /* unknown connections that stay, remembered to be told once */
 #define ZG_CANARY_DOORS	  16   /* attempts of one round */
 
 /* text that travels in fixed-size messages and records (NUL included) */

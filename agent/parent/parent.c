@@ -20,6 +20,7 @@
 #include "prepare.h"
 #include "proof.h"
 #include "proof.h"
+#include "reconcile.h"
 #include "reload.h"
 #include "state.h"
 #include "withdraw.h"
@@ -322,7 +323,8 @@ static int start(struct zg_parent *p, struct zg_err *e)
 	record_life(p, ZG_RK_AGENT_START, "zerogate " ZG_VERSION " started");
 	(void)zg_withdraw(p); /* the configuration may have changed meanwhile */
 	zg_children_start(p);
-	return zg_proof_start(p, e);
+	rc = zg_reconcile_start(p, e);
+	return rc < 0 ? rc : zg_proof_start(p, e);
 }
 
 static void stop(struct zg_parent *p)

@@ -11,6 +11,7 @@
 
 #include "enforcement.h"
 #include "log.h"
+#include "reconcile.h"
 #include "reload.h"
 
 #define SLICE_PAUSE_USEC 12000
@@ -148,6 +149,7 @@ static void end_if_done(struct zg_parent *p)
 		return;
 	proof->running = false;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
+	zg_reconcile_now(p);
 	p->proofs++;
 	p->proved_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	if (broken(proof) && !proof->repaired && repair_may_help(proof)) {

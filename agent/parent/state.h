@@ -165,7 +165,8 @@ struct zg_parent {
 	uint64_t proofs_failed;
 	uint64_t proved_ns; /* CLOCK_REALTIME */
 	uint64_t unknown_servers;
-	uint64_t lost_told; /* of the kernel's count, already recorded */
+	uint64_t unknown_told[ZG_UNKNOWN_TOLD]; /* cookies of their sockets */
+	uint64_t lost_told;			/* of the kernel's count, already recorded */
 	struct zg_children children;
 	struct zg_run *run; /* ZG_RUNS_MAX */
 	int run_inotify;

@@ -112,6 +112,24 @@ describe('self-proof', needs(), () => {
 			bpf('map', 'update', 'pinned', pin('zg_profile'), 'key', ...bytes(key), 'value', ...bytes(value.with(0, 1)));
 	}, /profile/));
 
+	test('a connection that got past missing programs is found, told and ended', async () => {
+		const before = await status();
+		const worker = await agent.inside();
+		for (const name of ['connect4', 'egress', 'ingress', 'lsm_connect'].filter((n) => fs.existsSync(pin(`link_zg_${n}`))))
+			bpf('link', 'detach', 'pinned', pin(`link_zg_${name}`));
+		const held = worker.do('raw', { host: '127.0.0.1', port: sink.port, timeout: 30000 });
+		await until(() => sink.connections === 1, 'the connection, with nothing to hold it');
+		const record = await agent.record((r) => r.kind === 'server.unknown', 'server.unknown');
+		assert.equal(record.port, sink.port);
+		assert.equal(record.address, '127.0.0.1');
+		assert.match(record.message, /was ended/);
+		assert.match(record.cgroup, /zerogate\.slice/);
+		assert.match((await held).error?.code, /^ECONN(ABORTED|RESET)$/, 'its owner notices');
+		assert.equal((await status()).unknown_servers, before.unknown_servers + 1, 'told once');
+		assert.equal((await agent.zg(['doctor'])).code, 1, 'and the programs are put back');
+		await refused();
+	});
+
 	test('a canary that died is replaced', async () => {
 		await agent.kill('canary');
 		assert.equal((await agent.zg(['doctor'])).code, 0);

@@ -25,7 +25,9 @@ int zg_ask(struct __sk_buff *skb)
 	d.proto = q->proto;
 	d.port_be = q->port_be;
 	d.local_port_be = q->local_port_be;
-	d.ways = q->direction == ZG_DIR_IN ? ZG_WAY_IN : ZG_WAY_OUT;
+	d.ways = q->live		     ? ZG_WAY_OUT | ZG_WAY_IN
+		 : q->direction == ZG_DIR_IN ? ZG_WAY_IN
+					     : ZG_WAY_OUT;
 	zg_unwrap(&d);
 	zg_decide(ZG_QUESTION, q, &d, &a);
 	q->verdict = a.verdict;

@@ -376,7 +376,8 @@ struct zg_question {
 	__u8 addr[16]; /* of the other end, as on the wire */
 	__u8 proto;
 	__u8 direction; /* enum zg_direction: who dialled */
-	__u8 pad[2];
+	__u8 live;	/* a packet of a live flow: it may go by either direction */
+	__u8 pad;
 	/* the answer */
 	__u8 verdict;	/* enum zg_verdict */
 	__u8 reason;	/* enum zg_gate_reason */

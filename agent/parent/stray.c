@@ -115,6 +115,7 @@ static int judge_redirected(struct walk *w, const struct zg_socket *s, struct zg
 	if (zg_kernel_origin(w->p->kernel, s->local, s->local_port, s->remote, s->remote_port, &o) <
 	    0)
 		return 0; /* attested to nobody: the gateway refuses it */
+	q->live = 0;
 	memcpy(q->addr, o.dst, sizeof(q->addr));
 	q->port_be = o.dst_port_be;
 	if (zg_kernel_ask(w->p->kernel, q) < 0)
@@ -123,6 +124,7 @@ static int judge_redirected(struct walk *w, const struct zg_socket *s, struct zg
 	    strncmp(zg_snapshot_profile(&w->p->snapshot, q->answered), o.profile_name,
 		    sizeof(o.profile_name)) == 0)
 		return 0;
+	q->audit = 0; /* it leads nowhere now: the client may dial anew */
 	memcpy(told.remote, o.dst, sizeof(told.remote));
 	told.remote_port = ntohs(o.dst_port_be);
 	return add(w, &told, q);
@@ -142,6 +144,7 @@ static int judge(const struct zg_socket *s, void *arg)
 	q.port_be = htons(s->remote_port);
 	q.local_port_be = htons(s->local_port);
 	q.proto = s->proto;
+	q.live = 1; /* either end may have dialled */
 	if (zg_kernel_ask(w->p->kernel, &q) < 0)
 		return -EIO;
 	/* the canary keeps what must not be allowed: that is its purpose */

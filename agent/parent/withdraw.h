@@ -4,6 +4,8 @@
  * what the gate allows, each live socket of a governed cgroup is put to the gate
  * again, and ended if it would not be let through now.
  *
+ * A socket that listens stays: nobody who is not let in reaches it.
+ *
  * What cannot be ended (another network namespace, a kernel without
  * SOCK_DESTROY, a cgroup whose folder is gone) stays open and dead: the gate
  * judges each of its packets.

@@ -69,6 +69,35 @@ static void test_each_verdict_with_its_reason(void **state ZG_UNUSED)
 	assert_int_equal(lab_events(lab).count[ZG_E_DENY], 0);
 }
 
+/* A live flow may have been dialled by either end; a deny of the other end
+ * holds for both. */
+static void test_a_live_flow_goes_by_either_direction(void **state ZG_UNUSED)
+{
+	struct lab *lab = lab_open();
+	struct zg_question q;
+	struct plan p;
+
+	plan_init(&p);
+	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	plan_prefix(&p, "127.1.0.0", 16, 10);
+	plan_rule(&p, P_A, 10, IPPROTO_TCP, 8000, 8000, ZG_V_ALLOW)->direction = ZG_DIR_IN;
+	lab_apply(lab, &p);
+	q = question(P_A, IPPROTO_TCP, "127.1.2.3", 40000);
+	q.local_port_be = htons(8000);
+	ask(lab, &q);
+	assert_int_equal(q.verdict, ZG_V_DENY);
+	q.direction = ZG_DIR_IN;
+	ask(lab, &q);
+	assert_int_equal(q.verdict, ZG_V_ALLOW);
+	q.direction = ZG_DIR_OUT;
+	q.live = 1;
+	ask(lab, &q);
+	assert_int_equal(q.verdict, ZG_V_ALLOW);
+	q.local_port_be = htons(8001);
+	ask(lab, &q);
+	assert_int_equal(q.verdict, ZG_V_DENY);
+}
+
 static void test_a_cgroup_is_judged_by_its_nearest_governed_ancestor(void **state ZG_UNUSED)
 {
 	struct lab *lab = lab_with_rules();
@@ -125,6 +154,7 @@ static void test_the_gateway_and_containment_are_told(void **state ZG_UNUSED)
 
 static const struct CMUnitTest tests[] = {
 	LAB_TEST(test_each_verdict_with_its_reason),
+	LAB_TEST(test_a_live_flow_goes_by_either_direction),
 	LAB_TEST(test_a_cgroup_is_judged_by_its_nearest_governed_ancestor),
 	LAB_TEST(test_the_gateway_and_containment_are_told),
 };

@@ -70,7 +70,7 @@ static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_d
 	ev->pad = 0;
 	ev->detail = d->detail;
 	ev->cookie = 0;
-	ev->local_port_be = 0;
+	ev->local_port_be = d->local_port_be;
 	__builtin_memset(ev->path, 0, sizeof(ev->path));
 	__builtin_memset(ev->local, 0, sizeof(ev->local));
 	__builtin_memset(ev->pad2, 0, sizeof(ev->pad2));

@@ -98,6 +98,8 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
 	zg_record_bytes(&r, ZG_RF_address, ev->addr);
 	ZG_REC_NUM(&r, port, ntohs(ev->port_be));
+	if (ev->local_port_be)
+		ZG_REC_NUM(&r, local_port, ntohs(ev->local_port_be));
 	zg_record_str(&r, ZG_RF_protocol, zg_slice_str(protocol(ev->proto)));
 	if (!zg_events_record(p, &r))
 		p->records_lost++;

@@ -61,6 +61,7 @@ STR(file, "ZG_FILE", ZG_CGROUP_LEN)
 NUM(line, "ZG_LINE")
 NUM(column, "ZG_COLUMN")
 STR(signature, "ZG_SIGNATURE", 192)
-STR(path, "ZG_SOCKET_PATH", ZG_EVENT_PATH) /* unix socket or executable */
-STR(names, "ZG_NAMES", ZG_REASON_LEN)	   /* host names that the verdict rests on */
+STR(path, "ZG_SOCKET_PATH", ZG_EVENT_PATH)  /* unix socket or executable */
+STR(names, "ZG_NAMES", ZG_REASON_LEN)	    /* host names that the verdict rests on */
+NUM(local_port, "ZG_LOCAL_PORT")	    /* of a packet: our end's */
 STR(evidence, "ZG_EVIDENCE", ZG_REASON_LEN) /* names of signatures that matched, never content */

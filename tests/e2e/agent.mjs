@@ -81,7 +81,7 @@ export const TOOLS = {
 export const EXAMPLE = path.join(repo, 'policies/examples/mcp-governance.yaml');
 
 class Agent extends EventEmitter {
-	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen } = {}) {
+	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen, mode = 'enforce' } = {}) {
 		this.setMaxListeners(0);
 		this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-'));
 		fs.chmodSync(this.dir, 0o755);
@@ -118,7 +118,7 @@ approvers: {group: adm}
 profiles:
   agent:
     cgroups: ["zerogate.slice"]
-    mode: enforce
+    mode: ${mode}
     allow: ${JSON.stringify(allow)}
     servers: ["*"]
 ${more}`);

@@ -124,6 +124,21 @@ const verbs = {
 			held.set(name, one);
 		});
 	},
+	// Serve on a port; each connection is answered and closed
+	serve({ name, host, port }) {
+		return new Promise((done, fail) => {
+			const server = net.createServer((socket) => {
+				socket.on('error', () => {});
+				socket.end('served');
+			});
+			server.on('error', fail);
+			server.listen(port, host, () => done({}));
+			held.set(name, { server });
+		});
+	},
+	stop({ name }) {
+		return new Promise((done) => held.get(name).server.close(() => done({})));
+	},
 	// Send on it; what has come back so far
 	send({ name, text }) {
 		const { socket } = held.get(name);

@@ -7,7 +7,6 @@
  */
 #include "verify.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -19,12 +18,11 @@
 #include "build.h"
 #include "chain.h"
 #include "policy.h"
+#include "segments.h"
 
 #define DEFAULT_DIR   "/var/lib/zerogate/audit"
 #define PUB_FILE      "audit.pub"
-#define FILES_MAX     1000000
 #define LIVE_TRIES    100 /* of 10 ms: a ledger that runs completes its line */
-#define SEGMENT_CHARS 18  /* 000000000001.jsonl */
 
 struct place {
 	const char *file;
@@ -136,52 +134,6 @@ static int check_file(struct verify *v, int dir, const char *name, bool last)
 }
 
 /* --- which files ------------------------------------------------------------------- */
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool is_segment(const char *name)
-{
-	return strlen(name) == SEGMENT_CHARS && strspn(name, "0123456789") == 12 &&
-	       strcmp(name + 12, ".jsonl") == 0;
-}
-
-static int list_segments(int dir, char ***out, size_t *count)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	size_t cap = 0;
-
-	if (!d) {
-		zg_close_(&fd);
-		return -errno;
-	}
-	while ((entry = readdir(d)) && *count < FILES_MAX) {
-		if (!is_segment(entry->d_name))
-			continue;
-		if (*count == cap) {
-			char **grown = realloc(*out, (cap * 2 + 16) * sizeof(**out));
-
-			if (!grown)
-				break;
-			cap = cap * 2 + 16;
-			*out = grown;
-		}
-		(*out)[*count] = strdup(entry->d_name);
-		if (!(*out)[*count])
-			break;
-		++*count;
-	}
-	(void)closedir(d);
-	if (entry)
-		return -ENOMEM;
-	if (*count)
-		qsort(*out, *count, sizeof(**out), by_name);
-	return 0;
-}
 
 /* "DIR/audit.pub", or beside the first file. */
 static char *default_key(const char *path, bool is_dir)
@@ -305,7 +257,7 @@ static int verify_dir(struct verify *v, const char *path, EVP_PKEY *key)
 	zg_autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char **names = NULL;
 	size_t count = 0;
-	int rc = dir < 0 ? -errno : list_segments(dir, &names, &count);
+	int rc = dir < 0 ? -errno : zg_segments_list(dir, &names, &count);
 
 	if (rc == 0 && !count)
 		rc = -ENOENT;
@@ -316,9 +268,7 @@ static int verify_dir(struct verify *v, const char *path, EVP_PKEY *key)
 		zg_chain_start(&v->chain, key, false);
 		rc = run(v, dir, names, count);
 	}
-	for (size_t i = 0; i < count; i++)
-		free(names[i]);
-	free(names);
+	zg_segments_free(names, count);
 	return rc;
 }
 

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* segments.h - the files of an audit log (base/chain.h), offline. */
+#ifndef ZG_SEGMENTS_H
+#define ZG_SEGMENTS_H
+
+#include <stddef.h>
+
+#include "cleanup.h"
+
+/* Names of the segments in a folder, in their order; to be freed with
+ * zg_segments_free, also after a failure. *out is NULL and *count 0 before. */
+int zg_segments_list(int dir, char ***out, size_t *count) ZG_MUST_CHECK;
+void zg_segments_free(char **names, size_t count);
+
+#endif

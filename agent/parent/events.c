@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "proof.h"
+#include "shadow.h"
 #include "state.h"
 
 /* Room kept for the agent's own records (starts, exits, reloads). */
@@ -51,8 +52,7 @@ static void name_cgroup(const struct zg_parent *p, const struct zg_event *ev,
 		(void)snprintf(out, ZG_CGROUP_LEN, ".../%.*s", (int)n, ev->cgroup_name);
 }
 
-/* Whom an event is about, in every kind of record. */
-static void record_who(const struct zg_parent *p, const struct zg_event *ev, struct zg_record *r)
+void zg_events_who(const struct zg_parent *p, const struct zg_event *ev, struct zg_record *r)
 {
 	char cgroup[ZG_CGROUP_LEN], comm[ZG_COMM_LEN + 1] = "";
 
@@ -76,7 +76,7 @@ static void record_who(const struct zg_parent *p, const struct zg_event *ev, str
 	zg_record_bytes(r, ZG_RF_snapshot, p->snapshot.header->id);
 }
 
-static void record(struct zg_parent *p, const struct zg_event *ev)
+static void record_denial(struct zg_parent *p, const struct zg_event *ev)
 {
 	bool denied = ev->kind == ZG_E_DENY;
 	const char *reason = ev->reason < ZG_GR_MAX ? reasons[ev->reason] : "";
@@ -92,7 +92,7 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 		       denied ? "was" : "would be", protocol(ev->proto), addr, ntohs(ev->port_be),
 		       reason);
 	zg_record_init(&r, denied ? ZG_RK_KERNEL_DENY : ZG_RK_KERNEL_WOULD_DENY);
-	record_who(p, ev, &r);
+	zg_events_who(p, ev, &r);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
 	zg_record_str(&r, ZG_RF_decision, ZG_SLICE("DENY"));
 	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
@@ -103,6 +103,14 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 	zg_record_str(&r, ZG_RF_protocol, zg_slice_str(protocol(ev->proto)));
 	if (!zg_events_record(p, &r))
 		p->records_lost++;
+}
+
+static void record(struct zg_parent *p, const struct zg_event *ev)
+{
+	if (ev->reason == ZG_GR_SHADOW)
+		zg_shadow_seen(p, ev);
+	else
+		record_denial(p, ev);
 }
 
 /* ev->reason: it stays governed, it is governed by another profile, or there
@@ -119,7 +127,7 @@ static void record_leave(struct zg_parent *p, const struct zg_event *ev)
 		       "%.16s (pid %u) was moved to the cgroup %.112s by pid %u", ev->comm, ev->pid,
 		       ev->path, ev->detail);
 	zg_record_init(&r, ZG_RK_CGROUP_LEAVE);
-	record_who(p, ev, &r);
+	zg_events_who(p, ev, &r);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
 	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
 	zg_record_str(&r, ZG_RF_path, zg_slice_str(ev->path));

@@ -68,6 +68,8 @@ int zg_events_start(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 /* Take what the kernel's ring holds; tells zg_control_counted. */
 void zg_events_drain(struct zg_parent *p);
 uint64_t zg_events_lost(struct zg_parent *p);
+/* Whom an event is about: the same fields in every kind of record. */
+void zg_events_who(const struct zg_parent *p, const struct zg_event *ev, struct zg_record *r);
 /* Hand a record of ours over, without ever sleeping: false = no room. */
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r);
 

@@ -43,6 +43,13 @@ static __always_inline bool zg_is_v4(const union zg_in *a)
 	return !a->word[0] && !a->word[1] && a->word[2] == ZG_MAPPED;
 }
 
+static __always_inline bool zg_is_loopback(const union zg_in *a) /* 127.0.0.1 or ::1 */
+{
+	if (zg_is_v4(a))
+		return a->word[3] == ZG_LOOPBACK;
+	return !a->word[0] && !a->word[1] && !a->word[2] && a->word[3] == bpf_htonl(1);
+}
+
 static __always_inline bool zg_same(const union zg_in *a, const __u8 *b)
 {
 	const union zg_in *o = (const union zg_in *)b;

@@ -7,7 +7,7 @@
 #ifndef ZG_CONNECT_BPF_H
 #define ZG_CONNECT_BPF_H
 
-#include "event.bpf.h"
+#include "resolve.bpf.h"
 
 static __always_inline void zg_fill_origin(struct zg_sock *s, const struct zg_dest *d,
 					   const struct zg_answer *a)
@@ -93,6 +93,8 @@ static __always_inline int zg_gate_connect(struct bpf_sock_addr *ctx, struct zg_
 	zg_judge_ctx(ctx, d, &a);
 	if (a.verdict == ZG_V_REDIRECT)
 		redirected = zg_redirect(ctx, d, &a);
+	else if (a.verdict == ZG_V_RESOLVE)
+		zg_resolve(ctx, d, &a);
 	if (!redirected && d->proto == IPPROTO_TCP)
 		bpf_sk_storage_delete(&zg_sock, ctx->sk);
 	if (a.profile == ZG_PROFILE_NONE)

@@ -45,7 +45,7 @@ static __always_inline struct zg_event *zg_reserve(__u32 kind)
 {
 	struct zg_event *ev;
 
-	if (kind == ZG_E_REDIRECT)
+	if (kind == ZG_E_REDIRECT || kind == ZG_E_NAME)
 		ev = bpf_ringbuf_reserve(&zg_info, sizeof(*ev), 0);
 	else
 		ev = bpf_ringbuf_reserve(&zg_deny, sizeof(*ev), 0);
@@ -121,18 +121,30 @@ static __noinline bool zg_told(const struct zg_dest *d, const struct zg_answer *
 
 	__builtin_memcpy(key.addr, d->addr.byte, sizeof(key.addr));
 	last = bpf_map_lookup_elem(&zg_quiet, &key);
-	if (last && now - *last < (a->audit ? ZG_QUIET_AUDIT_NS : ZG_QUIET_NS))
+	if (last && now - *last < (a->audit || a->by_name ? ZG_QUIET_AUDIT_NS : ZG_QUIET_NS))
 		return true;
 	bpf_map_update_elem(&zg_quiet, &key, &now, BPF_ANY);
 	return false;
+}
+
+/* What a name has opened is worth a notice, now and then. */
+static __noinline int zg_tell_name(const struct zg_dest *d, const struct zg_answer *a,
+				   __u64 netns_cookie, __u32 layer)
+{
+	if (!zg_told(d, a, bpf_get_current_cgroup_id()))
+		zg_emit(d, a, netns_cookie, ZG_E_NAME, layer);
+	return 0;
 }
 
 /* The answer of a hook, with its record. Only ALLOW passes in enforce mode. */
 static __always_inline int zg_answer_in(__u64 netns_cookie, const struct zg_dest *d,
 					const struct zg_answer *a, __u32 layer)
 {
-	if (a->verdict == ZG_V_ALLOW)
+	if (a->verdict == ZG_V_ALLOW) {
+		if (a->by_name)
+			zg_tell_name(d, a, netns_cookie, layer);
 		return ZG_PASS;
+	}
 	zg_emit(d, a, netns_cookie, a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY, layer);
 	if (!a->audit)
 		return ZG_EPERM;

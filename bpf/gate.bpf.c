@@ -9,6 +9,7 @@
 #include "create.bpf.h"
 #include "packet.bpf.h"
 #include "peername.bpf.h"
+#include "resolve.bpf.h"
 #include "sendmsg.bpf.h"
 #include "sockops.bpf.h"
 #include "sockopt.bpf.h"

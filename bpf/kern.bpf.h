@@ -34,6 +34,8 @@
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_DSTOPTS	 60
 
+#define ZG_PORT_DNS bpf_htons(53)
+
 #define IPPROTO_TCP  6
 #define IPPROTO_UDP  17
 #define ZG_PROTO_MAX 255 /* what fits an event; MPTCP is 262 */

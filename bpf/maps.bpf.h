@@ -111,6 +111,43 @@ struct { /* the same by 4-tuple, for the accepting side; never LRU */
 	__type(value, struct zg_origin);
 } zg_flow SEC(".maps");
 
+struct { /* (profile, address, protocol) -> what names have opened, and until when */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4 * ZG_NAMES_MAX); /* two protocols, two slots */
+	__type(key, struct zg_name_key);
+	__type(value, struct zg_name_val);
+} zg_name SEC(".maps");
+
+struct { /* the names themselves, for a parent that starts again */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ZG_NAMES_MAX);
+	__type(key, struct zg_learned_key);
+	__type(value, struct zg_learned_val);
+} zg_learned SEC(".maps");
+
+/* Of a socket that asks its resolver: the server that it named. */
+struct zg_asked {
+	__u8 shown[16];
+	__u16 port_be;
+	__u16 resolver_port_be; /* which peer the above stands for */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct zg_asked);
+} zg_asked SEC(".maps");
+
+struct { /* the resolver's datagram sockets, marked by the parent */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} zg_answers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, ZG_RING_DENY_BYTES);

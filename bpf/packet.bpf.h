@@ -30,6 +30,23 @@ static __always_inline void zg_judge_redirected(struct __sk_buff *skb, const str
 	a->reason = ZG_GR_NONE;
 }
 
+/* The same between a profile and its resolver. */
+static __always_inline void zg_judge_resolving(struct __sk_buff *skb, const struct zg_dest *d,
+					       struct zg_answer *a)
+{
+	const struct zg_ctl *ctl = zg_get_ctl();
+
+	a->verdict = ZG_V_DENY;
+	a->reason = ZG_GR_RESOLVER;
+	if (!ctl || d->port_be != a->dns_port_be || !zg_is_loopback(&d->wire))
+		return;
+	a->reason = ZG_GR_NETNS;
+	if (zg_netns_of(skb) != ctl->netns_cookie)
+		return;
+	a->verdict = ZG_V_ALLOW;
+	a->reason = ZG_GR_NONE;
+}
+
 /* Which socket it was, so that exactly that one can be ended. */
 static __always_inline void zg_fill_socket(struct __sk_buff *skb, struct zg_event *ev)
 {
@@ -98,6 +115,10 @@ static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 		zg_judge_redirected(skb, &d, &a);
 		if (a.verdict == ZG_V_ALLOW)
 			return ZG_PASS; /* the gateway looks at it */
+	} else if (a.verdict == ZG_V_RESOLVE) {
+		zg_judge_resolving(skb, &d, &a);
+		if (a.verdict == ZG_V_ALLOW)
+			return ZG_PASS; /* the resolver does */
 	}
 	if (d.reset)
 		return ZG_PASS;

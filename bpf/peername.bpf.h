@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * peername.bpf.h - a redirected client that asks for its peer is told the
- * address that it dialled, as it wrote it. Never refuses anything.
+ * peername.bpf.h - a client redirected to the gateway or its resolver that asks
+ * for its peer is told the address that it dialled, as it wrote it. Never refuses anything.
  */
 #ifndef ZG_PEERNAME_BPF_H
 #define ZG_PEERNAME_BPF_H
 
-#include "verdict.bpf.h"
+#include "resolve.bpf.h"
 
 static __always_inline const struct zg_sock *zg_redirected(struct bpf_sock_addr *ctx)
 {
@@ -23,6 +23,8 @@ int zg_getpeername4(struct bpf_sock_addr *ctx)
 	if (s) {
 		ctx->user_ip4 = ((const union zg_in *)s->shown)->word[3];
 		ctx->user_port = s->origin.dst_port_be;
+	} else {
+		zg_show_asked4(ctx);
 	}
 	return ZG_PASS;
 }
@@ -35,6 +37,8 @@ int zg_getpeername6(struct bpf_sock_addr *ctx)
 	if (s) {
 		zg_store6(ctx, (const union zg_in *)s->shown);
 		ctx->user_port = s->origin.dst_port_be;
+	} else {
+		zg_show_asked6(ctx);
 	}
 	return ZG_PASS;
 }

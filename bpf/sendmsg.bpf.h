@@ -7,7 +7,7 @@
 #ifndef ZG_SENDMSG_BPF_H
 #define ZG_SENDMSG_BPF_H
 
-#include "event.bpf.h"
+#include "resolve.bpf.h"
 
 static __always_inline int zg_gate_sendmsg(struct bpf_sock_addr *ctx, struct zg_dest *d)
 {
@@ -19,6 +19,10 @@ static __always_inline int zg_gate_sendmsg(struct bpf_sock_addr *ctx, struct zg_
 	if (a.verdict == ZG_V_REDIRECT) { /* the gateway has no datagram listener */
 		a.verdict = ZG_V_DENY;
 		a.reason = ZG_GR_NO_GATEWAY;
+	} else if (a.verdict == ZG_V_RESOLVE) {
+		zg_resolve(ctx, d, &a);
+	} else if (zg_is_answer(ctx, d, &a)) {
+		return ZG_PASS;
 	}
 	return zg_answer_of(ctx, d, &a, ZG_L_SENDMSG);
 }
@@ -31,8 +35,10 @@ int zg_sendmsg4(struct bpf_sock_addr *ctx)
 
 	zg_set_v4(&d.wire, ctx->user_ip4);
 	answer = zg_gate_sendmsg(ctx, &d);
-	if (d.rewrite)
+	if (d.rewrite) {
 		ctx->user_ip4 = d.wire.word[3];
+		ctx->user_port = d.wire_port_be;
+	}
 	return answer;
 }
 
@@ -44,8 +50,10 @@ int zg_sendmsg6(struct bpf_sock_addr *ctx)
 
 	zg_load6(&d.wire, ctx);
 	answer = zg_gate_sendmsg(ctx, &d);
-	if (d.rewrite)
+	if (d.rewrite) {
 		zg_store6(ctx, &d.wire);
+		ctx->user_port = d.wire_port_be;
+	}
 	return answer;
 }
 

@@ -10,16 +10,16 @@
 
 #include "event.bpf.h"
 
-/* Programs of this kind have no helper for it before Linux 6.15. */
+/* Programs of this kind have no helper for it before Linux 6.15, nor one that
+ * takes a UDP socket: its address is read from where it was put. */
 static __always_inline __u64 zg_netns_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
-	struct sock *tcp;
+	const struct sock *at = NULL;
 
-	if (!sk)
+	if (!sk || bpf_probe_read_kernel(&at, sizeof(at), &sk))
 		return 0;
-	tcp = (struct sock *)bpf_skc_to_tcp_sock(sk); /* begins with a struct sock */
-	return tcp ? BPF_CORE_READ(tcp, __sk_common.skc_net.net, net_cookie) : 0;
+	return BPF_CORE_READ(at, __sk_common.skc_net.net, net_cookie);
 }
 
 static __always_inline bool zg_read_daddr(struct __sk_buff *skb, union zg_in *to)

@@ -17,12 +17,16 @@ enum zg_who { ZG_TASK, ZG_PACKET, ZG_QUESTION };
 struct zg_answer {
 	__u32 profile; /* ZG_PROFILE_NONE: not governed, nothing else is filled */
 	__u32 identity;
-	__u8 verdict; /* enum zg_verdict */
-	__u8 reason;  /* enum zg_gate_reason */
-	__u8 audit;   /* a deny is recorded and let pass */
-	__u8 slot;    /* in which profile is an id */
-	__u8 shadow;  /* enum zg_shadow of the profile, on the wire */
-	__u8 pad[3];
+	__u8 verdict;	   /* enum zg_verdict */
+	__u8 reason;	   /* enum zg_gate_reason */
+	__u8 audit;	   /* a deny is recorded and let pass */
+	__u8 slot;	   /* in which profile is an id */
+	__u8 shadow;	   /* enum zg_shadow of the profile, on the wire */
+	__u8 names;	   /* the profile has host names */
+	__u8 by_name;	   /* allowed by what a name stands for, by nothing else */
+	__u8 pad;
+	__u16 dns_port_be; /* of the profile's resolver, in the destination's family */
+	__u16 pad2;
 };
 
 /* who is a constant in each caller: a program has the helpers of one of them. */
@@ -154,8 +158,60 @@ static __always_inline void zg_judge_ways(const struct zg_dest *d, struct zg_ans
 		a->reason = reason;
 }
 
+/* A connection is judged when it is made: one that is open outlives the name's
+ * time to live, though not the name's withdrawal. */
+static __always_inline bool zg_flow_is_open(enum zg_who who, void *ctx)
+{
+	struct bpf_sock *sk = who == ZG_PACKET ? ((struct __sk_buff *)ctx)->sk : NULL;
+
+	return sk && sk->state != BPF_TCP_SYN_SENT && sk->state != BPF_TCP_CLOSE;
+}
+
+/* Asked only where the rules for the address have neither allowed nor denied. */
+static __always_inline void zg_judge_name(enum zg_who who, void *ctx, const struct zg_dest *d,
+					  __u32 slot, struct zg_answer *a)
+{
+	struct zg_name_key key = {.profile = a->profile, .proto = d->proto, .slot = slot};
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u16 port = bpf_ntohs(d->port_be);
+	struct zg_name_val *v;
+	bool open;
+
+	__builtin_memcpy(key.addr, d->addr.byte, sizeof(key.addr));
+	v = bpf_map_lookup_elem(&zg_name, &key);
+	if (!v)
+		return;
+	open = zg_flow_is_open(who, ctx);
+	for (__u32 i = 0; i < ZG_PORT_RULES_MAX; i++) {
+		const struct zg_name_row *row = &v->row[i];
+
+		if (i >= v->count)
+			return;
+		if (port < row->lo || port > row->hi || (!open && now >= row->expires_ns))
+			continue;
+		if (who == ZG_PACKET && now - v->used_ns > ZG_NAME_TOUCH_NS)
+			v->used_ns = now;
+		a->verdict = ZG_V_ALLOW;
+		a->reason = ZG_GR_NONE;
+		a->by_name = 1;
+		return;
+	}
+}
+
+/* DNS of a profile that has host names is its resolver's, whatever its rules
+ * say; true if it is. */
+static __always_inline bool zg_judge_dns(const struct zg_dest *d, struct zg_answer *a)
+{
+	if (!a->names || (d->port_be != ZG_PORT_DNS &&
+			  !(d->port_be == a->dns_port_be && zg_is_loopback(&d->wire))))
+		return false;
+	a->verdict = ZG_V_RESOLVE;
+	return true;
+}
+
 /* The profile's own state; true if that alone decides. */
-static __always_inline bool zg_judge_profile(__u32 slot, struct zg_answer *a)
+static __always_inline bool zg_judge_profile(const struct zg_dest *d, __u32 slot,
+					     struct zg_answer *a)
 {
 	const struct zg_profile *p;
 	__u32 index;
@@ -170,6 +226,9 @@ static __always_inline bool zg_judge_profile(__u32 slot, struct zg_answer *a)
 	}
 	a->audit = p && p->mode == ZG_MODE_AUDIT;
 	a->shadow = p ? p->shadow_wire : ZG_SHADOW_KILL;
+	a->names = p && (p->dns4_port_be || p->dns6_port_be);
+	if (p)
+		a->dns_port_be = zg_is_v4(&d->wire) ? p->dns4_port_be : p->dns6_port_be;
 	return false;
 }
 
@@ -181,7 +240,7 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 		return;
 	if (who == ZG_PACKET)
 		zg_read_packet(ctx, d);
-	if (zg_judge_profile(slot, a))
+	if (zg_judge_profile(d, slot, a))
 		return;
 	if (d->refused) {
 		a->reason = d->refused;
@@ -197,12 +256,17 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 			a->reason = ZG_GR_BIND;
 		return;
 	}
-	a->identity = zg_identity_of(d, slot);
-	if (!a->identity) {
-		a->reason = d->ways == ZG_WAY_IN ? ZG_GR_INBOUND : ZG_GR_NO_IDENTITY;
+	if ((d->ways & ZG_WAY_OUT) && zg_judge_dns(d, a))
 		return;
-	}
-	zg_judge_ways(d, a);
+	a->identity = zg_identity_of(d, slot);
+	a->reason = d->ways == ZG_WAY_IN ? ZG_GR_INBOUND : ZG_GR_NO_IDENTITY;
+	if (a->identity)
+		zg_judge_ways(d, a);
+	if (a->verdict != ZG_V_DENY || a->reason == ZG_GR_RULE_DENY || !(d->ways & ZG_WAY_OUT))
+		return;
+	zg_judge_name(who, ctx, d, slot, a);
+	if (a->verdict == ZG_V_DENY && d->port_be == ZG_PORT_DNS && !d->inbound)
+		a->reason = ZG_GR_RESOLVER;
 }
 
 /*

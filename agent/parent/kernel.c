@@ -22,6 +22,7 @@
 #include "kernel_ask.h"
 #include "kernel_layers.h"
 #include "kernel_link.h"
+#include "kernel_names.h"
 #include "kernel_pin.h"
 #include "kernel_readback.h"
 #include "kernel_tables.h"
@@ -148,6 +149,9 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	k->tables.nursery = table_of(k->gate->maps.zg_nursery);
 	k->tables.unix_ = table_of(k->gate->maps.zg_unix);
 	k->tables.automaton = table_of(k->gate->maps.zg_automaton);
+	k->tables.name = table_of(k->gate->maps.zg_name);
+	k->tables.learned = table_of(k->gate->maps.zg_learned);
+	k->tables.answers = table_of(k->gate->maps.zg_answers);
 	return 0;
 }
 
@@ -298,7 +302,58 @@ int zg_kernel_own_listener(struct zg_kernel *k, int listener, struct zg_err *e)
 int zg_kernel_apply(struct zg_kernel *k, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e)
 {
-	return zg_tables_apply(&k->tables, s, generation, e);
+	int r = zg_tables_apply(&k->tables, s, generation, e);
+
+	k->tables.names = NULL;
+	return r;
+}
+
+void zg_kernel_set_names(struct zg_kernel *k, const struct zg_gate_names *names)
+{
+	k->tables.names = names;
+}
+
+int zg_kernel_learn(struct zg_kernel *k, const struct zg_name_key *key,
+		    const struct zg_name_val *val)
+{
+	return zg_tables_learn(&k->tables, *key, val);
+}
+
+int zg_kernel_unlearn(struct zg_kernel *k, const struct zg_name_key *key)
+{
+	return zg_tables_unlearn(&k->tables, *key);
+}
+
+uint64_t zg_kernel_name_used(struct zg_kernel *k, const struct zg_name_key *key)
+{
+	return zg_tables_name_used(&k->tables, *key);
+}
+
+int zg_kernel_remembered(struct zg_kernel *k,
+			 int (*fn)(const struct zg_learned_key *key, uint64_t expires_ns,
+				   void *arg),
+			 void *arg)
+{
+	return zg_tables_remembered(&k->tables, fn, arg);
+}
+
+int zg_kernel_remember(struct zg_kernel *k, const struct zg_learned_key *key, uint64_t expires_ns)
+{
+	const struct zg_learned_val val = {.expires_ns = expires_ns};
+
+	return zg_map_put(&k->tables.learned, key, &val, 1);
+}
+
+int zg_kernel_forget(struct zg_kernel *k, const struct zg_learned_key *key)
+{
+	return zg_map_delete(&k->tables.learned, key, 1);
+}
+
+int zg_kernel_mark_answers(struct zg_kernel *k, int sock)
+{
+	const uint32_t yes = 1;
+
+	return bpf_map_update_elem(k->tables.answers.fd, &sock, &yes, BPF_ANY);
 }
 
 int zg_kernel_contain(struct zg_kernel *k, const char *profile, bool contained)

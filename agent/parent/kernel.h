@@ -74,6 +74,39 @@ int zg_kernel_ask(const struct zg_kernel *k, struct zg_question *q) ZG_MUST_CHEC
 int zg_kernel_origin(const struct zg_kernel *k, const uint8_t src[16], uint16_t src_port,
 		     const uint8_t dst[16], uint16_t dst_port, struct zg_origin *out) ZG_MUST_CHECK;
 
+/* Host names. What stands beside the next snapshot that is applied: borrowed
+ * until zg_kernel_apply has returned, which forgets it. Without it no profile
+ * has a resolver, and nothing learned stays. */
+struct zg_gate_names {
+	const struct zg_gate_dns {
+		uint16_t port4, port6; /* host order; 0 = none */
+	} * dns;		       /* by profile id, ZG_PROFILES_MAX of them */
+	const struct zg_name_key *key; /* each once */
+	const struct zg_name_val *val;
+	size_t count;
+};
+void zg_kernel_set_names(struct zg_kernel *k, const struct zg_gate_names *names);
+
+/* What one address stands for in the generation in force: replaced, removed,
+ * last used (CLOCK_BOOTTIME ns, 0 = never). */
+int zg_kernel_learn(struct zg_kernel *k, const struct zg_name_key *key,
+		    const struct zg_name_val *val) ZG_MUST_CHECK;
+int zg_kernel_unlearn(struct zg_kernel *k, const struct zg_name_key *key) ZG_MUST_CHECK;
+uint64_t zg_kernel_name_used(struct zg_kernel *k, const struct zg_name_key *key);
+
+/* The pinned memory of names, for whoever takes over: each is told, added,
+ * taken away (0 also when it was not there). */
+int zg_kernel_remembered(struct zg_kernel *k,
+			 int (*fn)(const struct zg_learned_key *key, uint64_t expires_ns,
+				   void *arg),
+			 void *arg) ZG_MUST_CHECK;
+int zg_kernel_remember(struct zg_kernel *k, const struct zg_learned_key *key,
+		       uint64_t expires_ns) ZG_MUST_CHECK;
+int zg_kernel_forget(struct zg_kernel *k, const struct zg_learned_key *key) ZG_MUST_CHECK;
+
+/* From this datagram socket the resolver may answer. */
+int zg_kernel_mark_answers(struct zg_kernel *k, int sock) ZG_MUST_CHECK;
+
 /* Membership: by cgroup id (inode number of its directory); profile is an id
  * of the generation in force, or before the first one, of that one. */
 int zg_kernel_govern(struct zg_kernel *k, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;

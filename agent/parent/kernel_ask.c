@@ -21,8 +21,7 @@ static int share_maps(struct bpf_object *ask, const struct bpf_object *gate, str
 {
 	struct bpf_map *m;
 
-	bpf_object__for_each_map(m, ask)
-	{
+	bpf_object__for_each_map (m, ask) {
 		const char *name = bpf_map__name(m);
 		const struct bpf_map *shared = bpf_object__find_map_by_name(gate, name);
 		int r = shared ? bpf_map__reuse_fd(m, bpf_map__fd(shared)) : -ENOENT;

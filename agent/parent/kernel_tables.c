@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "kernel_names.h"
 #include "kernel_prefixes.h"
 #include "kernel_unix.h"
 #include "signature.h"
@@ -70,12 +71,14 @@ static int purge_rules(struct zg_tables *t, uint32_t slot)
 	return r;
 }
 
-/* Rules and unix sockets that were in force, or never came to be. */
+/* What exists for one slot only. */
 static int purge_slot(struct zg_tables *t, uint32_t slot)
 {
 	int r = purge_rules(t, slot);
 
-	return r < 0 ? r : zg_unix_purge(&t->unix_, slot);
+	if (r == 0)
+		r = zg_unix_purge(&t->unix_, slot);
+	return r < 0 ? r : zg_tables_purge_names(t, slot);
 }
 
 static int put_rules(struct zg_tables *t, const struct zg_snapshot *s, uint32_t slot)
@@ -160,13 +163,15 @@ static void pair_profiles(struct profiles *p, const struct zg_tables *t,
 		to->shadow_stdio = s->profiles[i].shadow_stdio;
 		memcpy(to->name, s->profiles[i].name, sizeof(to->name));
 		to->contained = find_contained(t, to->name) < t->contained_count;
+		if (t->names) {
+			to->dns4_port_be = htons(t->names->dns[id].port4);
+			to->dns6_port_be = htons(t->names->dns[id].port6);
+		}
 		for (uint32_t was = ZG_PROFILE_FIRST; was < ZG_PROFILES_MAX; was++) {
 			if (!p->old[was].name[0] || strcmp(p->old[was].name, to->name) != 0)
 				continue;
 			p->new_id[was] = id;
 			to->contained |= p->old[was].contained;
-			to->dns4_port_be = p->old[was].dns4_port_be;
-			to->dns6_port_be = p->old[was].dns6_port_be;
 			break;
 		}
 	}
@@ -305,6 +310,9 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 	r = zg_unix_put(&t->unix_, s, set->new, t->control);
 	if (r < 0)
 		return refuse(e, r, "unix sockets");
+	r = zg_tables_put_names(t, set->new);
+	if (r < 0)
+		return refuse(e, r, "learned names");
 	r = put_profiles(t, s, set);
 	if (r < 0)
 		return refuse(e, r, "profiles");

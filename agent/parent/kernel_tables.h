@@ -4,8 +4,8 @@
  * the gateway's address. Part of kernel.c's job, apart from loading.
  *
  * Between two applications these hold: a prefix has the same identity in both
- * slots, so that an unchanged one is never touched again; rules exist for the
- * slot in force only; profiles and memberships count in the slot in force.
+ * slots, so that an unchanged one is never touched again; rules and names exist for
+ * the slot in force only; profiles and memberships count in the slot in force.
  */
 #ifndef ZG_KERNEL_TABLES_H
 #define ZG_KERNEL_TABLES_H
@@ -15,6 +15,8 @@
 #include "err.h"
 #include "kernel_map.h"
 #include "snapshot.h"
+
+struct zg_gate_names;
 
 struct zg_tables {
 	struct zg_ctl *ctl; /* the pinned map itself, shared with the programs */
@@ -26,9 +28,13 @@ struct zg_tables {
 	struct zg_map sticky;
 	struct zg_map nursery;
 	struct zg_map unix_;
-	char control[ZG_EVENT_PATH]; /* the agent's own socket, open to every profile; or "" */
 	struct zg_map automaton;
-	struct zg_prefix_def *prefix; /* what both hold in the slot in force, sorted */
+	char control[ZG_EVENT_PATH];  /* the agent's own socket, open to every profile; or "" */
+	struct zg_map name;
+	struct zg_map learned;
+	struct zg_map answers;
+	const struct zg_gate_names *names; /* borrowed, for the next application */
+	struct zg_prefix_def *prefix;	   /* what both hold in the slot in force, sorted */
 	size_t prefix_count;
 	char (*contained)[ZG_NAME_LEN]; /* profiles, of this generation or a later one */
 	size_t contained_count;

@@ -38,12 +38,13 @@ uses_parent  := base
 uses_gateway := base policy scan
 uses_ledger  := base
 uses_canary  := base
-uses_main    := base parent gateway ledger config canary
+uses_resolver := base
+uses_main    := base parent gateway ledger resolver config canary
 uses_cli     := base policy scan config
 
 # Debian package names of the libraries stand in tools/install-deps.
 PKGS := libbpf libelf zlib jansson libnl-3.0 libevent libcurl yaml-0.1 libcrypto \
-        libhs sqlite3 libseccomp libsystemd libpcre2-8
+        libhs sqlite3 libseccomp libsystemd libpcre2-8 ldns
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 PKG_CFLAGS := $(shell $(PKGCONF) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell $(PKGCONF) --libs $(PKGS) 2>/dev/null)
@@ -65,7 +66,7 @@ inc = -Iinclude $(foreach d,$(1) $(uses_$(1)),-Iagent/$(d))
 
 BASE := $(call src,base)
 LIB_DIRS := base policy scan config
-ROLE_DIRS := parent gateway ledger canary
+ROLE_DIRS := parent gateway ledger resolver canary
 LIB_OBJ  := $(call obj,$(foreach d,$(LIB_DIRS),$(call src,$(d))))
 ROLE_OBJ := $(call obj,$(foreach d,$(ROLE_DIRS),$(call src,$(d))))
 MAIN_OBJ := $(call obj,agent/main.c)

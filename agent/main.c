@@ -12,6 +12,7 @@
 #include "gateway.h"
 #include "ledger.h"
 #include "parent.h"
+#include "resolver.h"
 
 #define CHANNEL 3
 
@@ -24,6 +25,7 @@ static const struct {
 	{"config", "zg-config", zg_config_main},
 	{"gateway", "zg-gateway", zg_gateway_main},
 	{"ledger", "zg-ledger", zg_ledger_main},
+	{"resolver", "zg-resolver", zg_resolver_main},
 };
 
 static int run_role(const char *name)

@@ -18,10 +18,11 @@ symbol_rules() {
 	cat <<-EOF
 		policy|$io|$net|$clock|no I/O, sockets, clock or randomness
 		scan|$io|$net|$clock|no I/O, sockets, clock or randomness
-		parent|json_.*|yaml_.*|evhttp_.*|curl_.*|hs_.*|the parent parses nothing from outside
+		parent|json_.*|yaml_.*|evhttp_.*|curl_.*|hs_.*|ldns_.*|the parent parses nothing from outside
 		gateway|bpf_.*|btf_.*|libbpf_.*|sqlite3_.*|yaml_.*|$paths|no BPF, no database, no path is opened
 		ledger|evhttp_.*|curl_.*|bpf_.*|libbpf_.*|hs_.*|yaml_.*|the ledger sees neither HTTP nor BPF
 		canary|bpf_.*|libbpf_.*|json_.*|yaml_.*|sqlite3_.*|$paths|it dials, and no more
+		resolver|bpf_.*|btf_.*|libbpf_.*|json_.*|yaml_.*|sqlite3_.*|curl_.*|evhttp_.*|hs_.*|$paths|DNS alone: no BPF, no other format, no path is opened
 		config|bpf_.*|libbpf_.*|evhttp_.*|curl_.*|sqlite3_.*|$net|the config role sees no network
 		base|json_.*|yaml_.*|evhttp_.*|curl_.*|bpf_.*|sqlite3_.*|hs_.*|base is below all of them
 	EOF
@@ -38,6 +39,7 @@ include_rules() {
 		gateway|base policy scan
 		ledger|base
 		canary|base
+		resolver|base
 	EOF
 }
 

@@ -184,7 +184,7 @@ static void conditional_rules(struct filter *f)
 		rule(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, c);
 		/* libcurl asks this way whether IPv6 works */
 		c[1] = SCMP_A1(SCMP_CMP_MASKED_EQ, type, SOCK_DGRAM);
-		rule(f, refuse, SCMP_SYS(socket), 2, c);
+		rule(f, f->s->datagrams ? SCMP_ACT_ALLOW : refuse, SCMP_SYS(socket), 2, c);
 	}
 	rule(f, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0, NULL);
 }

@@ -19,6 +19,7 @@ struct zg_sandbox {
 	size_t syscall_count;
 	bool no_paths;	     /* Landlock: deny every file system access */
 	bool inet;	     /* may create AF_INET and AF_INET6 stream sockets */
+	bool datagrams;	     /* and datagram sockets */
 	uint64_t max_files;  /* RLIMIT_NOFILE */
 	uint64_t max_memory; /* RLIMIT_AS, 0 = none; not applied under a sanitizer */
 };

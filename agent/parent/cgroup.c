@@ -23,7 +23,7 @@
 #define MARK	      "user.zerogate"
 #define FILEID_KERNFS 0xfe /* open_by_handle_at of a cgroup by its id */
 
-static const char *const roles[] = {"parent", "gateway", "ledger", "config", "canary"};
+static const char *const roles[] = {"parent", "gateway", "resolver", "ledger", "config", "canary"};
 
 /* paths ------------------------------------------------------------------- */
 
@@ -311,7 +311,7 @@ static int await_empty(int dir, int timeout_ms)
 
 int zg_cgroups_clear(const struct zg_cgroups *c, struct zg_err *e)
 {
-	static const char *const left[] = {"gateway", "config", "canary", "ledger"};
+	static const char *const left[] = {"gateway", "resolver", "config", "canary", "ledger"};
 
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
 		zg_autofd int dir = zg_cgroups_role(c, left[i], NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * children.c - supervision of the ledger and the gateways (state.h). Trust:
+ * children.c - supervision of the ledger, the resolver and the gateways (state.h). Trust:
  * a child may be compromised: its messages are checked by ipc.h, and only the
  * few that a role may send are answered; anything else ends that child.
  */
@@ -23,6 +23,11 @@
 static bool is_ledger(const struct zg_child *c)
 {
 	return c == &c->parent->children.ledger;
+}
+
+static bool is_resolver(const struct zg_child *c)
+{
+	return c == &c->parent->children.resolver;
 }
 
 /* sending: in order, without ever blocking the loop ------------------------- */
@@ -101,6 +106,20 @@ static void give_gateway(struct zg_parent *p, struct zg_child *c)
 	connect_ledger(p, c);
 }
 
+static void give_dns(void *arg, const char *profile, enum zg_dns_socket which, int fd)
+{
+	struct zg_msg_give_fd body = {.kind = ZG_FD_DNS, .index = which};
+
+	(void)zg_str_cut(body.profile, sizeof(body.profile), zg_slice_str(profile));
+	send_to(arg, ZG_MSG_GIVE_FD, &body, fd);
+}
+
+/* All of them, each time: it keeps what it has. */
+static void give_resolver(struct zg_parent *p)
+{
+	zg_names_sockets(p->names, give_dns, &p->children.resolver);
+}
+
 /* life and death ------------------------------------------------------------- */
 
 static void on_readable(evutil_socket_t sock, short what, void *arg);
@@ -162,6 +181,8 @@ static void start_one(struct zg_child *c)
 		(void)kill(c->pid, SIGKILL); /* reaped, then tried again */
 	if (ledger)
 		give_ledger(p, c);
+	else if (is_resolver(c))
+		give_resolver(p);
 	else
 		give_gateway(p, c);
 	send_snapshot(c);
@@ -235,6 +256,7 @@ void zg_children_reap(struct zg_parent *p)
 {
 	zg_canary_reap(p);
 	reap_one(&p->children.ledger, WNOHANG);
+	reap_one(&p->children.resolver, WNOHANG);
 	for (uint32_t i = 0; i < p->children.workers; i++)
 		reap_one(&p->children.gateway[i], WNOHANG);
 }
@@ -250,7 +272,23 @@ static void answer_cgroup(struct zg_child *c, const struct zg_msg_cgroup_query *
 	send_to(c, ZG_MSG_CGROUP_PATH, &answer, -1);
 }
 
-static int on_message(struct zg_child *c, const struct zg_msg *m)
+/* The answer to a question waits for this one. */
+static int answer_learn(struct zg_child *c, struct zg_msg_name_learn *m)
+{
+	struct zg_parent *p = c->parent;
+	struct zg_msg_name_learned answer;
+	uint32_t fresh;
+	int rc = zg_names_learn(p->names, &p->snapshot, m, &answer, &fresh);
+
+	if (rc < 0)
+		return rc;
+	send_to(c, ZG_MSG_NAME_LEARNED, &answer, -1);
+	if (fresh)
+		zg_names_record_learned(p, m, fresh);
+	return 0;
+}
+
+static int on_message(struct zg_child *c, struct zg_msg *m)
 {
 	switch ((int)m->type) {
 	case ZG_MSG_READY:
@@ -260,9 +298,16 @@ static int on_message(struct zg_child *c, const struct zg_msg *m)
 	case ZG_MSG_SNAPSHOT_OK:
 		return 0;
 	case ZG_MSG_CGROUP_QUERY:
-		if (is_ledger(c))
+		if (is_ledger(c) || is_resolver(c))
 			return -EPROTO;
 		answer_cgroup(c, (const struct zg_msg_cgroup_query *)(const void *)m->body);
+		return 0;
+	case ZG_MSG_NAME_LEARN:
+		return is_resolver(c) ? answer_learn(c, (void *)m->body) : -EPROTO;
+	case ZG_MSG_NAME_REFUSED:
+		if (!is_resolver(c))
+			return -EPROTO;
+		zg_names_record_refused(c->parent, (void *)m->body);
 		return 0;
 	default: /* no other message is a child's to send */
 		return -EPROTO;
@@ -305,6 +350,8 @@ int zg_children_prepare(struct zg_parent *p, struct zg_err *e)
 	struct zg_children *all = &p->children;
 	int rc = prepare_child(p, &all->ledger, "ledger", 0);
 
+	if (rc == 0)
+		rc = prepare_child(p, &all->resolver, "resolver", 0);
 	for (uint32_t i = 0; rc == 0 && i < all->workers; i++)
 		rc = prepare_child(p, &all->gateway[i], "gateway", i);
 	if (rc < 0)
@@ -327,12 +374,15 @@ int zg_children_prepare(struct zg_parent *p, struct zg_err *e)
 void zg_children_start(struct zg_parent *p)
 {
 	start_one(&p->children.ledger);
+	start_one(&p->children.resolver);
 	for (uint32_t i = 0; i < p->children.workers; i++)
 		start_one(&p->children.gateway[i]);
 }
 
 void zg_children_snapshot(struct zg_parent *p)
 {
+	give_resolver(p);
+	send_snapshot(&p->children.resolver);
 	send_snapshot(&p->children.ledger);
 	for (uint32_t i = 0; i < p->children.workers; i++)
 		send_snapshot(&p->children.gateway[i]);
@@ -349,7 +399,8 @@ uint32_t zg_children_workers_ready(const struct zg_parent *p)
 
 static bool all_ready(const struct zg_parent *p)
 {
-	return p->children.ledger.ready && zg_children_workers_ready(p) == p->children.workers;
+	return p->children.ledger.ready && p->children.resolver.ready &&
+	       zg_children_workers_ready(p) == p->children.workers;
 }
 
 void zg_children_announce(struct zg_parent *p)
@@ -402,6 +453,7 @@ void zg_children_stop(struct zg_parent *p)
 	}
 	for (uint32_t i = 0; i < p->children.workers; i++)
 		stop_one(&p->children.gateway[i], deadline);
+	stop_one(&p->children.resolver, deadline);
 	stop_one(&p->children.ledger, zg_parent_now_ms() + STOP_MS);
 }
 

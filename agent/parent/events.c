@@ -145,6 +145,9 @@ static int on_event(const struct zg_event *ev, void *arg)
 		return 0;
 	}
 	switch (ev->kind) {
+	case ZG_E_NAME:
+		zg_names_record_use(p, ev);
+		break;
 	case ZG_E_DENY:
 		p->denials++;
 		zg_runs_denied(p, ev);

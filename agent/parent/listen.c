@@ -11,7 +11,8 @@
 
 #include "slice.h"
 
-#define BACKLOG 1024 /* connections that wait while a worker restarts */
+#define BACKLOG	   1024 /* connections that wait while a worker restarts */
+#define PORT_TRIES 16
 
 static bool is_v4(const uint8_t addr[16])
 {
@@ -60,6 +61,51 @@ int zg_listen_tcp(const struct zg_listen *at, struct zg_err *e)
 	else if (rc == -EADDRNOTAVAIL)
 		zg_err_hint(e, "no interface has this address");
 	return rc;
+}
+
+static int bind_dns(struct zg_listen *at, int type)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = address(at, &addr);
+	zg_autofd int fd = socket(addr.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1;
+
+	if (fd < 0 ||
+	    (addr.ss_family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
+	    bind(fd, (struct sockaddr *)&addr, len) < 0 ||
+	    (type == SOCK_STREAM && listen(fd, BACKLOG) < 0) ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		return -errno;
+	at->port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
+						    : ((struct sockaddr_in *)&addr)->sin_port);
+	return zg_take_fd(&fd);
+}
+
+int zg_listen_dns(bool v6, int *udp, int *tcp, uint16_t *port, struct zg_err *e)
+{
+	static const uint8_t loopback4[16] = {[10] = 0xff, 0xff, 127, 0, 0, 1};
+	static const uint8_t loopback6[16] = {[15] = 1};
+	int rc = -EADDRINUSE;
+
+	/* the port that one protocol got may be another's in the other */
+	for (int i = 0; i < PORT_TRIES && rc == -EADDRINUSE; i++) {
+		struct zg_listen at = {0};
+		zg_autofd int stream = -1, datagram = -1;
+
+		memcpy(at.addr, v6 ? loopback6 : loopback4, sizeof(at.addr));
+		stream = bind_dns(&at, SOCK_STREAM);
+		datagram = stream < 0 ? stream : bind_dns(&at, SOCK_DGRAM);
+		if (datagram >= 0) {
+			*udp = zg_take_fd(&datagram);
+			*tcp = zg_take_fd(&stream);
+			*port = at.port;
+			return 0;
+		}
+		rc = datagram;
+	}
+	return zg_err_set(e, -rc, "cannot listen for DNS on %s: %s", v6 ? "::1" : "127.0.0.1",
+			  strerror(-rc));
 }
 
 int zg_listen_control(const char *path, struct zg_err *e)

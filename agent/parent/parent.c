@@ -143,6 +143,15 @@ static void on_cgroups(evutil_socket_t fd, short what, void *arg)
 	zg_parent_cgroups(arg);
 }
 
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct zg_parent *p = arg;
+
+	(void)fd;
+	(void)what;
+	zg_names_sweep(p->names, &p->snapshot);
+}
+
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -158,6 +167,7 @@ static int watch_all(struct zg_parent *p, struct zg_err *e)
 		event_callback_fn fn;
 	} signals[] = {
 		{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_hup}, {SIGCHLD, on_child}};
+	static const struct timeval sweep = {.tv_sec = 5};
 	uint64_t usec = 0;
 	int rc = 0;
 
@@ -166,6 +176,8 @@ static int watch_all(struct zg_parent *p, struct zg_err *e)
 				     signals[i].fn);
 	if (rc == 0)
 		rc = zg_parent_watch(p, p->cgroups.inotify, EV_READ | EV_PERSIST, NULL, on_cgroups);
+	if (rc == 0)
+		rc = zg_parent_watch(p, -1, EV_PERSIST, &sweep, on_sweep);
 	if (rc == 0 && sd_watchdog_enabled(0, &usec) > 0) {
 		const struct timeval every = {.tv_sec = (time_t)(usec / 2 / 1000000),
 					      .tv_usec = (suseconds_t)(usec / 2 % 1000000)};
@@ -211,6 +223,30 @@ static void gateway_addresses(const struct zg_settings *s, struct zg_listen *v4,
 	}
 }
 
+/* Roles that talk to the network are governed too, each by a profile of its own. */
+static int govern_roles(struct zg_parent *p, struct zg_err *e)
+{
+	static const struct {
+		const char *role;
+		uint32_t profile;
+	} roles[] = {{"gateway", ZG_PROFILE_GATEWAY}, {"resolver", ZG_PROFILE_RESOLVER}};
+
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		char path[ZG_CGROUP_LEN];
+		uint64_t id = 0;
+		zg_autofd int dir = zg_cgroups_role(&p->cgroups, roles[i].role, &id);
+		int rc = dir;
+
+		(void)snprintf(path, sizeof(path), "%.240s/%s", p->cgroups.own, roles[i].role);
+		if (dir >= 0)
+			rc = zg_cgroups_govern(&p->cgroups, id, path, roles[i].profile);
+		if (rc < 0)
+			return zg_err_set(e, -rc, "cannot govern the %s: %s", roles[i].role,
+					  strerror(-rc));
+	}
+	return 0;
+}
+
 /* The gate, complete: objects, snapshot, members. */
 static int open_gate(struct zg_parent *p, struct zg_err *e)
 {
@@ -219,31 +255,23 @@ static int open_gate(struct zg_parent *p, struct zg_err *e)
 		.cgroup_root = p->cgroups.root, .pin_dir = p->pin_dir, .control = control};
 	const struct zg_cgroup_gate gate = {gate_govern, gate_release, p, gate_settled};
 	struct zg_listen v4 = {0}, v6 = {0};
-	char path[ZG_CGROUP_LEN];
-	zg_autofd int dir = -1;
-	uint64_t id = 0;
 	int rc;
 
 	(void)snprintf(control, sizeof(control), "%s/control.sock", p->runtime_dir);
 	rc = zg_kernel_open(&p->kernel, &o, e);
+	if (rc == 0)
+		rc = zg_names_open(&p->names, p->kernel, e);
 	if (rc < 0)
 		return rc;
 	rc = zg_contain_restore(p, e);
 	if (rc < 0)
 		return rc;
 	zg_cgroups_set_gate(&p->cgroups, &gate);
-	dir = zg_cgroups_role(&p->cgroups, "gateway", &id);
-	if (dir < 0)
-		return zg_err_set(e, -dir, "cannot open the gateway's cgroup");
 	gateway_addresses(&p->settings, &v4, &v6);
 	rc = zg_kernel_set_gateway(p->kernel, &v4, &v6, e);
-	if (rc < 0)
-		return rc;
-	(void)snprintf(path, sizeof(path), "%.240s/gateway", p->cgroups.own);
-	rc = zg_cgroups_govern(&p->cgroups, id, path, ZG_PROFILE_GATEWAY);
-	if (rc < 0)
-		return zg_err_set(e, -rc, "cannot govern the gateway: %s", strerror(-rc));
-	return zg_reload_apply(p, e);
+	if (rc == 0)
+		rc = govern_roles(p, e);
+	return rc < 0 ? rc : zg_reload_apply(p, e);
 }
 
 static bool same_listen(const struct zg_listen *a, const struct zg_listen *b)
@@ -350,6 +378,7 @@ static void release(struct zg_parent *p)
 	zg_children_release(p);
 	if (p->detached && p->snapshot.header)
 		zg_cgroups_sweep(&p->cgroups, p->snapshot.cgroups, p->snapshot.cgroup_count, true);
+	zg_names_free(p->names);
 	zg_kernel_close(p->kernel);
 	if (p->cgroups.root >= 0 && p->cgroups.own[0])
 		zg_cgroups_leave(&p->cgroups);

@@ -31,8 +31,10 @@ static int adopt(uint64_t id, uint32_t profile, void *arg)
 static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t generation,
 		 struct zg_err *e)
 {
-	int rc = zg_kernel_apply(p->kernel, s, generation, e);
+	int rc = zg_names_stage(p->names, s, e);
 
+	if (rc == 0)
+		rc = zg_kernel_apply(p->kernel, s, generation, e);
 	if (rc < 0)
 		return rc;
 	rc = zg_kernel_members(p->kernel, adopt, p);
@@ -72,6 +74,7 @@ int zg_reload_apply(struct zg_parent *p, struct zg_err *e)
 	if (rc < 0)
 		return rc;
 	p->generation = generation;
+	zg_names_settle(p->names);
 	record(p, ZG_RK_POLICY_LOAD, NULL);
 	return 0;
 }
@@ -126,6 +129,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	p->snapshot = s;
 	p->snapshot_fd = zg_take_fd(&p->configure.snapshot);
 	p->generation = generation;
+	zg_names_settle(p->names);
 	zg_children_snapshot(p);
 	(void)zg_withdraw(p); /* what is left open is judged by packet */
 	return 0;

@@ -13,6 +13,7 @@
 #include "configure.h"
 #include "ipc.h"
 #include "kernel.h"
+#include "names.h"
 #include "parent.h"
 #include "record.h"
 #include "ring.h"
@@ -40,6 +41,7 @@ struct zg_child {
 
 struct zg_children {
 	struct zg_child ledger;
+	struct zg_child resolver;
 	struct zg_child gateway[ZG_WORKERS_MAX];
 	uint32_t workers;
 	uint32_t restarts;
@@ -54,7 +56,8 @@ struct zg_children {
 int zg_children_prepare(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_children_start(struct zg_parent *p);
 void zg_children_reap(struct zg_parent *p);	/* SIGCHLD */
-void zg_children_snapshot(struct zg_parent *p); /* a new one is in force */
+/* A new snapshot is in force; sockets of its profiles' resolvers go first. */
+void zg_children_snapshot(struct zg_parent *p);
 /* Everything is ready and proved for the first time: say so. */
 void zg_children_announce(struct zg_parent *p);
 uint32_t zg_children_workers_ready(const struct zg_parent *p);
@@ -159,6 +162,7 @@ struct zg_parent {
 	int contained_dir; /* see contain.h */
 	struct zg_cgroups cgroups;
 	struct zg_kernel *kernel;
+	struct zg_names *names;
 	uint64_t boot_id;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t denials;

@@ -30,6 +30,10 @@ int zg_ask(struct __sk_buff *skb)
 					     : ZG_WAY_OUT;
 	zg_unwrap(&d);
 	zg_decide(ZG_QUESTION, q, &d, &a);
+	if (a.verdict == ZG_V_RESOLVE) {
+		a.verdict = zg_is_resolver(&d, &a) ? ZG_V_ALLOW : ZG_V_DENY;
+		a.reason = a.verdict == ZG_V_ALLOW ? ZG_GR_NONE : ZG_GR_RESOLVER;
+	}
 	q->verdict = a.verdict;
 	q->reason = a.reason;
 	q->audit = a.audit;

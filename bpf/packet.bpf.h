@@ -38,7 +38,7 @@ static __always_inline void zg_judge_resolving(struct __sk_buff *skb, const stru
 
 	a->verdict = ZG_V_DENY;
 	a->reason = ZG_GR_RESOLVER;
-	if (!ctl || d->port_be != a->dns_port_be || !zg_is_loopback(&d->wire))
+	if (!ctl || !zg_is_resolver(d, a))
 		return;
 	a->reason = ZG_GR_NETNS;
 	if (zg_netns_of(skb) != ctl->netns_cookie)

@@ -159,12 +159,13 @@ static __always_inline void zg_judge_ways(const struct zg_dest *d, struct zg_ans
 }
 
 /* A connection is judged when it is made: one that is open outlives the name's
- * time to live, though not the name's withdrawal. */
+ * time to live, though not the name's withdrawal. The agent asks about such. */
 static __always_inline bool zg_flow_is_open(enum zg_who who, void *ctx)
 {
 	struct bpf_sock *sk = who == ZG_PACKET ? ((struct __sk_buff *)ctx)->sk : NULL;
 
-	return sk && sk->state != BPF_TCP_SYN_SENT && sk->state != BPF_TCP_CLOSE;
+	return who == ZG_QUESTION ||
+	       (sk && sk->state != BPF_TCP_SYN_SENT && sk->state != BPF_TCP_CLOSE);
 }
 
 /* Asked only where the rules for the address have neither allowed nor denied. */
@@ -198,12 +199,16 @@ static __always_inline void zg_judge_name(enum zg_who who, void *ctx, const stru
 	}
 }
 
+static __always_inline bool zg_is_resolver(const struct zg_dest *d, const struct zg_answer *a)
+{
+	return d->port_be == a->dns_port_be && zg_is_loopback(&d->wire);
+}
+
 /* DNS of a profile that has host names is its resolver's, whatever its rules
  * say; true if it is. */
 static __always_inline bool zg_judge_dns(const struct zg_dest *d, struct zg_answer *a)
 {
-	if (!a->names || (d->port_be != ZG_PORT_DNS &&
-			  !(d->port_be == a->dns_port_be && zg_is_loopback(&d->wire))))
+	if (!a->names || (d->port_be != ZG_PORT_DNS && !zg_is_resolver(d, a)))
 		return false;
 	a->verdict = ZG_V_RESOLVE;
 	return true;

@@ -150,6 +150,68 @@ const verbs = {
 	ended({ name }) {
 		return held.get(name).closed;
 	},
+	// One message to a DNS server; what comes back, and from where it seems to come
+	dns({ host = '192.0.2.53', port = 53, bytes, connected = false, timeout = 4000 }) {
+		return new Promise((done, fail) => {
+			const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4');
+			const timer = setTimeout(() => end(fail, Object.assign(new Error('no answer'), { code: 'TIMEOUT' })), timeout);
+			const end = (fn, value) => {
+				clearTimeout(timer);
+				socket.close();
+				fn(value);
+			};
+			const message = Buffer.from(bytes, 'base64');
+			socket.on('message', (b, from) => end(done, { bytes: b.toString('base64'), from: `${from.address} ${from.port}`,
+				...(connected ? { peer: `${socket.remoteAddress().address} ${socket.remoteAddress().port}` } : {}) }));
+			socket.on('error', (e) => end(fail, e));
+			if (!connected)
+				return socket.send(message, port, host, (e) => e && end(fail, e));
+			socket.connect(port, host, () => socket.send(message));
+		});
+	},
+	// The same over TCP
+	dnstcp({ host = '192.0.2.53', port = 53, bytes, timeout = 4000 }) {
+		return new Promise((done, fail) => {
+			let have = Buffer.alloc(0);
+			const socket = net.connect({ host, port, timeout }, () => {
+				const message = Buffer.from(bytes, 'base64'), size = Buffer.alloc(2);
+				size.writeUInt16BE(message.length, 0);
+				socket.write(Buffer.concat([size, message]));
+			});
+			socket.on('data', (chunk) => {
+				have = Buffer.concat([have, chunk]);
+				if (have.length < 2 || have.length < 2 + have.readUInt16BE(0))
+					return;
+				const peer = `${socket.remoteAddress} ${socket.remotePort}`;
+				socket.destroy();
+				done({ bytes: have.subarray(2).toString('base64'), peer });
+			});
+			socket.on('timeout', () => socket.destroy(Object.assign(new Error('timeout'), { code: 'TIMEOUT' })));
+			socket.on('error', fail);
+			socket.on('end', () => fail(Object.assign(new Error('closed'), { code: 'CLOSED' })));
+		});
+	},
+	async lookup({ name, all = true, family = 0 }) {
+		const { lookup } = await import('node:dns/promises');
+		return { addresses: await lookup(name, { all, family }) };
+	},
+	async resolve({ name, type = 'A', servers = ['192.0.2.53'] }) {
+		const { Resolver } = await import('node:dns/promises');
+		const resolver = new Resolver({ timeout: 3000, tries: 1 });
+		resolver.setServers(servers);
+		return { addresses: await resolver.resolve(name, type) };
+	},
+	async command({ argv, env = {} }) {
+		const { spawn } = await import('node:child_process');
+		const child = spawn(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+		let stdout = '', stderr = '';
+		child.stdout.on('data', (c) => { stdout += c; });
+		child.stderr.on('data', (c) => { stderr += c; });
+		return new Promise((done, fail) => {
+			child.on('error', fail);
+			child.on('close', (code) => done({ code, stdout, stderr }));
+		});
+	},
 	async whoami() {
 		const { readFileSync } = await import('node:fs');
 		return { pid: process.pid, uid: process.getuid(), cgroup: readFileSync('/proc/self/cgroup', 'utf8'),

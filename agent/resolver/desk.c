@@ -53,7 +53,7 @@ static void on_stream(evutil_socket_t fd, short what ZG_UNUSED, void *arg)
 		if (sock < 0 && errno != ECONNABORTED)
 			return;
 		if (sock >= 0)
-			zg_stream_open(arg, sock);
+			zg_asker_open(arg, sock);
 	}
 }
 
@@ -87,7 +87,7 @@ static void close_one(struct zg_desk *d, size_t which)
 static void remove_desk(struct zg_desk *d)
 {
 	zg_queries_drop(d->resolver, d, NULL);
-	zg_streams_close(d);
+	zg_askers_close(d);
 	for (size_t i = 0; i < ZG_DNS_SOCKETS; i++)
 		close_one(d, i);
 	LIST_REMOVE(d, link);

@@ -24,7 +24,7 @@ static void send_answer(const struct zg_client *c, const struct zg_dns_question 
 	if (zg_answer_build(question, rcode, f, held, prohibited, max, &wire, &len) < 0)
 		return; /* the client asks again */
 	if (c->stream)
-		zg_stream_send(c->stream, wire, len);
+		zg_asker_send(c->stream, wire, len);
 	else
 		(void)!sendto(c->fd, wire, len, 0, (const struct sockaddr *)&c->peer,
 			      c->peer_bytes);
@@ -149,7 +149,7 @@ void zg_query_learned(struct zg_resolver *r, const struct zg_msg_name_learned *m
 		zg_query_failed(q);
 }
 
-void zg_queries_drop(struct zg_resolver *r, const struct zg_desk *d, const struct zg_stream *s)
+void zg_queries_drop(struct zg_resolver *r, const struct zg_desk *d, const struct zg_asker *s)
 {
 	for (size_t i = 0; i < ZG_DNS_INFLIGHT_MAX; i++)
 		if (r->query[i] && r->query[i]->client.desk == d &&

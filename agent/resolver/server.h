@@ -54,19 +54,19 @@ void zg_desks_snapshot(struct zg_resolver *r); /* read the new rules, drop who i
 void zg_desks_release(struct zg_resolver *r);
 
 /* Where an answer goes. */
-struct zg_stream;
+struct zg_asker;
 struct zg_client {
 	struct zg_desk *desk;
-	struct zg_stream *stream; /* NULL: a datagram, to peer by way of fd */
+	struct zg_asker *stream; /* NULL: a datagram, to peer by way of fd */
 	int fd;
 	struct sockaddr_storage peer;
 	socklen_t peer_bytes;
 };
 
 /* tcp.c: takes fd. */
-void zg_stream_open(struct zg_desk *d, int fd);
-void zg_stream_send(struct zg_stream *s, const uint8_t *bytes, size_t len);
-void zg_streams_close(struct zg_desk *d); /* of one desk */
+void zg_asker_open(struct zg_desk *d, int fd);
+void zg_asker_send(struct zg_asker *s, const uint8_t *bytes, size_t len);
+void zg_askers_close(struct zg_desk *d); /* of one desk */
 
 /* query.c */
 struct zg_query {
@@ -93,7 +93,7 @@ void zg_query_found(struct zg_query *q);  /* q->found is an answer */
 void zg_query_failed(struct zg_query *q); /* nobody answers */
 void zg_query_learned(struct zg_resolver *r, const struct zg_msg_name_learned *m);
 /* Nobody waits any more at this desk, or at this stream of it. */
-void zg_queries_drop(struct zg_resolver *r, const struct zg_desk *d, const struct zg_stream *s);
+void zg_queries_drop(struct zg_resolver *r, const struct zg_desk *d, const struct zg_asker *s);
 
 /* upstream.c: ends in zg_query_found or zg_query_failed, maybe at once. */
 void zg_upstream_ask(struct zg_query *q);
@@ -105,7 +105,7 @@ struct zg_resolver {
 	struct event *channel_event;
 	struct zg_snapshot snapshot;
 	LIST_HEAD(, zg_desk) desks;
-	LIST_HEAD(, zg_stream) streams;
+	LIST_HEAD(, zg_asker) askers;
 	struct zg_query *query[ZG_DNS_INFLIGHT_MAX];
 	uint32_t inflight;
 	uint64_t learns;

@@ -8,13 +8,13 @@
 
 #include "server.h"
 
-struct zg_stream {
-	LIST_ENTRY(zg_stream) link;
+struct zg_asker {
+	LIST_ENTRY(zg_asker) link;
 	struct zg_desk *desk;
 	struct bufferevent *io;
 };
 
-static void close_stream(struct zg_stream *s)
+static void close_stream(struct zg_asker *s)
 {
 	zg_queries_drop(s->desk->resolver, s->desk, s);
 	s->desk->streams--;
@@ -25,7 +25,7 @@ static void close_stream(struct zg_stream *s)
 
 static void on_read(struct bufferevent *io, void *arg)
 {
-	struct zg_stream *s = arg;
+	struct zg_asker *s = arg;
 	struct evbuffer *in = bufferevent_get_input(io);
 	const struct zg_client c = {.desk = s->desk, .stream = s, .fd = -1};
 	uint8_t bytes[2 + ZG_DNS_QUERY_BYTES];
@@ -49,10 +49,10 @@ static void on_event(struct bufferevent *io ZG_UNUSED, short what ZG_UNUSED, voi
 	close_stream(arg); /* the end, an error, or nothing asked for too long */
 }
 
-void zg_stream_open(struct zg_desk *d, int fd)
+void zg_asker_open(struct zg_desk *d, int fd)
 {
 	static const struct timeval idle = {.tv_sec = ZG_DNS_TCP_IDLE_SEC};
-	struct zg_stream *s = d->streams < ZG_DNS_TCP_PROFILE ? calloc(1, sizeof(*s)) : NULL;
+	struct zg_asker *s = d->streams < ZG_DNS_TCP_PROFILE ? calloc(1, sizeof(*s)) : NULL;
 
 	if (s)
 		s->io = bufferevent_socket_new(d->resolver->base, fd, BEV_OPT_CLOSE_ON_FREE);
@@ -63,7 +63,7 @@ void zg_stream_open(struct zg_desk *d, int fd)
 	}
 	s->desk = d;
 	d->streams++;
-	LIST_INSERT_HEAD(&d->resolver->streams, s, link);
+	LIST_INSERT_HEAD(&d->resolver->askers, s, link);
 	bufferevent_setcb(s->io, on_read, NULL, on_event, s);
 	/* what it has not read yet counts as idle too: answers do not pile up */
 	(void)bufferevent_set_timeouts(s->io, &idle, &idle);
@@ -72,7 +72,7 @@ void zg_stream_open(struct zg_desk *d, int fd)
 		close_stream(s);
 }
 
-void zg_stream_send(struct zg_stream *s, const uint8_t *bytes, size_t len)
+void zg_asker_send(struct zg_asker *s, const uint8_t *bytes, size_t len)
 {
 	const uint8_t head[2] = {(uint8_t)(len >> 8), (uint8_t)len};
 
@@ -82,11 +82,11 @@ void zg_stream_send(struct zg_stream *s, const uint8_t *bytes, size_t len)
 	(void)bufferevent_write(s->io, bytes, len);
 }
 
-void zg_streams_close(struct zg_desk *d)
+void zg_askers_close(struct zg_desk *d)
 {
-	struct zg_stream *s, *next;
+	struct zg_asker *s, *next;
 
-	for (s = LIST_FIRST(&d->resolver->streams); s; s = next) {
+	for (s = LIST_FIRST(&d->resolver->askers); s; s = next) {
 		next = LIST_NEXT(s, link);
 		if (s->desk == d)
 			close_stream(s);

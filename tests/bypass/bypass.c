@@ -22,9 +22,9 @@
 #define GOVERNED_MS 25	 /* for what may not: loopback delivers at once */
 
 static const struct attempt_list *const attempt_lists[] = {
-	&dial_attempts,	  &datagram_attempts,  &uring_attempts,	 &fd_attempts,
-	&unix_attempts,	  &namespace_attempts, &socket_attempts, &option_attempts,
-	&listen_attempts, &outside_attempts,   &tamper_attempts,
+	&dial_attempts,	  &datagram_attempts,  &uring_attempts,	  &fd_attempts,
+	&unix_attempts,	  &namespace_attempts, &socket_attempts,  &option_attempts,
+	&listen_attempts, &shadow_attempts,    &outside_attempts, &tamper_attempts,
 };
 #define LISTS (sizeof(attempt_lists) / sizeof(attempt_lists[0]))
 
@@ -332,20 +332,33 @@ static int run_all(int argc, char **argv)
 	return failed != 0;
 }
 
+/* On which kernels; enforced by any one of its layers. */
+static const char *kernels_of(uint32_t layers)
+{
+	const uint32_t newer = ZG_BY(UNIX) | ZG_BY(LSM);
+
+	if (!layers)
+		return "none: root is trusted";
+	if (layers & ~newer)
+		return "all";
+	return layers & ZG_BY(UNIX) ? "6.7, or BPF LSM" : "BPF LSM";
+}
+
 /* As SECURITY.md has it; bypass.mk compares. */
 static int print_table(void)
 {
-	(void)printf("| technique | stopped by |\n|---|---|\n");
+	(void)printf("| technique | stopped by | kernels |\n|---|---|---|\n");
 	for (size_t i = 0; i < TECHNIQUES; i++) {
 		const char *comma = "";
 
 		(void)printf("| %s | ", techniques[i].text);
 		for (unsigned int l = 0; l < ZG_L_MAX; l++)
 			if (techniques[i].layers & (1U << l)) {
-				(void)printf("%s%s", comma, layer_names[l]);
+				(void)printf("%s%s", comma, l ? layer_names[l] : "the agent");
 				comma = ", ";
 			}
-		(void)printf("%s |\n", techniques[i].layers ? "" : "nothing");
+		(void)printf("%s | %s |\n", techniques[i].layers ? "" : "nothing",
+			     kernels_of(techniques[i].layers));
 	}
 	return 0;
 }

@@ -45,6 +45,7 @@ enum technique {
 
 /* The profile allows this one at LOCAL4 and LOCAL6, TCP and UDP. */
 #define PORT_OK	     5555
+#define PORT_MCP     5556 /* allowed as well, and an MCP server that nobody registered */
 #define GATEWAY_PORT 7411
 
 /* Unix sockets of processes outside, one of each kind; nobody is allowed any
@@ -99,7 +100,7 @@ struct attempt_list {
 
 extern const struct attempt_list dial_attempts, datagram_attempts, uring_attempts, fd_attempts,
 	unix_attempts, namespace_attempts, socket_attempts, option_attempts, listen_attempts,
-	outside_attempts, tamper_attempts;
+	shadow_attempts, outside_attempts, tamper_attempts;
 
 /* stage.c ------------------------------------------------------------------- */
 

@@ -165,6 +165,7 @@ test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (s
 				bytesThen = otherOpen.bytes;
 			},
 			async killGateway() {
+				await until(() => agent.pids('gateway').length > 0, 'a gateway to kill'); // one may have been, just now
 				await agent.kill('gateway');
 			},
 			async killLedger() {

@@ -19,29 +19,35 @@
 
 enum receiver_kind { TAKES_MESSAGES, TAKES_CONNECTIONS, WIRE };
 
+enum tolerance {
+	NOTHING,  /* not even a connection */
+	UNMARKED, /* anything but the mark */
+	ANYTHING,
+};
+
 struct receiver {
 	int fd;
 	enum receiver_kind kind;
-	bool harmless; /* what comes here may come */
+	enum tolerance tolerance;
 };
 
 static struct {
 	struct receiver list[RECEIVERS_MAX];
 	size_t count;
-	int kept[KEPT_MAX]; /* connections accepted from list */
+	struct receiver kept[KEPT_MAX]; /* connections accepted from list */
 	size_t kept_count;
 } receivers;
 
-static void add(int fd, enum receiver_kind kind, bool harmless)
+static void add(int fd, enum receiver_kind kind, enum tolerance tolerance)
 {
 	assert_true(fd >= 0 && receivers.count < RECEIVERS_MAX);
-	receivers.list[receivers.count++] = (struct receiver){fd, kind, harmless};
+	receivers.list[receivers.count++] = (struct receiver){fd, kind, tolerance};
 }
 
-static void add_sinks(const char *addr, uint16_t port, bool harmless)
+static void add_sinks(const char *addr, uint16_t port, enum tolerance tolerance)
 {
-	add(sink_open(false, addr, port).fd, TAKES_CONNECTIONS, harmless);
-	add(sink_open(true, addr, port).fd, TAKES_MESSAGES, harmless);
+	add(sink_open(false, addr, port).fd, TAKES_CONNECTIONS, tolerance);
+	add(sink_open(true, addr, port).fd, TAKES_MESSAGES, tolerance);
 }
 
 static void add_unix(int type, const char *path)
@@ -61,7 +67,7 @@ static void add_unix(int type, const char *path)
 		assert_int_equal(chmod(path, 0777), 0);
 	if (type != SOCK_DGRAM)
 		assert_int_equal(listen(fd, 16), 0);
-	add(fd, type == SOCK_DGRAM ? TAKES_MESSAGES : TAKES_CONNECTIONS, false);
+	add(fd, type == SOCK_DGRAM ? TAKES_MESSAGES : TAKES_CONNECTIONS, NOTHING);
 }
 
 static void add_unix_sockets(void)
@@ -93,17 +99,18 @@ void receive_open(void)
 	static const uint16_t ports[] = {443, 53, 853};
 
 	for (size_t i = 0; i < sizeof(addrs) / sizeof(addrs[0]); i++)
-		add_sinks(addrs[i], PORT, false);
+		add_sinks(addrs[i], PORT, NOTHING);
 	for (size_t i = 0; i < 2 * sizeof(ports) / sizeof(ports[0]); i++)
-		add_sinks(addrs[i % 2], ports[i / 2], false);
-	add_sinks(SERVER4, SERVER_PORT, false);
-	add_sinks(LOCAL4, PORT_OK, true);
-	add_sinks(LOCAL6, PORT_OK, true);
-	add_sinks(LOCAL4, GATEWAY_PORT, true);
-	add_sinks(LOCAL6, GATEWAY_PORT, true);
+		add_sinks(addrs[i % 2], ports[i / 2], NOTHING);
+	add_sinks(SERVER4, SERVER_PORT, NOTHING);
+	add_sinks(LOCAL4, PORT_OK, ANYTHING);
+	add_sinks(LOCAL6, PORT_OK, ANYTHING);
+	add_sinks(LOCAL4, PORT_MCP, UNMARKED);
+	add_sinks(LOCAL4, GATEWAY_PORT, ANYTHING);
+	add_sinks(LOCAL6, GATEWAY_PORT, ANYTHING);
 	add_unix_sockets();
 	add(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ALL)), WIRE,
-	    false);
+	    NOTHING);
 }
 
 /* the wire ------------------------------------------------------------------------ */
@@ -216,13 +223,15 @@ static bool look_at_wire(const struct stage *st, int fd)
 	return came;
 }
 
-static bool look_at_messages(int fd)
+static bool look_at_messages(int fd, enum tolerance tolerance)
 {
-	char buf[4096];
+	uint8_t buf[4096];
 	bool came = false;
+	ssize_t n;
 
-	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
-		came = true;
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+		came |= tolerance == NOTHING ||
+			(tolerance == UNMARKED && holds(buf, (size_t)n, MARK, MARK_LEN));
 	return came;
 }
 
@@ -232,11 +241,12 @@ static bool look_at_connections(const struct receiver *r)
 	int c;
 
 	while ((c = accept4(r->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		came = true;
-		if (r->harmless || receivers.kept_count == KEPT_MAX)
+		came |= r->tolerance == NOTHING;
+		if (r->tolerance == ANYTHING || receivers.kept_count == KEPT_MAX)
 			(void)close(c);
 		else
-			receivers.kept[receivers.kept_count++] = c;
+			receivers.kept[receivers.kept_count++] =
+				(struct receiver){c, TAKES_MESSAGES, r->tolerance};
 	}
 	return came;
 }
@@ -247,23 +257,21 @@ static bool look(const struct stage *st)
 
 	for (size_t i = 0; i < receivers.count; i++) {
 		const struct receiver *r = &receivers.list[i];
-		bool here = false;
 
 		switch (r->kind) {
 		case TAKES_MESSAGES:
-			here = look_at_messages(r->fd);
+			came |= look_at_messages(r->fd, r->tolerance);
 			break;
 		case TAKES_CONNECTIONS:
-			here = look_at_connections(r);
+			came |= look_at_connections(r);
 			break;
 		case WIRE:
-			here = look_at_wire(st, r->fd);
+			came |= look_at_wire(st, r->fd);
 			break;
 		}
-		came |= here && !r->harmless;
 	}
 	for (size_t i = 0; i < receivers.kept_count; i++)
-		came |= look_at_messages(receivers.kept[i]);
+		came |= look_at_messages(receivers.kept[i].fd, receivers.kept[i].tolerance);
 	return came;
 }
 
@@ -275,7 +283,7 @@ void receive_settle(const struct stage *st)
 void receive_forget(const struct stage *st)
 {
 	while (receivers.kept_count > 0)
-		(void)close(receivers.kept[--receivers.kept_count]);
+		(void)close(receivers.kept[--receivers.kept_count].fd);
 	(void)look(st);
 }
 

@@ -9,9 +9,12 @@
 #include <bpf/bpf.h>
 #include <linux/if_tun.h>
 #include <linux/ipv6.h>
+#include <poll.h>
 #include <sys/prctl.h>
 
 #include "build.h"
+
+#define ADDRESS_MS 5000 /* until an address can be used */
 
 /* Whatever an attacker could hope for: a generous policy with holes that must
  * not be there. */
@@ -25,8 +28,8 @@ static const char policy[] =
 	"    mode: enforce\n"
 	"    servers: ['*']\n"
 	"    allow:\n"
-	"      - {cidr: '127.0.0.1/32', port: 5555, proto: [tcp, udp]}\n"
-	"      - {cidr: '::1/128', port: 5555, proto: [tcp, udp]}\n"
+	"      - {cidr: '127.0.0.1/32', port: [5555, 5556], proto: [tcp, udp]}\n"
+	"      - {cidr: '::1/128', port: [5555, 5556], proto: [tcp, udp]}\n"
 	"      - {cidr: '169.254.0.0/16', port: '1-65535', proto: [tcp, udp]}\n"
 	"      - {cidr: 'fd00:ec2::/32', port: '1-65535', proto: [tcp, udp]}\n"
 	"      - {cidr: '64:ff9b::/96', port: '1-65535', proto: [tcp, udp]}\n"
@@ -48,6 +51,17 @@ static void put(const char *path, const char *value)
 
 /* addresses ---------------------------------------------------------------------- */
 
+/* The kernel looks for duplicates in its own time, on loopback too. */
+static void await_address(const struct endpoint *at)
+{
+	zg_autofd int s = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	for (int ms = 0; bind(s, (const struct sockaddr *)&at->ss, at->bytes) < 0; ms++) {
+		assert_true(errno == EADDRNOTAVAIL && ms < ADDRESS_MS);
+		(void)poll(NULL, 0, 1);
+	}
+}
+
 static void add_address6(const char *text)
 {
 	struct endpoint at = endpoint_of(text, 0);
@@ -56,6 +70,7 @@ static void add_address6(const char *text)
 
 	r.ifr6_addr = ((struct sockaddr_in6 *)&at.ss)->sin6_addr;
 	assert_int_equal(ioctl(s, SIOCSIFADDR, &r), 0);
+	await_address(&at);
 }
 
 static int set_address4(const char *device, const char *addr, const char *mask)
@@ -183,13 +198,9 @@ void stage_close(struct stage *st)
 /* layers ------------------------------------------------------------------------------ */
 
 const char *const layer_names[ZG_L_MAX] = {
-	[ZG_L_NONE] = "agent",	    [ZG_L_CONNECT] = "connect",
-	[ZG_L_SENDMSG] = "sendmsg", [ZG_L_SOCKOPS] = "sockops",
-	[ZG_L_CREATE] = "socket",   [ZG_L_BIND] = "bind",
-	[ZG_L_EGRESS] = "egress",   [ZG_L_INGRESS] = "ingress",
-	[ZG_L_UNIX] = "unix",	    [ZG_L_SETSOCKOPT] = "setsockopt",
-	[ZG_L_LSM] = "lsm",	    [ZG_L_STDIO] = "stdio",
-	[ZG_L_MEMBER] = "member",
+#define X(NAME, text) [ZG_L_##NAME] = text,
+#include "tbl/gate_layer.h"
+#undef X
 };
 
 /* The optional ones, as the gate itself reports them: their names are the same. */

@@ -15,6 +15,9 @@ $(O)/tests/bypass/bypass: $(BYPASS_OBJ) $(O)/libzg.a
 
 .PHONY: bypass
 bypass: $(O)/tests/bypass/bypass
+	$(Q)$< --table >$(O)/tests/bypass/table
+	$(Q)sed -n '/^| technique | stopped by/,/^$$/{/^$$/d;p}' SECURITY.md | diff - $(O)/tests/bypass/table || \
+		{ echo "SECURITY.md: not the table of include/tbl/bypass.h" >&2; exit 1; }
 	$(Q)$<
 
 CHECKS += bypass

@@ -3,12 +3,14 @@
 // learn` prints is put into zerogate.yaml, and the same traffic then passes in
 // enforce mode, and nothing else.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { needs, startAgent, within } from './agent.mjs';
+import { needs, repo, startAgent, within } from './agent.mjs';
 import { freePort, startSink } from './servers.mjs';
 
 const METADATA = '169.254.169.254';
@@ -98,5 +100,96 @@ describe('network learn', needs(), () => {
 		assert.equal((await inside.do('dial', { host: '127.0.0.1', port: other.port })).error?.code, 'EPERM');
 		assert.match((await inside.do('raw', { host: METADATA, port: 80, timeout: 200 })).error?.code ?? '', /EPERM/);
 		await other.close();
+	});
+});
+
+// Records as the ledger writes them, without an agent.
+describe('network learn, by record', () => {
+	const bin = path.join(process.env.ZG_BUILD ?? path.join(repo, 'build'), 'zerogate');
+	const gate = (reason, more) => ({ kind: 'kernel.would_deny', profile: 'agent', comm: 'app', pid: 7, protocol: 'tcp', address: '192.0.2.1', port: 5432, reason, layer: 'connect', ...more });
+	const name = (names, reason) => ({ kind: 'name.refuse', profile: 'agent', comm: 'app', names, reason });
+	const packet = (reason, more) => gate(reason, { pid: undefined, comm: undefined, layer: 'ingress', ...more });
+	const NO_RULE = 'the profile has no entry for this address and protocol', NO_ENTRY = 'no allow entry covers this address';
+	const INBOUND = "the profile's listen list does not accept this connection", BIND = "the profile's listen list does not have this port";
+	const UNIX = 'no allow entry covers this unix socket';
+
+	function learn(records, ...args) {
+		const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-learn-'));
+		try {
+			fs.writeFileSync(path.join(dir, '000000000001.jsonl'),
+				records.map((r, i) => JSON.stringify({ seq: i + 1, time: `2026-01-02T03:04:05.00000000${i % 10}Z`, ...r }) + '\n').join('') + '{"half a li');
+			const { status, stdout, stderr } = spawnSync(bin, ['network', 'learn', '--audit', dir, ...args], { encoding: 'utf8' });
+			assert.equal(status, 0, stderr);
+			// whatever is printed loads, once it says which cgroups
+			const config = path.join(dir, 'zerogate.yaml');
+			fs.mkdirSync(path.join(dir, 'policies'));
+			fs.mkdirSync(path.join(dir, 'servers'));
+			fs.writeFileSync(path.join(dir, 'policies/p.yaml'), 'version: v1\nrules: []\n');
+			const profiles = stdout.startsWith('# nothing') ? 'profiles: {agent: {cgroups: ["agent.slice"]}}' : stdout.replace(/^ {2}"(\w+)":$/gm, '  $1:\n    cgroups: ["$1.slice"]');
+			fs.writeFileSync(config, `version: v1\nlisten: ["127.0.0.1:7411"]\n${profiles}`);
+			const check = spawnSync(bin, ['policy', 'check', '--config', config], { encoding: 'utf8' });
+			assert.equal(check.status, 0, `${check.stdout}${check.stderr}${stdout}`);
+			return stdout.split('\n').filter((l) => /^ {4}/.test(l)).map((l) => l.trim());
+		} finally {
+			fs.rmSync(dir, { recursive: true });
+		}
+	}
+
+	for (const [what, records, lines] of [
+		['ports of one address are merged, neighbours as a range, each counted',
+			[5432, 5433, 5434, 80, 80].map((port) => gate(NO_RULE, { port })),
+			['allow:', '- {cidr: "192.0.2.1/32", port: [80, "5432-5434"]} # 5 times, by app']],
+		['protocols stand apart',
+			[gate(NO_ENTRY, { port: 53 }), gate(NO_ENTRY, { port: 123, protocol: 'udp', address: '2001:db8::1' })],
+			['allow:', '- {cidr: "192.0.2.1/32", port: [53]} # 1 times, by app', '- {cidr: "2001:db8::1/128", port: [123], proto: udp} # 1 times, by app']],
+		['more ranges than one address can have are a comment that says so',
+			Array.from({ length: 17 }, (_, i) => gate(NO_RULE, { port: 1000 + 2 * i })),
+			['allow:', `- {cidr: "192.0.2.1/32", port: [${Array.from({ length: 16 }, (_, i) => 1000 + 2 * i).join(', ')}]} # 16 times, by app`,
+				'# - {cidr: "192.0.2.1/32", port: [1032]} # 1 times, by app; more port ranges than one address can have: widen one of those above']],
+		['the name that an address was learned by is what is allowed',
+			[gate(NO_RULE, { port: 443, names: 'api.example, other.example' })],
+			['allow:', '- {host: "api.example", port: [443]} # 1 times, by app']],
+		['a name that was refused is proposed, and says that its port is a guess',
+			[name('api.example', 'no allow entry of the profile covers this host name')],
+			['allow:', '- {host: "api.example", port: [443]} # 1 times, by app; asked for by name only: the port is a guess']],
+		['a name that was dialled has its ports',
+			[name('api.example', 'no allow entry of the profile covers this host name'), gate(NO_RULE, { port: 8443, names: 'api.example' })],
+			['allow:', '- {host: "api.example", port: [8443]} # 1 times, by app']],
+		['names that are something else are not entries, or not without a warning',
+			[name('x'.repeat(64) + '.example', 'no allow entry of the profile covers this host name'), name('a.example', 'it is not an ordinary host name'),
+				name('printer.example', 'it stands for a local address, and its entry does not say local: true')],
+			['# allow:', '# - {host: "printer.example", port: [443], local: true} # 1 times, by app; WARNING: the name stood for a local address',
+				'# no entry can allow 1 refusals of app: a host name that is not an ordinary one', '# no entry can allow 1 refusals of app: it is not an ordinary host name']],
+		['unix sockets by path and by abstract name',
+			[gate(UNIX, { path: '/run/postgresql/.s.PGSQL.5432', protocol: 'other', port: 0 }), gate(UNIX, { path: '@app', protocol: 'other', port: 0 }), gate(UNIX, { path: '/run/x*', protocol: 'other', port: 0 })],
+			['allow:', '- {unix: "/run/postgresql/.s.PGSQL.5432"} # 1 times, by app', '- {unix: "@app"} # 1 times, by app',
+				'# no entry can allow 1 refusals of app: a unix socket whose name no entry can hold']],
+		['a socket that starts processes is a comment with a warning',
+			[gate('whoever reaches this socket can start processes outside the gate', { path: '/run/docker.sock', protocol: 'other', port: 0 })],
+			['# allow:', '# - {unix: "/run/docker.sock"} # 1 times, by app; WARNING: whoever reaches this socket can start processes outside the gate']],
+		['an address that hands out credentials is a comment with a warning',
+			[gate('an explicit deny entry covers this destination', { address: '169.254.169.254', port: 80 })],
+			['# allow:', '# - {cidr: "169.254.169.254/32", port: [80]} # 1 times, by app; WARNING: hands out credentials or resolves names past the gate']],
+		['what was dialled by others is served, not dialled',
+			[gate(BIND, { port: 8080, address: '0.0.0.0', layer: 'bind' }), packet(INBOUND, { port: 40000, local_port: 8080 }), packet(NO_RULE, { port: 40000, local_port: 8080, layer: 'egress' }),
+				gate(BIND, { port: 9090, address: '0.0.0.0', layer: 'bind' })],
+			['listen:', '- {port: [9090]} # 1 times, by app', '- {from: "192.0.2.1/32", port: [8080]} # 2 times']],
+		['what no entry can express is a note',
+			[gate('this socket option sends or routes packets past the gate'), gate('DNS is answered by the agent alone, and this profile has no host names', { port: 53, protocol: 'udp' })],
+			['# no entry can allow 1 refusals of app: DNS: it is answered as soon as the profile has a host entry',
+				'# no entry can allow 1 refusals of app: this socket option sends or routes packets past the gate']],
+		['a text of the workload cannot become an entry',
+			[gate(UNIX, { path: '/run/a"}\n      - {cidr: "0.0.0.0/0", port: 1}', comm: 'x\n    - y', protocol: 'other', port: 0 })],
+			['allow:', '- {unix: "/run/a\\"}\\n      - {cidr: \\"0.0.0.0/0\\", port: 1}"} # 1 times, by x\\x0a    - y']],
+		['refusals in enforce mode, of the agent itself, and other records count for nothing',
+			[{ ...gate(NO_RULE), kind: 'kernel.deny' }, gate(NO_RULE, { profile: '(gateway)' }), { kind: 'call.deny', profile: 'agent' }, gate(NO_RULE, { profile: undefined })],
+			[]],
+	])
+		test(what, () => assert.deepEqual(learn(records), lines));
+
+	test('each profile has its part', () => {
+		const records = [gate(NO_RULE), gate(NO_RULE, { profile: 'other', port: 1 })];
+		assert.equal(learn(records).filter((l) => l === 'allow:').length, 2);
+		assert.deepEqual(learn(records, '--profile', 'other'), ['allow:', '- {cidr: "192.0.2.1/32", port: [1]} # 1 times, by app']);
 	});
 });

@@ -1,62 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * learn.c - see learn.h. Trust: records are the ledger's, but paths, names and
- * process names in them are a workload's choice. Each is written as a quoted
- * string or with control characters made visible, so that none of them can
- * become an entry of its own.
+ * learn.c - see learn.h: what was refused, counted. Trust: records are the
+ * ledger's; what a workload chose in them is only ever compared and kept.
  */
-#include "learn.h"
+#include "learn_impl.h"
 
 #include <errno.h>
 #include <jansson.h>
 
-#include "buf.h"
-#include "cli.h"
 #include "hostname.h"
-#include "zg_wire.h"
 
-#define WHAT_LEN   256		       /* a host name, a path or a sentence */
 #define GUESS_PORT 443		       /* of a name that was refused before anybody could dial */
 #define NEED_ROOM  (UINT64_C(1) << 12) /* needs kept before the first look for equal ones */
-
-enum list { LIST_ALLOW, LIST_LISTEN, LIST_NOTE };
-
-enum kind { KIND_CIDR, KIND_HOST, KIND_UNIX, KIND_LISTEN, KIND_NOTE };
-
-/* What makes an entry one that a person must think about first. */
-enum care { CARE_NONE, CARE_CLOSED, CARE_PROCESS, CARE_LOCAL, CARE_DENIED, CARE_GUESS };
-
-static const char *const cares[] = {
-	[CARE_NONE] = "",
-	[CARE_CLOSED] = "WARNING: hands out credentials or resolves names past the gate",
-	[CARE_PROCESS] =
-		"WARNING: whoever reaches this socket can start processes outside the gate",
-	[CARE_LOCAL] = "WARNING: the name stood for a local address",
-	[CARE_DENIED] = "a deny entry covers this: it wins until it is removed",
-	[CARE_GUESS] = "asked for by name only: the port is a guess",
-};
-
-/* Compared member by member, in this order: equal ones are counted as one. */
-struct need {
-	char profile[ZG_NAME_LEN];
-	enum list list;
-	enum care care;
-	enum kind kind;
-	char what[WHAT_LEN];
-	char proto[8];
-	uint16_t port;
-	uint16_t local_port; /* of a packet, until settle() */
-	uint64_t count;
-	char comm[ZG_COMM_LEN]; /* of the first */
-};
-
-struct zg_learn {
-	const char *profile, *since;
-	struct need *need;
-	size_t count, room;
-	char first[40], last[40]; /* times of the records that counted */
-	uint64_t records;
-};
 
 static const char *const reasons[ZG_GR_MAX] = {
 #define X(NAME, text) [ZG_GR_##NAME] = (text),
@@ -64,15 +19,9 @@ static const char *const reasons[ZG_GR_MAX] = {
 #undef X
 };
 
-enum name_reason {
-#define X(NAME, text) NAME_##NAME,
-#include "tbl/name_reason.h"
-#undef X
-	NAME_MAX_
-};
-
-static const char *const name_reasons[NAME_MAX_] = {
-#define X(NAME, text) [NAME_##NAME] = (text),
+static const char *const name_reasons[ZG_NR_MAX] = {
+	[ZG_NR_NONE] = "",
+#define X(NAME, text) [ZG_NR_##NAME] = (text),
 #include "tbl/name_reason.h"
 #undef X
 };
@@ -265,17 +214,17 @@ static void refused_by_gate(struct need *n, const json_t *o)
 
 static void refused_name(struct need *n, const json_t *o)
 {
-	size_t reason = find_text(name_reasons, NAME_MAX_, text_of(o, "reason"));
+	size_t reason = find_text(name_reasons, ZG_NR_MAX, text_of(o, "reason"));
 	const char *name = text_of(o, "names");
 
 	n->kind = KIND_HOST;
 	n->port = GUESS_PORT;
 	(void)zg_str_cut(n->proto, sizeof(n->proto), ZG_SLICE("tcp"));
-	n->care = reason == NAME_DOH	  ? CARE_CLOSED
-		  : reason == NAME_LOCAL  ? CARE_LOCAL
-		  : reason == NAME_DENIED ? CARE_DENIED
-					  : CARE_GUESS;
-	if (reason != NAME_NOT_ALLOWED && n->care == CARE_GUESS)
+	n->care = reason == ZG_NR_DOH	   ? CARE_CLOSED
+		  : reason == ZG_NR_LOCAL  ? CARE_LOCAL
+		  : reason == ZG_NR_DENIED ? CARE_DENIED
+					   : CARE_GUESS;
+	if (reason != ZG_NR_NOT_ALLOWED && n->care == CARE_GUESS)
 		note(n, text_of(o, "reason"));
 	else if (!zg_hostname_ok(zg_slice_str(name)) || !set_what(n, name))
 		note(n, "a host name that is not an ordinary one");
@@ -336,9 +285,18 @@ static const struct need *find_listen(const struct zg_learn *l, const struct nee
 	return NULL;
 }
 
-/* When all is known: a packet of a flow that came to a served port is no
- * dialling, and who has a known peer does not need the default ones. */
-static void settle(struct zg_learn *l)
+/* Was the name dialled too, so that its ports are known? */
+static bool is_dialled(const struct zg_learn *l, const struct need *name)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->need[i].kind == KIND_HOST && l->need[i].care == CARE_NONE &&
+		    strcmp(l->need[i].what, name->what) == 0 &&
+		    strcmp(l->need[i].profile, name->profile) == 0)
+			return true;
+	return false;
+}
+
+void zg_learn_settle(struct zg_learn *l)
 {
 	size_t kept = 0;
 
@@ -357,158 +315,13 @@ static void settle(struct zg_learn *l)
 	}
 	for (size_t i = 0; i < l->count; i++) {
 		const struct need *n = &l->need[i];
+		bool vague = (n->kind == KIND_LISTEN && !n->what[0] &&
+			      find_listen(l, n, n->port, true)) ||
+			     (n->care == CARE_GUESS && is_dialled(l, n));
 
-		if (n->kind != KIND_LISTEN || n->what[0] || !find_listen(l, n, n->port, true))
+		if (!vague)
 			l->need[kept++] = *n;
 	}
 	l->count = kept;
 	compact(l);
-}
-
-/* printing --------------------------------------------------------------------- */
-
-static bool same_entry(const struct need *a, const struct need *b)
-{
-	return a->list == b->list && a->care == b->care && a->kind == b->kind &&
-	       strcmp(a->profile, b->profile) == 0 && strcmp(a->what, b->what) == 0 &&
-	       strcmp(a->proto, b->proto) == 0;
-}
-
-static void print_quoted(FILE *out, const char *text)
-{
-	zg_autobuf b = ZG_BUF(8 * WHAT_LEN);
-
-	zg_buf_json(&b, zg_slice_str(text));
-	if (zg_buf_ok(&b))
-		(void)fwrite(b.ptr, 1, b.len, out);
-}
-
-/* The ports of one entry, neighbours as a range; how many needs it took. What
- * is beyond the ranges that one address can have makes an entry of its own. */
-static size_t print_ports(FILE *out, const struct need *n, size_t count)
-{
-	const char *between = "";
-	size_t at = 0;
-
-	fputs("port: [", out);
-	for (size_t ranges = 0; at < count && ranges < ZG_PORT_RULES_MAX; ranges++) {
-		size_t first = at++;
-
-		while (at < count && n[at].port == n[at - 1].port + 1)
-			at++;
-		if (at - first == 1)
-			fprintf(out, "%s%u", between, n[first].port);
-		else
-			fprintf(out, "%s\"%u-%u\"", between, n[first].port, n[at - 1].port);
-		between = ", ";
-	}
-	putc(']', out);
-	return at;
-}
-
-/* Would pasting it allow something? */
-static bool is_active(const struct need *n)
-{
-	return n->care == CARE_NONE || n->care == CARE_GUESS;
-}
-
-/* "allow:" or "listen:", as a comment if there are only comments below it. */
-static void print_head(FILE *out, const struct need *n, size_t count)
-{
-	bool active = false;
-
-	for (size_t i = 0; i < count && n[i].list == n->list; i++)
-		active |= strcmp(n[i].profile, n->profile) == 0 && is_active(&n[i]);
-	fprintf(out, "    %s%s:\n", active ? "" : "# ", n->list == LIST_ALLOW ? "allow" : "listen");
-}
-
-/* The entry that begins with n[0]; how many needs it took. */
-static size_t print_entry(FILE *out, const struct need *n, size_t count)
-{
-	static const char *const keys[] = {[KIND_CIDR] = "cidr",
-					   [KIND_HOST] = "host",
-					   [KIND_UNIX] = "unix",
-					   [KIND_LISTEN] = "from"};
-	bool off = !is_active(n);
-	uint64_t times = 0;
-	size_t used = 1;
-
-	fprintf(out, "      %s- {", off ? "# " : "");
-	if (n->what[0]) {
-		fprintf(out, "%s: ", keys[n->kind]);
-		print_quoted(out, n->what);
-	}
-	if (n->kind != KIND_UNIX) {
-		fputs(n->what[0] ? ", " : "", out);
-		used = print_ports(out, n, count);
-	}
-	if (strcmp(n->proto, "udp") == 0)
-		fputs(", proto: udp", out);
-	if (n->care == CARE_LOCAL)
-		fputs(", local: true", out);
-	for (size_t i = 0; i < used; i++)
-		times += n[i].count;
-	fprintf(out, "} # %llu times", (unsigned long long)times);
-	if (n->comm[0]) {
-		fputs(", by ", out);
-		zg_print_safe(out, n->comm);
-	}
-	if (n->care != CARE_NONE)
-		fprintf(out, "; %s", cares[n->care]);
-	putc('\n', out);
-	return used;
-}
-
-static void print_note(FILE *out, const struct need *n)
-{
-	fprintf(out, "    # no entry can allow %llu refusals", (unsigned long long)n->count);
-	if (n->comm[0]) {
-		fputs(" of ", out);
-		zg_print_safe(out, n->comm);
-	}
-	fputs(": ", out);
-	zg_print_safe(out, n->what);
-	putc('\n', out);
-}
-
-void zg_learn_print(struct zg_learn *l, FILE *out)
-{
-	const struct need *before = NULL;
-
-	settle(l);
-	if (!l->count) {
-		fputs("# nothing was recorded that a profile in audit mode would have been "
-		      "refused\n",
-		      out);
-		return;
-	}
-	fprintf(out,
-		"# What %llu recorded refusals of profiles in audit mode would need, from %s to "
-		"%s.\n"
-		"# Read it before you use it: whatever the profile did is in it. A line that\n"
-		"# begins with # is not allowed by pasting this.\n"
-		"profiles:\n",
-		(unsigned long long)l->records, l->first, l->last);
-	for (size_t i = 0; i < l->count;) {
-		const struct need *n = &l->need[i];
-		bool other = !before || strcmp(before->profile, n->profile) != 0;
-		size_t same = 1;
-
-		if (other) {
-			fputs("  ", out);
-			print_quoted(out, n->profile);
-			fputs(":\n", out);
-		}
-		if (n->list != LIST_NOTE && (other || before->list != n->list))
-			print_head(out, n, l->count - i);
-		while (i + same < l->count && same_entry(n, n + same))
-			same++;
-		before = n;
-		if (n->list == LIST_NOTE) {
-			print_note(out, n);
-			i++;
-		} else {
-			i += print_entry(out, n, same);
-		}
-	}
 }

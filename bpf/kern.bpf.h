@@ -17,6 +17,7 @@
 
 #include "zg_abi.h"
 
+#define AF_UNSPEC  0
 #define AF_UNIX	   1
 #define AF_INET	   2
 #define AF_INET6   10
@@ -110,11 +111,24 @@ typedef struct {
 } __attribute__((preserve_access_index)) possible_net_t;
 
 struct sock_common {
+	__u32 skc_daddr;
+	__u16 skc_dport;
+	__u16 skc_num;
+	__u16 skc_family;
 	possible_net_t skc_net;
+	struct {
+		__u8 byte[16];
+	} skc_v6_daddr;
+} __attribute__((preserve_access_index));
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
 } __attribute__((preserve_access_index));
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_protocol;
+	struct sock_cgroup_data sk_cgrp_data;
 } __attribute__((preserve_access_index));
 
 #endif

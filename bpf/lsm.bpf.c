@@ -5,5 +5,6 @@
  * the gate's maps and the one verdict.
  */
 #include "lsm_socket.bpf.h"
+#include "lsm_task.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -45,7 +45,8 @@ __noinline int zg_look_step(struct __sk_buff *skb, struct zg_matcher *m, struct 
 	if (!n) {
 		n = s->left < ZG_LOOK_PIECE ? s->left : ZG_LOOK_PIECE;
 		barrier_var(n); /* what the compiler knows, the verifier wants to see */
-		if (!n || n > ZG_LOOK_PIECE || bpf_skb_load_bytes(skb, s->at, &piece, n))
+		n = ((n - 1) & (ZG_LOOK_PIECE - 1)) + 1;
+		if (bpf_skb_load_bytes(skb, s->at, &piece, n))
 			return 0;
 		n = zg_match(a, m, &piece, n);
 	}

@@ -215,7 +215,7 @@ ZG_JUDGED_ALONE int zg_act(const struct zg_automaton *a, struct zg_matcher *m, _
 ZG_JUDGED_ALONE int zg_match(const struct zg_automaton *a, struct zg_matcher *m,
 			     const struct zg_piece *p, __u32 n)
 {
-	__u32 i, cell, byte;
+	__u32 i, at, cell, byte;
 
 	if (!a || !m || !p)
 		return 0;
@@ -223,8 +223,10 @@ ZG_JUDGED_ALONE int zg_match(const struct zg_automaton *a, struct zg_matcher *m,
 		if (i >= n || m->sight != ZG_SIGHT_ON || m->hit)
 			break;
 		byte = p->byte[i];
-		cell = a->next[(m->state % ZG_SIG_STATES) * ZG_SIG_CLASSES +
-			       a->class_of[byte] % ZG_SIG_CLASSES];
+		at = (m->state % ZG_SIG_STATES) * ZG_SIG_CLASSES +
+		     a->class_of[byte] % ZG_SIG_CLASSES;
+		barrier_var(at); /* Linux 6.1 wants to see the bound where it is used */
+		cell = a->next[at % (ZG_SIG_STATES * ZG_SIG_CLASSES)];
 		m->state = cell & ((1U << ZG_SIG_SHIFT) - 1);
 		m->at++;
 		if (cell >> ZG_SIG_SHIFT || m->at == m->end)

@@ -124,6 +124,22 @@ const verbs = {
 			held.set(name, one);
 		});
 	},
+	// Write on it, and hear it come back
+	say({ name, text }) {
+		const { socket } = held.get(name);
+		return new Promise((done, fail) => {
+			const timer = setTimeout(() => fail(Object.assign(new Error('no echo'), { code: 'TIMEOUT' })), 3000);
+			let heard = '';
+			socket.on('data', (b) => {
+				heard += b;
+				if (heard.includes(text)) {
+					clearTimeout(timer);
+					done({ heard });
+				}
+			});
+			socket.write(text);
+		});
+	},
 	// Serve on a port; each connection is answered and closed
 	serve({ name, host, port }) {
 		return new Promise((done, fail) => {

@@ -15,6 +15,7 @@
 #define ZG_NURSERY_RULES    16	  /* of one folder, tried in line as a cgroup is made */
 #define ZG_NURSERY_PREFIX   64	  /* of a glob's last part; longer ones wait for the parent */
 #define ZG_NURSERY_SUFFIX   32
+#define ZG_STDIO_BYTES	    1048576 /* of one stdout: a handshake comes first; more is data */
 #define ZG_PREFIXES_MAX	    2097152 /* trie entries: 1,000,000 in use, twice for a swap */
 #define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
 #define ZG_UNIX_MAX	    65536   /* unix socket entries of all profiles, two generations */

@@ -75,9 +75,11 @@ struct zg_piece {
 	__u8 byte[ZG_STDIO_PIECE];
 };
 
+enum zg_program { ZG_ON_CALL, ZG_ON_PIPE, ZG_ON_SOCKET, ZG_PROGRAMS };
+
 struct { /* one a program: another may run in the middle of this one */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, ZG_PROGRAMS);
 	__type(key, __u32);
 	__type(value, struct zg_piece);
 } zg_stdio_piece SEC(".maps");

@@ -150,7 +150,8 @@ static int on_event(const struct zg_event *ev, void *arg)
 		break;
 	case ZG_E_DENY:
 		p->denials++;
-		zg_runs_denied(p, ev);
+		if (ev->layer != ZG_L_STDIO) /* a run reports destinations */
+			zg_runs_denied(p, ev);
 		record(p, ev);
 		break;
 	case ZG_E_WOULD_DENY:

@@ -22,6 +22,7 @@
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #include "lsm.skel.h"
 #include "member.skel.h"
+#include "stdio.skel.h"
 #pragma GCC diagnostic pop
 
 #define LSM_LIST "/sys/kernel/security/lsm"
@@ -30,6 +31,7 @@ enum demand { DEMAND, ALWAYS };
 
 struct layer {
 	struct bpf_object *obj; /* NULL: this kernel refused it */
+	bool fallback;		/* attached by what it falls back to */
 	enum zg_layer_state state;
 	char reason[ZG_REASON_LEN];
 };
@@ -153,6 +155,8 @@ static int leave_out_missing(struct layer *l, struct zg_err *e)
 		if (btf__find_by_name_kind(btf, name, kind) >= 0)
 			continue;
 		(void)bpf_program__set_autoload(p, false); /* not loaded yet: cannot fail */
+		if (bpf_program__expected_attach_type(p) == BPF_TRACE_FENTRY)
+			continue; /* functions come and go by version: one of a pair is here */
 		(void)snprintf(l->reason + used, sizeof(l->reason) - used, "%s%s",
 			       used ? ", " : "this kernel has no hook ", slash + 1);
 	}
@@ -254,18 +258,59 @@ static bool is_hook(const struct bpf_program *p)
 	       bpf_program__expected_attach_type(p) != BPF_TRACE_ITER;
 }
 
-static int attach(const struct zg_place *at, const struct kind *kind, struct layer *l,
-		  struct zg_err *e)
+/* The entry of every system call: what a layer falls back to where functions of
+ * the kernel cannot be attached to. */
+static bool is_fallback(const struct bpf_program *p)
+{
+	return strcmp(bpf_program__section_name(p), "tp_btf/sys_enter") == 0;
+}
+
+static bool is_used(const struct layer *l, const struct bpf_program *p)
+{
+	bool function = bpf_program__expected_attach_type(p) == BPF_TRACE_FENTRY;
+
+	return is_hook(p) && !(l->fallback ? function : is_fallback(p));
+}
+
+static int attach_used(const struct zg_place *at, const struct layer *l, struct zg_err *e)
 {
 	struct bpf_program *p;
 
 	bpf_object__for_each_program (p, l->obj) {
-		int r = is_hook(p) ? zg_link_attach(at, p, e) : 0;
+		int r = is_used(l, p) ? zg_link_attach(at, p, e)
+				      : zg_pin_remove_link(zg_pin_of_link(at->pin_dir, p));
 
-		if (r < 0) {
-			zg_err_hint(e, "it needs %s", kind->needs);
+		if (r < 0)
 			return r;
-		}
+	}
+	return 0;
+}
+
+static bool has_fallback(const struct layer *l)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program (p, l->obj) {
+		if (is_fallback(p) && is_hook(p))
+			return true;
+	}
+	return false;
+}
+
+static int attach(const struct zg_place *at, const struct kind *kind, struct layer *l,
+		  struct zg_err *e)
+{
+	int r = attach_used(at, l, e);
+
+	if (r < 0 && !l->fallback && has_fallback(l)) {
+		l->fallback = true;
+		(void)snprintf(l->reason, sizeof(l->reason),
+			       "without trampolines, io_uring and 32-bit programs are not seen");
+		r = attach_used(at, l, e);
+	}
+	if (r < 0) {
+		zg_err_hint(e, "it needs %s", kind->needs);
+		return r;
 	}
 	l->state = ZG_LAYER_ATTACHED;
 	return 0;
@@ -283,6 +328,9 @@ static int detach(const struct zg_place *at, struct layer *l, struct zg_err *e)
 					  strerror(-r));
 	}
 	l->state = ZG_LAYER_IDLE;
+	if (l->fallback)
+		l->reason[0] = '\0';
+	l->fallback = false;
 	return 0;
 }
 
@@ -368,7 +416,7 @@ int zg_layers_verify(const struct zg_layers *l, struct zg_err *e)
 		if (l->layer[i].state != ZG_LAYER_ATTACHED)
 			continue;
 		bpf_object__for_each_program (p, l->layer[i].obj) {
-			int r = is_hook(p) ? zg_link_verify(l->at, p, e) : 0;
+			int r = is_used(&l->layer[i], p) ? zg_link_verify(l->at, p, e) : 0;
 
 			if (r < 0)
 				return r;

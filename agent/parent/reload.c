@@ -28,6 +28,21 @@ static int adopt(uint64_t id, uint32_t profile, void *arg)
 	return zg_cgroups_adopt(&((struct zg_parent *)arg)->cgroups, id, profile);
 }
 
+/* Attached only while a profile asks: it costs (SECURITY.md). Where the kernel
+ * cannot, the rest is in force all the same, and enforcement says so. */
+static void watch_stdio(struct zg_parent *p, const struct zg_snapshot *s)
+{
+	struct zg_err e = {0};
+	char text[ZG_REASON_LEN];
+	bool wanted = false;
+
+	for (size_t i = 0; i < s->profile_count; i++)
+		wanted = wanted || s->profiles[i].shadow_stdio != ZG_SHADOW_OFF;
+	if (zg_kernel_layer_want(p->kernel, ZG_KL_STDIO, wanted, &e) < 0)
+		zg_log(ZG_LOG_WARN, "shadow_mcp stdio is not watched: %s",
+		       zg_err_text(&e, text, sizeof(text)));
+}
+
 static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t generation,
 		 struct zg_err *e)
 {
@@ -37,6 +52,7 @@ static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t gene
 		rc = zg_kernel_apply(p->kernel, s, generation, e);
 	if (rc < 0)
 		return rc;
+	watch_stdio(p, s);
 	rc = zg_kernel_members(p->kernel, adopt, p);
 	if (rc < 0)
 		return zg_err_set(e, -rc, "cannot read who is governed: %s", strerror(-rc));

@@ -9,3 +9,4 @@ X(LSM, lsm, ALWAYS, "inherited and passed sockets, other socket families, ptrace
   "Linux 5.15 with \"bpf\" in the list of security modules (lsm=)")
 X(MEMBER, member, ALWAYS, "processes that leave their cgroup, and cgroups as they are made",
   "Linux 5.15 with BTF")
+X(STDIO, stdio, DEMAND, "no MCP server on stdio that nobody registered", "Linux 5.15 with BTF")

@@ -1,15 +1,16 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * stdio_calls.bpf.c - stdio.bpf.h where the kernel has no trampolines: the
+ * stdio_call.bpf.h - writes to stdout where the kernel has no trampolines: the
  * entry of every system call. That taxes each call of the machine, so it is
  * attached only while a profile asks. Writes that are no calls (io_uring) and
  * those of 32-bit programs do not pass here.
  */
+#ifndef ZG_STDIO_CALL_BPF_H
+#define ZG_STDIO_CALL_BPF_H
+
 #include <asm/unistd.h>
 
 #include "stdio.bpf.h"
-
-#define ZG_PROGRAM 0
 
 /* The registers of a call's arguments, by architecture. */
 struct pt_regs___x86 {
@@ -51,14 +52,14 @@ static __always_inline void zg_read_call(const struct pt_regs *regs, struct zg_c
 	}
 }
 
-static __noinline int zg_look_vector(struct zg_stdio *s, const void *iov, __u64 count)
+static __noinline int zg_look_parts(struct zg_stdio *s, const void *iov, __u64 count)
 {
 	for (__u32 i = 0; i < ZG_STDIO_PARTS; i++) {
 		struct iovec part;
 
 		if (i >= count ||
 		    bpf_probe_read_user(&part, sizeof(part), iov + i * sizeof(part)) ||
-		    !zg_stdio_look(s, ZG_PROGRAM, (__u64)part.iov_base, part.iov_len))
+		    !zg_stdio_look(s, ZG_ON_CALL, (__u64)part.iov_base, part.iov_len))
 			break;
 	}
 	return 0;
@@ -69,7 +70,7 @@ static __noinline int zg_look_message(struct zg_stdio *s, const void *message)
 	struct zg_msghdr m;
 
 	if (!bpf_probe_read_user(&m, sizeof(m), message))
-		zg_look_vector(s, m.iov, m.iov_count);
+		zg_look_parts(s, m.iov, m.iov_count);
 	return 0;
 }
 
@@ -94,12 +95,12 @@ int BPF_PROG(zg_stdio_call, struct pt_regs *regs, long id)
 	if (zg_channel_of_fd(c.fd) != s->ino)
 		return 0;
 	if (id == __NR_writev || id == __NR_pwritev2)
-		zg_look_vector(s, c.buffer, c.count);
+		zg_look_parts(s, c.buffer, c.count);
 	else if (id == __NR_sendmsg || id == __NR_sendmmsg) /* of several the first */
 		zg_look_message(s, c.buffer);
 	else
-		zg_stdio_look(s, ZG_PROGRAM, (__u64)c.buffer, c.count);
+		zg_stdio_look(s, ZG_ON_CALL, (__u64)c.buffer, c.count);
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#endif

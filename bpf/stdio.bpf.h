@@ -57,10 +57,12 @@ struct iovec {
 };
 
 struct zg_stdio {
-	__u64 ino;		  /* of its stdout; 0 = no longer looked at */
-	__u64 last[2];		  /* the last 16 bytes, the latest lowest in the second */
-	__u32 found;		  /* in this line: bits of enum zg_signature */
-	__u32 left;		  /* bytes that will be looked at */
+	__u64 ino;     /* of its stdout; 0 = no longer looked at */
+	__u64 last[2]; /* the last 16 bytes, the latest lowest in the second */
+	__u32 found;   /* in this line: bits of enum zg_signature */
+	__u32 left;    /* bytes that will be looked at */
+	__u64 missed;  /* a buffer that was not in memory, and its bytes */
+	__u64 missed_bytes;
 	char path[ZG_EVENT_PATH]; /* what was executed */
 };
 
@@ -75,7 +77,8 @@ struct zg_piece {
 	__u8 byte[ZG_STDIO_PIECE];
 };
 
-enum zg_program { ZG_ON_CALL, ZG_ON_PIPE, ZG_ON_SOCKET, ZG_PROGRAMS };
+/* Entries, then exits. */
+enum zg_program { ZG_ON_CALL, ZG_ON_PIPE, ZG_ON_SOCKET, ZG_AFTER, ZG_PROGRAMS = 2 * ZG_AFTER };
 
 struct { /* one a program: another may run in the middle of this one */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -154,13 +157,16 @@ int BPF_PROG(zg_stdio_exec, struct task_struct *task, int old_pid, struct linux_
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(zg_stdio_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct zg_stdio *s;
+	struct zg_stdio *s, *its;
 
 	if (child->pid != child->tgid)
 		return 0;
 	s = zg_watched();
-	if (s && s->ino)
-		bpf_task_storage_get(&zg_stdio, child, s, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!s || !s->ino)
+		return 0;
+	its = bpf_task_storage_get(&zg_stdio, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (its)
+		*its = *s;
 	return 0;
 }
 
@@ -286,8 +292,13 @@ __noinline int zg_stdio_look(struct zg_stdio *s, __u32 program, __u64 from, __u6
 
 		if (!bytes)
 			return 1;
-		if (s->left < n || bpf_probe_read_user(piece->byte, n, (const void *)from))
+		if (s->left < n)
 			break;
+		if (bpf_probe_read_user(piece->byte, n, (const void *)from)) {
+			s->missed = from;
+			s->missed_bytes = bytes;
+			return 0;
+		}
 		s->left -= n;
 		if (zg_stdio_read(s, piece, n)) {
 			zg_stdio_answer(s);
@@ -299,6 +310,20 @@ __noinline int zg_stdio_look(struct zg_stdio *s, __u32 program, __u64 from, __u6
 	s->last[0] = 0; /* what follows is not what came next */
 	s->last[1] = 0;
 	return 0;
+}
+
+/* The write is over: what it brought into memory can be read now. */
+static __always_inline void zg_stdio_again(enum zg_program program)
+{
+	struct zg_stdio *s = zg_watched();
+	__u64 from;
+
+	if (!s || !s->missed)
+		return;
+	from = s->missed;
+	if (s->ino)
+		zg_stdio_look(s, ZG_AFTER + program, from, s->missed_bytes);
+	s->missed = 0;
 }
 
 #endif

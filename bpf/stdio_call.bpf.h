@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * stdio_call.bpf.h - writes to stdout where the kernel has no trampolines: the
- * entry of every system call. That taxes each call of the machine, so it is
- * attached only while a profile asks. Writes that are no calls (io_uring) and
+ * entry and exit of every system call. That taxes each call of the machine, so
+ * it is attached only while a profile asks. Writes that are no calls (io_uring) and
  * those of 32-bit programs do not pass here.
  */
 #ifndef ZG_STDIO_CALL_BPF_H
@@ -100,6 +100,13 @@ int BPF_PROG(zg_stdio_call, struct pt_regs *regs, long id)
 		zg_look_message(s, c.buffer);
 	else
 		zg_stdio_look(s, ZG_ON_CALL, (__u64)c.buffer, c.count);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(zg_stdio_return)
+{
+	zg_stdio_again(ZG_ON_CALL);
 	return 0;
 }
 

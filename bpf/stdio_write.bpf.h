@@ -107,4 +107,25 @@ int BPF_PROG(zg_stdio_unix, struct socket *sock, struct msghdr *msg)
 	return 0;
 }
 
+SEC("fexit/pipe_write")
+int BPF_PROG(zg_stdio_pipe_2)
+{
+	zg_stdio_again(ZG_ON_PIPE);
+	return 0;
+}
+
+SEC("fexit/anon_pipe_write")
+int BPF_PROG(zg_stdio_anon_2)
+{
+	zg_stdio_again(ZG_ON_PIPE);
+	return 0;
+}
+
+SEC("fexit/unix_stream_sendmsg")
+int BPF_PROG(zg_stdio_unix_2)
+{
+	zg_stdio_again(ZG_ON_SOCKET);
+	return 0;
+}
+
 #endif

@@ -134,6 +134,13 @@ static bool btf_target(const struct bpf_program *p, const char **prefix, uint32_
 	return true;
 }
 
+/* A function of the kernel, through a trampoline. */
+static bool is_function(const struct bpf_program *p)
+{
+	return bpf_program__expected_attach_type(p) == BPF_TRACE_FENTRY ||
+	       bpf_program__expected_attach_type(p) == BPF_TRACE_FEXIT;
+}
+
 /* A hook that the running kernel has not is left out, and said. */
 static int leave_out_missing(struct layer *l, struct zg_err *e)
 {
@@ -155,13 +162,54 @@ static int leave_out_missing(struct layer *l, struct zg_err *e)
 		if (btf__find_by_name_kind(btf, name, kind) >= 0)
 			continue;
 		(void)bpf_program__set_autoload(p, false); /* not loaded yet: cannot fail */
-		if (bpf_program__expected_attach_type(p) == BPF_TRACE_FENTRY)
+		if (is_function(p))
 			continue; /* functions come and go by version: one of a pair is here */
 		(void)snprintf(l->reason + used, sizeof(l->reason) - used, "%s%s",
 			       used ? ", " : "this kernel has no hook ", slash + 1);
 	}
 	btf__free(btf);
 	return 0;
+}
+
+/* which of its programs ---------------------------------------------------------- */
+
+/* The others are run when somebody asks. */
+static bool is_hook(const struct bpf_program *p)
+{
+	return bpf_program__autoload(p) && bpf_program__type(p) != BPF_PROG_TYPE_SYSCALL &&
+	       bpf_program__expected_attach_type(p) != BPF_TRACE_ITER;
+}
+
+/* Every system call: what a layer falls back to where functions of the kernel
+ * cannot be attached to. */
+static bool is_fallback(const struct bpf_program *p)
+{
+	return strcmp(bpf_program__section_name(p), "tp_btf/sys_enter") == 0 ||
+	       strcmp(bpf_program__section_name(p), "tp_btf/sys_exit") == 0;
+}
+
+static bool is_used(const struct layer *l, const struct bpf_program *p)
+{
+	return is_hook(p) && !(l->fallback ? is_function(p) : is_fallback(p));
+}
+
+static bool has_fallback(const struct layer *l)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program (p, l->obj) {
+		if (is_fallback(p) && is_hook(p))
+			return true;
+	}
+	return false;
+}
+
+/* Functions of the kernel cannot be attached to here. */
+static void fall_back(struct layer *l)
+{
+	l->fallback = true;
+	(void)snprintf(l->reason, sizeof(l->reason),
+		       "without trampolines, io_uring and 32-bit programs are not seen");
 }
 
 /* loading ------------------------------------------------------------------------ */
@@ -222,8 +270,18 @@ static int pin_own_maps(const struct zg_place *at, struct bpf_object *obj,
 	return 0;
 }
 
-static int load(const struct zg_place *at, const struct kind *kind, struct layer *l,
-		const struct bpf_object *gate, struct zg_err *e)
+static void leave_out_unused(struct layer *l)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program (p, l->obj) {
+		if (is_hook(p) && !is_used(l, p))
+			(void)bpf_program__set_autoload(p, false);
+	}
+}
+
+static int load_once(const struct zg_place *at, const struct kind *kind, struct layer *l,
+		     const struct bpf_object *gate, struct zg_err *e)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = kind->name);
 	size_t bytes;
@@ -238,6 +296,8 @@ static int load(const struct zg_place *at, const struct kind *kind, struct layer
 		r = leave_out_missing(l, e);
 	if (r < 0)
 		return r;
+	if (l->fallback)
+		leave_out_unused(l);
 	name_sections(l->obj);
 	r = share_maps(at, l->obj, gate, e);
 	if (r < 0)
@@ -249,28 +309,19 @@ static int load(const struct zg_place *at, const struct kind *kind, struct layer
 	return pin_own_maps(at, l->obj, gate, e);
 }
 
+static int load(const struct zg_place *at, const struct kind *kind, struct layer *l,
+		const struct bpf_object *gate, struct zg_err *e)
+{
+	int r = load_once(at, kind, l, gate, e);
+
+	if (r == 0 || !l->obj || !has_fallback(l))
+		return r;
+	bpf_object__close(l->obj);
+	fall_back(l);
+	return load_once(at, kind, l, gate, e);
+}
+
 /* attaching ------------------------------------------------------------------------ */
-
-/* The others are run when somebody asks. */
-static bool is_hook(const struct bpf_program *p)
-{
-	return bpf_program__autoload(p) && bpf_program__type(p) != BPF_PROG_TYPE_SYSCALL &&
-	       bpf_program__expected_attach_type(p) != BPF_TRACE_ITER;
-}
-
-/* The entry of every system call: what a layer falls back to where functions of
- * the kernel cannot be attached to. */
-static bool is_fallback(const struct bpf_program *p)
-{
-	return strcmp(bpf_program__section_name(p), "tp_btf/sys_enter") == 0;
-}
-
-static bool is_used(const struct layer *l, const struct bpf_program *p)
-{
-	bool function = bpf_program__expected_attach_type(p) == BPF_TRACE_FENTRY;
-
-	return is_hook(p) && !(l->fallback ? function : is_fallback(p));
-}
 
 static int attach_used(const struct zg_place *at, const struct layer *l, struct zg_err *e)
 {
@@ -286,26 +337,13 @@ static int attach_used(const struct zg_place *at, const struct layer *l, struct 
 	return 0;
 }
 
-static bool has_fallback(const struct layer *l)
-{
-	struct bpf_program *p;
-
-	bpf_object__for_each_program (p, l->obj) {
-		if (is_fallback(p) && is_hook(p))
-			return true;
-	}
-	return false;
-}
-
 static int attach(const struct zg_place *at, const struct kind *kind, struct layer *l,
 		  struct zg_err *e)
 {
 	int r = attach_used(at, l, e);
 
 	if (r < 0 && !l->fallback && has_fallback(l)) {
-		l->fallback = true;
-		(void)snprintf(l->reason, sizeof(l->reason),
-			       "without trampolines, io_uring and 32-bit programs are not seen");
+		fall_back(l);
 		r = attach_used(at, l, e);
 	}
 	if (r < 0) {
@@ -328,9 +366,6 @@ static int detach(const struct zg_place *at, struct layer *l, struct zg_err *e)
 					  strerror(-r));
 	}
 	l->state = ZG_LAYER_IDLE;
-	if (l->fallback)
-		l->reason[0] = '\0';
-	l->fallback = false;
 	return 0;
 }
 

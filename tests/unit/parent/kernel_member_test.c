@@ -259,6 +259,34 @@ static void other_moves_are_not_told(void **state ZG_UNUSED)
 	actor_end(&a);
 }
 
+/* Born in the cgroup, not moved into it: known from its birth. */
+static void a_child_that_is_moved_out_stays_governed(void **state ZG_UNUSED)
+{
+	struct stage s = stage_open();
+	int go[2], status;
+	pid_t pid, child = 0;
+	char byte = 0;
+
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		lab_join(s.lab, "agent");
+		child = fork();
+		if (child == 0)
+			_exit(read(go[0], &byte, 1) == 1 ? dial(&s.dial) : 114);
+		move(s.lab, child, "free");
+		_exit(write(go[1], &byte, 1) == 1 && waitpid(child, &status, 0) == child
+			      ? WEXITSTATUS(status)
+			      : 113);
+	}
+	assert_int_equal(lab_wait(pid), EPERM);
+	assert_int_equal(last_leave(&s).reason, ZG_GR_LEFT);
+	assert_int_equal(ctl_of(s.lab).sticky, 0);
+	(void)close(go[0]);
+	(void)close(go[1]);
+}
+
 /* A process never in it when it was born: put there before it was governed. */
 static void a_census_finds_who_was_there_before(void **state ZG_UNUSED)
 {
@@ -490,6 +518,7 @@ static const struct CMUnitTest tests[] = {
 	LAB_TEST(the_cgroup_that_was_left_may_go),
 	LAB_TEST(another_profile_applies_and_the_move_is_told),
 	LAB_TEST(other_moves_are_not_told),
+	LAB_TEST(a_child_that_is_moved_out_stays_governed),
 	LAB_TEST(a_census_finds_who_was_there_before),
 	LAB_TEST(what_is_no_longer_governed_may_go),
 	LAB_TEST(a_reload_renumbers_who_has_left),

@@ -30,7 +30,7 @@
 #define ZG_LOOK_BYTES	    4096    /* of a message: MCP shows itself in the first few hundred */
 #define ZG_LOOK_PIECE	    128	    /* looked at in one go, on the stack of a program */
 #define ZG_LOOK_STEPS	    1024    /* pieces and skips of one packet; the largest has 64 kB */
-#define ZG_RING_DENY_BYTES  1048576 /* about 6,000 denials between two wake-ups */
+#define ZG_RING_DENY_BYTES  2097152 /* about 6,000 denials between two wake-ups */
 #define ZG_RING_INFO_BYTES  262144  /* redirects and notices: fewer, less urgent */
 
 /* self-proof */

@@ -109,9 +109,11 @@ describe('network learn, by record', () => {
 	const gate = (reason, more) => ({ kind: 'kernel.would_deny', profile: 'agent', comm: 'app', pid: 7, protocol: 'tcp', address: '192.0.2.1', port: 5432, reason, layer: 'connect', ...more });
 	const name = (names, reason) => ({ kind: 'name.refuse', profile: 'agent', comm: 'app', names, reason });
 	const packet = (reason, more) => gate(reason, { pid: undefined, comm: undefined, layer: 'ingress', ...more });
-	const NO_RULE = 'the profile has no entry for this address and protocol', NO_ENTRY = 'no allow entry covers this address';
-	const INBOUND = "the profile's listen list does not accept this connection", BIND = "the profile's listen list does not have this port";
-	const UNIX = 'no allow entry covers this unix socket';
+	// the sentences that stand in records, by their names in include/tbl
+	const texts = (table) => Object.fromEntries([...fs.readFileSync(path.join(repo, 'include/tbl', table), 'utf8')
+		.matchAll(/^X\((\w+), "(.*)"\)/gm)].map(([, key, text]) => [key, text]));
+	const { NO_RULE, NO_IDENTITY, INBOUND, BIND, UNIX, UNIX_CONTROL, RULE_DENY, OPTION, RESOLVER } = texts('gate_reason.h');
+	const { NOT_ALLOWED, ODD, LOCAL } = texts('name_reason.h');
 
 	function learn(records, ...args) {
 		const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-learn-'));
@@ -140,7 +142,7 @@ describe('network learn, by record', () => {
 			[5432, 5433, 5434, 80, 80].map((port) => gate(NO_RULE, { port })),
 			['allow:', '- {cidr: "192.0.2.1/32", port: [80, "5432-5434"]} # 5 times, by app']],
 		['protocols stand apart',
-			[gate(NO_ENTRY, { port: 53 }), gate(NO_ENTRY, { port: 123, protocol: 'udp', address: '2001:db8::1' })],
+			[gate(NO_IDENTITY, { port: 53 }), gate(NO_IDENTITY, { port: 123, protocol: 'udp', address: '2001:db8::1' })],
 			['allow:', '- {cidr: "192.0.2.1/32", port: [53]} # 1 times, by app', '- {cidr: "2001:db8::1/128", port: [123], proto: udp} # 1 times, by app']],
 		['more ranges than one address can have are a comment that says so',
 			Array.from({ length: 17 }, (_, i) => gate(NO_RULE, { port: 1000 + 2 * i })),
@@ -150,34 +152,34 @@ describe('network learn, by record', () => {
 			[gate(NO_RULE, { port: 443, names: 'api.example, other.example' })],
 			['allow:', '- {host: "api.example", port: [443]} # 1 times, by app']],
 		['a name that was refused is proposed, and says that its port is a guess',
-			[name('api.example', 'no allow entry of the profile covers this host name')],
+			[name('api.example', NOT_ALLOWED)],
 			['allow:', '- {host: "api.example", port: [443]} # 1 times, by app; asked for by name only: the port is a guess']],
 		['a name that was dialled has its ports',
-			[name('api.example', 'no allow entry of the profile covers this host name'), gate(NO_RULE, { port: 8443, names: 'api.example' })],
+			[name('api.example', NOT_ALLOWED), gate(NO_RULE, { port: 8443, names: 'api.example' })],
 			['allow:', '- {host: "api.example", port: [8443]} # 1 times, by app']],
 		['names that are something else are not entries, or not without a warning',
-			[name('x'.repeat(64) + '.example', 'no allow entry of the profile covers this host name'), name('a.example', 'it is not an ordinary host name'),
-				name('printer.example', 'it stands for a local address, and its entry does not say local: true')],
+			[name('x'.repeat(64) + '.example', NOT_ALLOWED), name('a.example', ODD),
+				name('printer.example', LOCAL)],
 			['# allow:', '# - {host: "printer.example", port: [443], local: true} # 1 times, by app; WARNING: the name stood for a local address',
-				'# no entry can allow 1 refusals of app: a host name that is not an ordinary one', '# no entry can allow 1 refusals of app: it is not an ordinary host name']],
+				'# no entry can allow 1 refusals of app: a host name that is not an ordinary one', `# no entry can allow 1 refusals of app: ${ODD}`]],
 		['unix sockets by path and by abstract name',
 			[gate(UNIX, { path: '/run/postgresql/.s.PGSQL.5432', protocol: 'other', port: 0 }), gate(UNIX, { path: '@app', protocol: 'other', port: 0 }), gate(UNIX, { path: '/run/x*', protocol: 'other', port: 0 })],
 			['allow:', '- {unix: "/run/postgresql/.s.PGSQL.5432"} # 1 times, by app', '- {unix: "@app"} # 1 times, by app',
 				'# no entry can allow 1 refusals of app: a unix socket whose name no entry can hold']],
 		['a socket that starts processes is a comment with a warning',
-			[gate('whoever reaches this socket can start processes outside the gate', { path: '/run/docker.sock', protocol: 'other', port: 0 })],
+			[gate(UNIX_CONTROL, { path: '/run/docker.sock', protocol: 'other', port: 0 })],
 			['# allow:', '# - {unix: "/run/docker.sock"} # 1 times, by app; WARNING: whoever reaches this socket can start processes outside the gate']],
 		['an address that hands out credentials is a comment with a warning',
-			[gate('an explicit deny entry covers this destination', { address: '169.254.169.254', port: 80 })],
+			[gate(RULE_DENY, { address: '169.254.169.254', port: 80 })],
 			['# allow:', '# - {cidr: "169.254.169.254/32", port: [80]} # 1 times, by app; WARNING: hands out credentials or resolves names past the gate']],
 		['what was dialled by others is served, not dialled',
 			[gate(BIND, { port: 8080, address: '0.0.0.0', layer: 'bind' }), packet(INBOUND, { port: 40000, local_port: 8080 }), packet(NO_RULE, { port: 40000, local_port: 8080, layer: 'egress' }),
 				gate(BIND, { port: 9090, address: '0.0.0.0', layer: 'bind' })],
 			['listen:', '- {port: [9090]} # 1 times, by app', '- {from: "192.0.2.1/32", port: [8080]} # 2 times']],
 		['what no entry can express is a note',
-			[gate('this socket option sends or routes packets past the gate'), gate('DNS is answered by the agent alone, and this profile has no host names', { port: 53, protocol: 'udp' })],
+			[gate(OPTION), gate(RESOLVER, { port: 53, protocol: 'udp' })],
 			['# no entry can allow 1 refusals of app: DNS: it is answered as soon as the profile has a host entry',
-				'# no entry can allow 1 refusals of app: this socket option sends or routes packets past the gate']],
+				`# no entry can allow 1 refusals of app: ${OPTION}`]],
 		['a text of the workload cannot become an entry',
 			[gate(UNIX, { path: '/run/a"}\n      - {cidr: "0.0.0.0/0", port: 1}', comm: 'x\n    - y', protocol: 'other', port: 0 })],
 			['allow:', '- {unix: "/run/a\\"}\\n      - {cidr: \\"0.0.0.0/0\\", port: 1}"} # 1 times, by x\\x0a    - y']],

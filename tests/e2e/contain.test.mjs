@@ -149,6 +149,16 @@ describe('containment', needs(), () => {
 		assert.equal(await probe(script), 'open');
 	});
 
+	test('a folder of markers that is not root\'s alone is not believed', async () => {
+		const folder = path.join(agent.dir, 'state/contained');
+		await agent.halt();
+		fs.chmodSync(folder, 0o777);
+		await assert.rejects(agent.start(), /contained in the state folder is not root's alone/);
+		fs.chmodSync(folder, 0o700);
+		await agent.start();
+		assert.equal(await status(), '');
+	});
+
 	test('a name that is no profile is refused, and those that exist are named', async () => {
 		for (const name of ['nobody', '../agent', '.', '']) {
 			const { code, stderr } = await agent.zg(['contain', name]);

@@ -107,7 +107,7 @@ describe('network learn', needs(), () => {
 describe('network learn, by record', () => {
 	const bin = path.join(process.env.ZG_BUILD ?? path.join(repo, 'build'), 'zerogate');
 	const gate = (reason, more) => ({ kind: 'kernel.would_deny', profile: 'agent', comm: 'app', pid: 7, protocol: 'tcp', address: '192.0.2.1', port: 5432, reason, layer: 'connect', ...more });
-	const name = (names, reason) => ({ kind: 'name.refuse', profile: 'agent', comm: 'app', names, reason });
+	const name = (names, reason) => ({ kind: 'name.refuse', profile: 'agent', comm: 'app', names, reason, outcome: 'answered', count: 2 });
 	const packet = (reason, more) => gate(reason, { pid: undefined, comm: undefined, layer: 'ingress', ...more });
 	// the sentences that stand in records, by their names in include/tbl
 	const texts = (table) => Object.fromEntries([...fs.readFileSync(path.join(repo, 'include/tbl', table), 'utf8')
@@ -153,15 +153,15 @@ describe('network learn, by record', () => {
 			['allow:', '- {host: "api.example", port: [443]} # 1 times, by app']],
 		['a name that was refused is proposed, and says that its port is a guess',
 			[name('api.example', NOT_ALLOWED)],
-			['allow:', '- {host: "api.example", port: [443]} # 1 times, by app; asked for by name only: the port is a guess']],
+			['allow:', '- {host: "api.example", port: [443]} # 3 times, by app; asked for by name only: the port is a guess']],
 		['a name that was dialled has its ports',
 			[name('api.example', NOT_ALLOWED), gate(NO_RULE, { port: 8443, names: 'api.example' })],
 			['allow:', '- {host: "api.example", port: [8443]} # 1 times, by app']],
 		['names that are something else are not entries, or not without a warning',
 			[name('x'.repeat(64) + '.example', NOT_ALLOWED), name('a.example', ODD),
 				name('printer.example', LOCAL)],
-			['# allow:', '# - {host: "printer.example", port: [443], local: true} # 1 times, by app; WARNING: the name stood for a local address',
-				'# no entry can allow 1 refusals of app: a host name that is not an ordinary one', `# no entry can allow 1 refusals of app: ${ODD}`]],
+			['# allow:', '# - {host: "printer.example", port: [443], local: true} # 3 times, by app; WARNING: the name stood for a local address',
+				'# no entry can allow 3 refusals of app: a host name that is not an ordinary one', `# no entry can allow 3 refusals of app: ${ODD}`]],
 		['unix sockets by path and by abstract name',
 			[gate(UNIX, { path: '/run/postgresql/.s.PGSQL.5432', protocol: 'other', port: 0 }), gate(UNIX, { path: '@app', protocol: 'other', port: 0 }), gate(UNIX, { path: '/run/x*', protocol: 'other', port: 0 })],
 			['allow:', '- {unix: "/run/postgresql/.s.PGSQL.5432"} # 1 times, by app', '- {unix: "@app"} # 1 times, by app',
@@ -184,7 +184,7 @@ describe('network learn, by record', () => {
 			[gate(UNIX, { path: '/run/a"}\n      - {cidr: "0.0.0.0/0", port: 1}', comm: 'x\n    - y', protocol: 'other', port: 0 })],
 			['allow:', '- {unix: "/run/a\\"}\\n      - {cidr: \\"0.0.0.0/0\\", port: 1}"} # 1 times, by x\\x0a    - y']],
 		['refusals in enforce mode, of the agent itself, and other records count for nothing',
-			[{ ...gate(NO_RULE), kind: 'kernel.deny' }, gate(NO_RULE, { profile: '(gateway)' }), { kind: 'call.deny', profile: 'agent' }, gate(NO_RULE, { profile: undefined })],
+			[{ ...gate(NO_RULE), kind: 'kernel.deny' }, { ...name('api.example', NOT_ALLOWED), outcome: 'refused' }, gate(NO_RULE, { profile: '(gateway)' }), { kind: 'call.deny', profile: 'agent' }, gate(NO_RULE, { profile: undefined })],
 			[]],
 	])
 		test(what, () => assert.deepEqual(learn(records), lines));

@@ -219,6 +219,8 @@ static void refused_name(struct need *n, const json_t *o)
 
 	n->kind = KIND_HOST;
 	n->port = GUESS_PORT;
+	/* those that were not told one by one */
+	n->count += (uint64_t)json_integer_value(json_object_get(o, "count"));
 	(void)zg_str_cut(n->proto, sizeof(n->proto), ZG_SLICE("tcp"));
 	n->care = reason == ZG_NR_DOH	   ? CARE_CLOSED
 		  : reason == ZG_NR_LOCAL  ? CARE_LOCAL
@@ -228,6 +230,15 @@ static void refused_name(struct need *n, const json_t *o)
 		note(n, text_of(o, "reason"));
 	else if (!zg_hostname_ok(zg_slice_str(name)) || !set_what(n, name))
 		note(n, "a host name that is not an ordinary one");
+}
+
+/* What was let pass and recorded: of the gate, or a name that was answered. */
+static bool would_refuse(const json_t *o)
+{
+	const char *kind = text_of(o, "kind");
+
+	return strcmp(kind, "kernel.would_deny") == 0 ||
+	       (strcmp(kind, "name.refuse") == 0 && strcmp(text_of(o, "outcome"), "answered") == 0);
 }
 
 static bool wanted(const struct zg_learn *l, const json_t *o)
@@ -240,10 +251,9 @@ static bool wanted(const struct zg_learn *l, const json_t *o)
 
 static int take(struct zg_learn *l, const json_t *o)
 {
-	bool gate = strcmp(text_of(o, "kind"), "kernel.would_deny") == 0;
 	struct need n = {.list = LIST_ALLOW, .count = 1};
 
-	if ((!gate && strcmp(text_of(o, "kind"), "name.refuse") != 0) || !wanted(l, o))
+	if (!would_refuse(o) || !wanted(l, o))
 		return 0;
 	(void)zg_str_cut(n.profile, sizeof(n.profile), zg_slice_str(text_of(o, "profile")));
 	(void)zg_str_cut(n.comm, sizeof(n.comm), zg_slice_str(text_of(o, "comm")));
@@ -251,10 +261,10 @@ static int take(struct zg_learn *l, const json_t *o)
 	n.port = (uint16_t)json_integer_value(json_object_get(o, "port"));
 	if (!json_object_get(o, "pid")) /* a packet: either end may have dialled */
 		n.local_port = (uint16_t)json_integer_value(json_object_get(o, "local_port"));
-	if (gate)
-		refused_by_gate(&n, o);
-	else
+	if (strcmp(text_of(o, "kind"), "name.refuse") == 0)
 		refused_name(&n, o);
+	else
+		refused_by_gate(&n, o);
 	if (!l->records++)
 		(void)zg_str_cut(l->first, sizeof(l->first), zg_slice_str(text_of(o, "time")));
 	(void)zg_str_cut(l->last, sizeof(l->last), zg_slice_str(text_of(o, "time")));

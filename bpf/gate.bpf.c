@@ -11,6 +11,7 @@
 #include "peername.bpf.h"
 #include "resolve.bpf.h"
 #include "sendmsg.bpf.h"
+#include "setsockopt.bpf.h"
 #include "sockops.bpf.h"
 #include "sockopt.bpf.h"
 

@@ -10,6 +10,7 @@
 #define ZG_VERDICT_BPF_H
 
 #include "maps.bpf.h"
+#include "sun.bpf.h"
 #include "wire.bpf.h"
 
 enum zg_who { ZG_TASK, ZG_PACKET, ZG_QUESTION };
@@ -17,13 +18,13 @@ enum zg_who { ZG_TASK, ZG_PACKET, ZG_QUESTION };
 struct zg_answer {
 	__u32 profile; /* ZG_PROFILE_NONE: not governed, nothing else is filled */
 	__u32 identity;
-	__u8 verdict;	   /* enum zg_verdict */
-	__u8 reason;	   /* enum zg_gate_reason */
-	__u8 audit;	   /* a deny is recorded and let pass */
-	__u8 slot;	   /* in which profile is an id */
-	__u8 shadow;	   /* enum zg_shadow of the profile, on the wire */
-	__u8 names;	   /* the profile has host names */
-	__u8 by_name;	   /* allowed by what a name stands for, by nothing else */
+	__u8 verdict; /* enum zg_verdict */
+	__u8 reason;  /* enum zg_gate_reason */
+	__u8 audit;   /* a deny is recorded and let pass */
+	__u8 slot;    /* in which profile is an id */
+	__u8 shadow;  /* enum zg_shadow of the profile, on the wire */
+	__u8 names;   /* the profile has host names */
+	__u8 by_name; /* allowed by what a name stands for, by nothing else */
 	__u8 pad;
 	__u16 dns_port_be; /* of the profile's resolver, in the destination's family */
 	__u16 pad2;
@@ -106,20 +107,21 @@ static __always_inline __u32 zg_identity_of(const struct zg_dest *d, __u32 slot)
 	return slot ? v->identity[1] : v->identity[0];
 }
 
-/* The ranges of one rule; a says whose, and gets the verdict or a reason. */
-static __noinline ZG_UNUSED int zg_judge_port(struct zg_answer *a, __u32 proto, __u32 direction,
-					      __u32 port_be)
+/* The ranges of one rule; a says whose, and gets the verdict or a reason. Not
+ * static, as zg_judge_name: the verifier judges its loop once, by itself, and
+ * not again with each state of its callers. */
+__noinline int zg_judge_port(struct zg_answer *a, __u32 proto, __u32 direction, __u32 port_be)
 {
-	struct zg_rule_key key = {
-		.profile = a->profile,
-		.identity = a->identity,
-		.proto = proto,
-		.slot = a->slot,
-		.direction = direction,
-	};
-	const struct zg_rule_val *r = bpf_map_lookup_elem(&zg_rule, &key);
+	struct zg_rule_key key = {.proto = proto, .direction = direction};
 	__u16 port = bpf_ntohs(port_be);
+	const struct zg_rule_val *r;
 
+	if (!a)
+		return 0;
+	key.profile = a->profile;
+	key.identity = a->identity;
+	key.slot = a->slot;
+	r = bpf_map_lookup_elem(&zg_rule, &key);
 	a->verdict = ZG_V_DENY;
 	a->reason = ZG_GR_NO_RULE;
 	if (!r)
@@ -169,34 +171,38 @@ static __always_inline bool zg_flow_is_open(enum zg_who who, void *ctx)
 }
 
 /* Asked only where the rules for the address have neither allowed nor denied. */
-static __always_inline void zg_judge_name(enum zg_who who, void *ctx, const struct zg_dest *d,
-					  __u32 slot, struct zg_answer *a)
+__noinline int zg_judge_name(const struct zg_dest *d, struct zg_answer *a, bool open, bool used)
 {
-	struct zg_name_key key = {.profile = a->profile, .proto = d->proto, .slot = slot};
+	struct zg_name_key key = {};
 	__u64 now = bpf_ktime_get_boot_ns();
-	__u16 port = bpf_ntohs(d->port_be);
 	struct zg_name_val *v;
-	bool open;
+	__u16 port;
 
+	if (!d || !a)
+		return 0;
+	key.profile = a->profile;
+	key.proto = d->proto;
+	key.slot = a->slot;
+	port = bpf_ntohs(d->port_be);
 	__builtin_memcpy(key.addr, d->addr.byte, sizeof(key.addr));
 	v = bpf_map_lookup_elem(&zg_name, &key);
 	if (!v)
-		return;
-	open = zg_flow_is_open(who, ctx);
+		return 0;
 	for (__u32 i = 0; i < ZG_PORT_RULES_MAX; i++) {
 		const struct zg_name_row *row = &v->row[i];
 
 		if (i >= v->count)
-			return;
+			return 0;
 		if (port < row->lo || port > row->hi || (!open && now >= row->expires_ns))
 			continue;
-		if (who == ZG_PACKET && now - v->used_ns > ZG_NAME_TOUCH_NS)
+		if (used && now - v->used_ns > ZG_NAME_TOUCH_NS)
 			v->used_ns = now;
 		a->verdict = ZG_V_ALLOW;
 		a->reason = ZG_GR_NONE;
 		a->by_name = 1;
-		return;
+		return 0;
 	}
+	return 0;
 }
 
 static __always_inline bool zg_is_resolver(const struct zg_dest *d, const struct zg_answer *a)
@@ -237,6 +243,48 @@ static __always_inline bool zg_judge_profile(const struct zg_dest *d, __u32 slot
 	return false;
 }
 
+/* What the table says; ZG_GR_UNIX where it says nothing. */
+static __always_inline struct zg_unix_val zg_find_sun(struct zg_sun *n, __u32 profile, __u32 slot)
+{
+	struct zg_unix_val v = {.reason = ZG_GR_UNIX};
+	const struct zg_unix_val *found;
+
+	n->key.prefixlen = (sizeof(n->key) - sizeof(n->key.prefixlen)) * 8;
+	n->key.profile = profile;
+	n->key.slot = slot;
+	found = bpf_map_lookup_elem(&zg_unix, &n->key);
+	/* the rest that a "*" stands for has no slash; if the longest match
+	 * does not hold for that, no shorter one does */
+	if (found && !(found->prefix && n->slash >= found->bytes))
+		v = *found;
+	return v;
+}
+
+/* Why no profile reaches it, unless by its very name. */
+static __noinline ZG_UNUSED int zg_judge_control(struct zg_sun *n, __u32 slot)
+{
+	struct zg_sun any;
+
+	if (zg_any_user(n, &any))
+		return zg_find_sun(&any, ZG_PROFILE_NONE, slot).reason;
+	return zg_find_sun(n, ZG_PROFILE_NONE, slot).reason;
+}
+
+/* The profile's word for this very socket, then what holds for all, then its
+ * word for a folder. */
+static __always_inline void zg_judge_sun(struct zg_sun *n, struct zg_answer *a)
+{
+	struct zg_unix_val v = zg_find_sun(n, a->profile, a->slot);
+	bool named = v.bytes && !v.prefix;
+
+	a->reason = named ? ZG_GR_UNIX : zg_judge_control(n, a->slot);
+	if (a->reason != ZG_GR_UNIX)
+		return;
+	a->verdict = v.verdict;
+	a->reason = v.reason;
+}
+
+/* ctx: of a packet, the packet; of a task, the unix socket that it names. */
 static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_dest *d, __u32 slot,
 					  struct zg_answer *a)
 {
@@ -249,6 +297,10 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 		return;
 	if (d->refused) {
 		a->reason = d->refused;
+		return;
+	}
+	if (who == ZG_TASK && ctx) {
+		zg_judge_sun(ctx, a);
 		return;
 	}
 	if (d->proto != IPPROTO_TCP && d->proto != IPPROTO_UDP) {
@@ -269,7 +321,7 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 		zg_judge_ways(d, a);
 	if (a->verdict != ZG_V_DENY || a->reason == ZG_GR_RULE_DENY || !(d->ways & ZG_WAY_OUT))
 		return;
-	zg_judge_name(who, ctx, d, slot, a);
+	zg_judge_name(d, a, zg_flow_is_open(who, ctx), who == ZG_PACKET);
 	if (a->verdict == ZG_V_DENY && d->port_be == ZG_PORT_DNS && !d->inbound)
 		a->reason = ZG_GR_RESOLVER;
 }
@@ -304,6 +356,13 @@ static __always_inline int zg_decide(enum zg_who who, void *ctx, struct zg_dest 
 static __noinline ZG_UNUSED int zg_judge(struct zg_dest *d, struct zg_answer *a)
 {
 	return zg_decide(ZG_TASK, NULL, d, a);
+}
+
+/* d->refused is all that is read of d. */
+static __noinline ZG_UNUSED int zg_judge_unix(struct zg_sun *n, struct zg_dest *d,
+					      struct zg_answer *a)
+{
+	return zg_decide(ZG_TASK, n, d, a);
 }
 
 /* d->inbound is all that the caller has to say: the rest stands in the packet. */

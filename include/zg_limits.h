@@ -51,6 +51,7 @@
 #define ZG_METHOD_LEN	 64   /* longest of the specification has 35 */
 #define ZG_TOOL_LEN	 192  /* the specification allows 128 characters; URIs are cut */
 #define ZG_RULES_LEN	 256  /* comma list of rule ids, cut with "..." */
+#define ZG_REFUSAL_LEN	 160  /* what was refused: a few words and a socket's path */
 #define ZG_REASON_LEN	 256  /* one sentence for a person or a model */
 #define ZG_CGROUP_LEN	 256  /* path below the cgroup root, cut from the left */
 #define ZG_PATH_LEN	 512  /* a configured path */

@@ -398,12 +398,11 @@ struct zg_msg_ctl_run_report {
 };
 
 struct zg_msg_ctl_run_denial {
-	uint8_t addr[16];
-	uint16_t port; /* host order */
-	uint8_t proto;
-	uint8_t reason; /* enum zg_gate_reason */
 	uint32_t count;
+	uint8_t reason; /* enum zg_gate_reason */
+	uint8_t pad[3];
 	char comm[ZG_COMM_LEN];
+	char what[ZG_REFUSAL_LEN]; /* zg_refusal_what */
 };
 
 struct zg_msg_ctl_approvals_list {

@@ -11,18 +11,13 @@
 
 #include "log.h"
 #include "proof.h"
+#include "refusal.h"
 #include "shadow.h"
 #include "state.h"
 
 /* Room kept for the agent's own records (starts, exits, reloads). */
 #define RESERVE	   64
 #define PAUSE_USEC 20000 /* the ledger empties a ring in less */
-
-static const char *const reasons[ZG_GR_MAX] = {
-#define X(NAME, text) [ZG_GR_##NAME] = (text),
-#include "tbl/gate_reason.h"
-#undef X
-};
 
 static const char *const layers[ZG_L_MAX] = {
 #define X(NAME, text) [ZG_L_##NAME] = (text),
@@ -76,41 +71,43 @@ void zg_events_who(const struct zg_parent *p, const struct zg_event *ev, struct 
 	zg_record_bytes(r, ZG_RF_snapshot, p->snapshot.header->id);
 }
 
-static void record_denial(struct zg_parent *p, const struct zg_event *ev)
+static void record_denial(struct zg_parent *p, const struct zg_event *ev, const char *what)
 {
 	bool denied = ev->kind == ZG_E_DENY;
-	const char *reason = ev->reason < ZG_GR_MAX ? reasons[ev->reason] : "";
-	char addr[INET6_ADDRSTRLEN], text[ZG_REASON_LEN], who[64];
+	const char *reason = zg_refusal_why(ev->reason);
+	char text[ZG_REASON_LEN], who[64];
 	struct zg_record r;
 
-	zg_addr_text(addr, sizeof(addr), ev->addr);
 	if (ev->pid)
 		(void)snprintf(who, sizeof(who), "%.16s (pid %u)", ev->comm, ev->pid);
 	else
 		(void)snprintf(who, sizeof(who), "a socket of uid %u", ev->uid);
-	(void)snprintf(text, sizeof(text), "%s %s refused %s %s port %u: %s", who,
-		       denied ? "was" : "would be", protocol(ev->proto), addr, ntohs(ev->port_be),
-		       reason);
+	(void)snprintf(text, sizeof(text), "%s %s refused %s: %s", who, denied ? "was" : "would be",
+		       what, reason);
 	zg_record_init(&r, denied ? ZG_RK_KERNEL_DENY : ZG_RK_KERNEL_WOULD_DENY);
 	zg_events_who(p, ev, &r);
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
 	zg_record_str(&r, ZG_RF_decision, ZG_SLICE("DENY"));
 	zg_record_str(&r, ZG_RF_reason, zg_slice_str(reason));
-	zg_record_bytes(&r, ZG_RF_address, ev->addr);
-	ZG_REC_NUM(&r, port, ntohs(ev->port_be));
-	if (ev->local_port_be)
-		ZG_REC_NUM(&r, local_port, ntohs(ev->local_port_be));
-	zg_record_str(&r, ZG_RF_protocol, zg_slice_str(protocol(ev->proto)));
+	if (ev->path[0]) {
+		zg_record_str(&r, ZG_RF_path, zg_slice_str(ev->path));
+	} else {
+		zg_record_bytes(&r, ZG_RF_address, ev->addr);
+		ZG_REC_NUM(&r, port, ntohs(ev->port_be));
+		if (ev->local_port_be)
+			ZG_REC_NUM(&r, local_port, ntohs(ev->local_port_be));
+		zg_record_str(&r, ZG_RF_protocol, zg_slice_str(protocol(ev->proto)));
+	}
 	if (!zg_events_record(p, &r))
 		p->records_lost++;
 }
 
-static void record(struct zg_parent *p, const struct zg_event *ev)
+static void record(struct zg_parent *p, const struct zg_event *ev, const char *what)
 {
 	if (ev->reason == ZG_GR_SHADOW)
 		zg_shadow_seen(p, ev);
 	else
-		record_denial(p, ev);
+		record_denial(p, ev, what);
 }
 
 /* ev->reason: it stays governed, it is governed by another profile, or there
@@ -118,8 +115,7 @@ static void record(struct zg_parent *p, const struct zg_event *ev)
 static void record_leave(struct zg_parent *p, const struct zg_event *ev)
 {
 	const char *reason = ev->reason == ZG_GR_NONE ? "the profile of the other cgroup applies"
-			     : ev->reason < ZG_GR_MAX ? reasons[ev->reason]
-						      : "";
+						      : zg_refusal_why(ev->reason);
 	char text[ZG_REASON_LEN];
 	struct zg_record r;
 
@@ -139,6 +135,7 @@ static void record_leave(struct zg_parent *p, const struct zg_event *ev)
 static int on_event(const struct zg_event *ev, void *arg)
 {
 	struct zg_parent *p = arg;
+	char what[ZG_REFUSAL_LEN];
 
 	if (ev->profile == ZG_PROFILE_CANARY) { /* our own proof, nobody's denial */
 		zg_canary_event(p, ev);
@@ -150,12 +147,14 @@ static int on_event(const struct zg_event *ev, void *arg)
 		break;
 	case ZG_E_DENY:
 		p->denials++;
+		zg_refusal_what(what, sizeof(what), ev);
 		if (ev->layer != ZG_L_STDIO) /* a run reports destinations */
-			zg_runs_denied(p, ev);
-		record(p, ev);
+			zg_runs_denied(p, ev, what);
+		record(p, ev, what);
 		break;
 	case ZG_E_WOULD_DENY:
-		record(p, ev);
+		zg_refusal_what(what, sizeof(what), ev);
+		record(p, ev, what);
 		break;
 	case ZG_E_LEAVE:
 		record_leave(p, ev);

@@ -23,6 +23,7 @@
 #include "lsm.skel.h"
 #include "member.skel.h"
 #include "stdio.skel.h"
+#include "unix.skel.h"
 #pragma GCC diagnostic pop
 
 #define LSM_LIST "/sys/kernel/security/lsm"

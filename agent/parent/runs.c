@@ -195,9 +195,8 @@ int zg_runs_begin(struct zg_parent *p, const struct zg_msg_ctl_run *ask, pid_t p
 	return 0;
 }
 
-void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev)
+void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev, const char *what)
 {
-	uint16_t port = (uint16_t)(ev->port_be >> 8 | ev->port_be << 8);
 	struct zg_msg_ctl_run_denial *d;
 	struct zg_run *r = NULL;
 
@@ -209,8 +208,7 @@ void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev)
 	r->refused++;
 	for (uint32_t i = 0; i < r->denials; i++) {
 		d = &r->denial[i];
-		if (d->port == port && d->proto == ev->proto && d->reason == ev->reason &&
-		    memcmp(d->addr, ev->addr, sizeof(d->addr)) == 0) {
+		if (d->reason == ev->reason && strcmp(d->what, what) == 0) {
 			d->count++;
 			return;
 		}
@@ -220,9 +218,8 @@ void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev)
 		return;
 	}
 	d = &r->denial[r->denials++];
-	*d = (struct zg_msg_ctl_run_denial){
-		.port = port, .proto = ev->proto, .reason = ev->reason, .count = 1};
-	memcpy(d->addr, ev->addr, sizeof(d->addr));
+	*d = (struct zg_msg_ctl_run_denial){.reason = ev->reason, .count = 1};
+	(void)zg_str_cut(d->what, sizeof(d->what), zg_slice_str(what));
 	(void)zg_str_cut(d->comm, sizeof(d->comm),
 			 (struct zg_slice){ev->comm, strnlen(ev->comm, sizeof(ev->comm))});
 }

@@ -106,7 +106,7 @@ int zg_runs_begin(struct zg_parent *p, const struct zg_msg_ctl_run *ask, pid_t p
 		  struct zg_err *e) ZG_MUST_CHECK;
 struct zg_run *zg_runs_find(struct zg_parent *p, uint64_t ticket);
 void zg_runs_reported(struct zg_parent *p, struct zg_run *r, uint32_t status);
-void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev);
+void zg_runs_denied(struct zg_parent *p, const struct zg_event *ev, const char *what);
 void zg_runs_release(struct zg_parent *p);
 
 /* control.c: the control socket ---------------------------------------------- */

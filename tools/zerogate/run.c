@@ -6,27 +6,20 @@
  * around the gate and executes. The parent waits, passes signals on, and says
  * what the kernel refused. Trust: runs as the calling user, no privilege.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "cli.h"
+#include "refusal.h"
 #include "slice.h"
 
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND	    127
-
-static const char *const reasons[ZG_GR_MAX] = {
-#define X(NAME, text) [ZG_GR_##NAME] = (text),
-#include "tbl/gate_reason.h"
-#undef X
-};
 
 /* What the child tells its parent before it executes. */
 struct started {
@@ -135,17 +128,17 @@ static void catch_signals(void)
 
 static void print_denial(const struct zg_msg_ctl_run_denial *d)
 {
-	char addr[INET6_ADDRSTRLEN], comm[ZG_COMM_LEN];
-	const char *proto = d->proto == IPPROTO_TCP ? "tcp" : d->proto == IPPROTO_UDP ? "udp" : "?";
+	char comm[ZG_COMM_LEN], what[ZG_REFUSAL_LEN];
 
 	memcpy(comm, d->comm, sizeof(comm));
+	memcpy(what, d->what, sizeof(what));
 	ZG_MSG_TEXT(comm);
-	zg_addr_text(addr, sizeof(addr), d->addr);
-	fprintf(stderr, "zerogate: refused %s %s%s%s:%u, %u time%s, by ", proto,
-		strchr(addr, ':') ? "[" : "", addr, strchr(addr, ':') ? "]" : "", d->port, d->count,
-		d->count == 1 ? "" : "s");
+	ZG_MSG_TEXT(what);
+	fputs("zerogate: refused ", stderr);
+	zg_print_safe(stderr, what);
+	fprintf(stderr, ", %u time%s, by ", d->count, d->count == 1 ? "" : "s");
 	zg_print_safe(stderr, comm);
-	fprintf(stderr, ": %s\n", d->reason < ZG_GR_MAX ? reasons[d->reason] : "unknown reason");
+	fprintf(stderr, ": %s\n", zg_refusal_why(d->reason));
 }
 
 /* What was refused; a report that fails does not change the command's status. */

@@ -391,7 +391,7 @@ static void a_run_is_governed_and_reported(void **state)
 {
 	struct zg_msg_ctl_run request = {.comm = "test"};
 	struct zg_msg_ctl_run_report report = {.exit_status = 7};
-	char path[2 * ZG_PATH_LEN];
+	char path[2 * ZG_PATH_LEN], what[ZG_REFUSAL_LEN];
 	const struct answer *a;
 	uint64_t deadline;
 
@@ -409,7 +409,8 @@ static void a_run_is_governed_and_reported(void **state)
 	a = ask(USER, "", ZG_MSG_CTL_RUN_REPORT, &report);
 	assert_int_equal(a->end.exit, 0);
 	assert_int_equal(a->denials, 1);
-	assert_int_equal(a->denial[0].port, PORT);
+	(void)snprintf(what, sizeof(what), "tcp 127.0.0.1:%d", PORT);
+	assert_string_equal(a->denial[0].what, what);
 	assert_int_equal(a->denial[0].count, 2);
 	/* its cgroup goes with its last process */
 	for (deadline = now_ms() + WAIT_MS; access(path, F_OK) == 0 && now_ms() < deadline;)

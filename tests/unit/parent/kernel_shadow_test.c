@@ -10,6 +10,7 @@
 #include <poll.h>
 
 #include "signature.h"
+#include "wire_corpus.h"
 
 #define ARRIVES_MS 10000 /* patience for what must come */
 #define BIT(NAME)  (1U << ZG_SIG_##NAME)
@@ -431,7 +432,31 @@ static void test_to_the_gateway(void **state ZG_UNUSED)
 	(void)close(gateway.fd);
 }
 
+/* ordinary traffic ------------------------------------------------------------------ */
+
+static void pass(const struct exchange *x, void *arg)
+{
+	struct lab *lab = arg;
+	struct flow f = flow_open(lab, "agent", "free", "127.0.0.1");
+
+	for (size_t twice = 0; twice < 2; twice++) {
+		carry(f.client, f.server, x->out, x->out_bytes, 1448);
+		carry(f.server, f.client, x->in, x->in_bytes, 1448);
+	}
+	flow_close(&f);
+	if (lab_events(lab).count[ZG_E_DENY])
+		fail_msg("%s was taken for MCP", x->name);
+}
+
+static void test_ordinary_traffic(void **state ZG_UNUSED)
+{
+	struct lab *lab = lab_with(ZG_MODE_ENFORCE, ZG_SHADOW_KILL);
+
+	assert_true(corpus_each(pass, lab) >= 30);
+}
+
 static const struct CMUnitTest tests[] = {
+	LAB_TEST(test_ordinary_traffic),
 	LAB_TEST(test_signatures),
 	LAB_TEST(test_a_server_in_a_governed_cgroup),
 	LAB_TEST(test_later_requests),

@@ -5,7 +5,6 @@
  * fed whole and in each way of cutting it that could matter, down to single
  * bytes. Ordinary traffic stands in tests/data/wire, a file a direction.
  */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +16,8 @@
 #include <cmocka.h>
 
 #include "signature.h"
+#include "wire_corpus.h"
+
 #include "../../../bpf/signature.bpf.h"
 
 static struct zg_automaton automaton;
@@ -182,9 +183,131 @@ static void is_seen(void **state)
 		assert_look(cases[i].what, cases[i].bytes, strlen(cases[i].bytes), cases[i].hit);
 }
 
+/* Cut in two at every place, as a connection may do. */
+static void never_seen(const struct exchange *x, void *arg)
+{
+	const struct {
+		const char *bytes;
+		size_t n;
+	} way[] = {{x->out, x->out_bytes}, {x->in, x->in_bytes}};
+
+	(void)arg;
+	for (size_t w = 0; w < 2; w++) {
+		assert_look(x->name, way[w].bytes, way[w].n, 0);
+		for (size_t cut = 1; cut < way[w].n; cut += 1 + way[w].n / 1000) {
+			struct zg_matcher m = {0};
+
+			if (feed(&m, way[w].bytes, cut) ||
+			    feed(&m, way[w].bytes + cut, way[w].n - cut))
+				fail_msg("%s, cut at %zu: %#x", x->name, cut, m.hit);
+		}
+	}
+}
+
+static void ordinary_traffic_is_not(void **state)
+{
+	(void)state;
+	assert_true(corpus_each(never_seen, NULL) >= 30);
+}
+
+/* A body of any length is passed over to its last byte, and only what is looked
+ * at is counted. */
+static void bodies_are_passed_over(void **state)
+{
+	static char body[1 << 20];
+	char head[128];
+	struct zg_matcher m = {0};
+	int n = snprintf(head, sizeof(head), POST "Content-Length: %zu\r\n\r\n", sizeof(body));
+
+	(void)state;
+	memset(body, '{', sizeof(body)); /* looks like JSON, and never ends */
+	for (int twice = 0; twice < 2; twice++) {
+		assert_false(feed(&m, head, (size_t)n));
+		assert_false(feed(&m, body, sizeof(body) - 1));
+		assert_true(m.spent <= ZG_LOOK_BYTES + ZG_LOOK_PIECE);
+		assert_false(feed(&m, body, 1));
+	}
+	assert_true(feed(&m, POST "Mcp-Method: x\r\n\r\n", strlen(POST) + 14));
+}
+
+/* Without a length nothing is known of what follows, until the direction turns. */
+static void what_was_given_up_is_looked_at_again(void **state)
+{
+	const char *mcp = POST "Mcp-Method: x\r\n\r\n";
+	struct zg_matcher m = {0};
+
+	(void)state;
+	assert_false(feed(&m, "hello\r\n", 7));
+	assert_false(feed(&m, mcp, strlen(mcp)));
+	zg_look_again(&m);
+	assert_true(feed(&m, mcp, strlen(mcp)));
+}
+
+/* A turn in the midst of a message is none: half a head is continued. */
+static void a_turn_changes_nothing_within_a_message(void **state)
+{
+	const char *mcp = POST "Mcp-Method: x\r\n\r\n";
+	struct zg_matcher m = {0};
+
+	(void)state;
+	assert_false(feed(&m, mcp, strlen(POST) + 5));
+	zg_look_again(&m);
+	assert_true(feed(&m, mcp + strlen(POST) + 5, strlen(mcp) - strlen(POST) - 5));
+}
+
+/* Whatever comes, in whatever pieces: no state outside the table, no endless
+ * loop, the same answer. */
+static void any_bytes(void **state)
+{
+	static const char alphabet[] = "{}[]\":,\\/ \r\n0aH.m";
+	uint32_t seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 3000; round++) {
+		char bytes[600];
+		size_t n = 0;
+
+		while (n < sizeof(bytes) - 64) {
+			seed = seed * 1664525 + 1013904223;
+			if (seed >> 29 == 0) {
+				const char *of =
+					cases[(seed >> 8) % (sizeof(cases) / sizeof(cases[0]))]
+						.bytes;
+				size_t from = (seed >> 4) % strlen(of);
+
+				n += (size_t)snprintf(bytes + n, 64, "%.60s", of + from);
+			} else {
+				bytes[n++] = alphabet[(seed >> 20) % (sizeof(alphabet) - 1)];
+			}
+		}
+		assert_look("random bytes", bytes, n, look(bytes, n, n));
+	}
+}
+
+static void names_of_signatures(void **state)
+{
+	char text[ZG_REASON_LEN], small[30];
+
+	(void)state;
+	zg_signature_text(LEGACY, text, sizeof(text));
+	assert_string_equal(text, "jsonrpc 2.0, method initialize, protocolVersion");
+	zg_signature_text(LEGACY, small, sizeof(small));
+	assert_string_equal(small, "jsonrpc 2.0, protocolVersion"); /* whole names only */
+	zg_signature_text(0, text, sizeof(text));
+	assert_string_equal(text, "");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(is_seen)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(is_seen),
+		cmocka_unit_test(ordinary_traffic_is_not),
+		cmocka_unit_test(bodies_are_passed_over),
+		cmocka_unit_test(what_was_given_up_is_looked_at_again),
+		cmocka_unit_test(a_turn_changes_nothing_within_a_message),
+		cmocka_unit_test(any_bytes),
+		cmocka_unit_test(names_of_signatures),
+	};
 
 	if (zg_signature_build(&automaton) < 0)
 		return 1;

@@ -21,6 +21,9 @@
 #else
 #define ZG_JUDGED_ALONE static
 #endif
+#ifndef barrier_var /* outside the kernel */
+#define barrier_var(v) asm volatile("" : "+r"(v))
+#endif
 #define ZG_INLINE static inline __attribute__((always_inline))
 
 #define ZG_LENGTH_MAX (1ULL << 48) /* of a body: no longer one is believed */
@@ -208,6 +211,30 @@ ZG_JUDGED_ALONE int zg_act(const struct zg_automaton *a, struct zg_matcher *m, _
 	return 0;
 }
 
+/* From one byte on to before another, or to the first that asks for something:
+ * how many were taken. All that most bytes do is change the state. */
+ZG_JUDGED_ALONE int zg_run(const struct zg_automaton *a, struct zg_matcher *m,
+			   const struct zg_piece *p, __u32 from, __u32 to)
+{
+	__u32 i, at, state, cell = 0;
+
+	if (!a || !m || !p)
+		return 0;
+	state = m->state;
+	for (i = 0; i < ZG_LOOK_PIECE; i++) {
+		if (from + i >= to || cell >> ZG_SIG_SHIFT)
+			break;
+		at = (state % ZG_SIG_STATES) * ZG_SIG_CLASSES +
+		     a->class_of[p->byte[(from + i) % ZG_LOOK_PIECE]] % ZG_SIG_CLASSES;
+		barrier_var(at); /* Linux 6.1 wants to see the bound where it is used */
+		cell = a->next[at % (ZG_SIG_STATES * ZG_SIG_CLASSES)];
+		state = cell & ((1U << ZG_SIG_SHIFT) - 1);
+	}
+	m->state = state;
+	m->cue = cell >> ZG_SIG_SHIFT;
+	return (int)i;
+}
+
 /*
  * Look at n bytes, of which there is at least one; how many were taken. The
  * rest has to go through zg_look_past first. m->hit says whether it is MCP.
@@ -215,27 +242,26 @@ ZG_JUDGED_ALONE int zg_act(const struct zg_automaton *a, struct zg_matcher *m, _
 ZG_JUDGED_ALONE int zg_match(const struct zg_automaton *a, struct zg_matcher *m,
 			     const struct zg_piece *p, __u32 n)
 {
-	__u32 i, at, cell, byte;
+	__u32 done = 0, to, got;
 
 	if (!a || !m || !p)
 		return 0;
-	for (i = 0; i < ZG_LOOK_PIECE; i++) {
-		if (i >= n || m->sight != ZG_SIGHT_ON || m->hit)
+	for (int i = 0; i < ZG_LOOK_PIECE; i++) {
+		if (done >= n || m->sight != ZG_SIGHT_ON || m->hit)
 			break;
-		byte = p->byte[i];
-		at = (m->state % ZG_SIG_STATES) * ZG_SIG_CLASSES +
-		     a->class_of[byte] % ZG_SIG_CLASSES;
-		barrier_var(at); /* Linux 6.1 wants to see the bound where it is used */
-		cell = a->next[at % (ZG_SIG_STATES * ZG_SIG_CLASSES)];
-		m->state = cell & ((1U << ZG_SIG_SHIFT) - 1);
-		m->at++;
-		if (cell >> ZG_SIG_SHIFT || m->at == m->end)
-			zg_act(a, m, cell >> ZG_SIG_SHIFT, byte);
+		to = m->end > m->at && m->end - m->at < n - done ? done + (m->end - m->at) : n;
+		got = zg_run(a, m, p, done, to);
+		if (!got)
+			break;
+		done += got;
+		m->at += got;
+		m->spent += got;
+		if (m->cue || m->at == m->end)
+			zg_act(a, m, m->cue, p->byte[(done - 1) % ZG_LOOK_PIECE]);
 	}
-	m->spent += i;
 	if (m->sight == ZG_SIGHT_ON && m->spent >= ZG_LOOK_BYTES)
 		zg_look_away(m);
-	return (int)i;
+	return (int)done;
 }
 
 #endif

@@ -470,7 +470,8 @@ struct zg_matcher {   /* all zero is the start of a stream */
 	__u8 depth;   /* of braces and brackets */
 	__u8 base;    /* the depth of a message's own members: 2 in a batch */
 	__u8 synced;  /* seq is right */
-	__u8 pad[3];
+	__u8 cue;     /* enum zg_cue: what the last byte asked for */
+	__u8 pad[2];
 };
 _Static_assert(sizeof(struct zg_matcher) == 56, "zg_matcher");
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * packet_bench.c - what judging every packet costs: a bulk TCP transfer and
- * UDP send() over loopback, bare and with the gate, in one run. The sender's
+ * packet_bench.c - what judging every packet costs, and reading along: a bulk
+ * TCP transfer, small HTTP requests and UDP send() over loopback, bare and with
+ * the gate, in one run. The sender's
  * socket is made in the cgroup that is measured, the receiver's outside. Needs
  * root. Rounds are interleaved and the median is reported, so that a busy
  * machine disturbs all cases alike.
@@ -15,12 +16,15 @@
 #define BULK_BYTES (256u << 20)
 #define SENDS	   50000
 
-enum where { BARE, UNGOVERNED, GOVERNED, NESTED, WHERES };
+#define REQUESTS 2000
+
+enum where { BARE, UNGOVERNED, UNREAD, GOVERNED, NESTED, WHERES };
 
 static const char *const where_text[WHERES] = {
 	[BARE] = "bare (outside the attach root)",
 	[UNGOVERNED] = "with the gate, not governed",
-	[GOVERNED] = "with the gate, governed",
+	[UNREAD] = "governed, shadow_mcp: {wire: off}",
+	[GOVERNED] = "governed, shadow_mcp: {wire: kill}",
 	[NESTED] = "the same, in a cgroup below",
 };
 
@@ -75,6 +79,46 @@ static uint64_t bulk(const char *cgroup, const struct sink *sink)
 	return start;
 }
 
+static void *answer_all(void *arg)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+				     "Date: Thu, 01 Oct 2026 10:00:00 GMT\r\nContent-Length: 15\r\n"
+				     "\r\n{\"status\":\"ok\"}";
+	char buf[4096];
+
+	while (recv(*(int *)arg, buf, sizeof(buf), 0) > 0)
+		if (send(*(int *)arg, answer, sizeof(answer) - 1, 0) < 0)
+			break;
+	return NULL;
+}
+
+/* One after the other on one connection: the direction turns with each. */
+static uint64_t requests(const char *cgroup, const struct sink *sink)
+{
+	static const char request[] =
+		"POST /v1/items HTTP/1.1\r\nHost: service.example\r\nUser-Agent: bench/1.0\r\n"
+		"Accept: application/json\r\nContent-Type: application/json\r\n"
+		"Authorization: Bearer 0123456789abcdef0123456789abcdef\r\nContent-Length: 41\r\n"
+		"\r\n{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"status\"}";
+	int s = connect_from(cgroup, sink, SOCK_STREAM);
+	int fd = accept4(sink->fd, NULL, NULL, SOCK_CLOEXEC);
+	uint64_t start = now_ns();
+	pthread_t server;
+	char buf[4096];
+
+	assert_true(fd >= 0);
+	assert_int_equal(pthread_create(&server, NULL, answer_all, &fd), 0);
+	for (int i = 0; i < REQUESTS; i++) {
+		assert_true(send(s, request, sizeof(request) - 1, 0) > 0);
+		assert_true(recv(s, buf, sizeof(buf), 0) > 0);
+	}
+	start = now_ns() - start;
+	(void)close(s);
+	assert_int_equal(pthread_join(server, NULL), 0);
+	(void)close(fd);
+	return start;
+}
+
 /* The receiver does not read: a full queue drops after the same work. */
 static uint64_t datagrams(const char *cgroup, const struct sink *sink)
 {
@@ -99,8 +143,8 @@ static void measure(struct lab *lab, uint64_t (*round)(const char *, const struc
 		    const struct sink *sink, uint64_t ns[WHERES])
 {
 	struct lab_path place[WHERES] = {lab_path(lab, "../zg-bench-outside"),
-					 lab_path(lab, "free"), lab_path(lab, "agent"),
-					 lab_path(lab, "agent/inner")};
+					 lab_path(lab, "free"), lab_path(lab, "unread"),
+					 lab_path(lab, "agent"), lab_path(lab, "agent/inner")};
 	uint64_t rounds[WHERES][ROUNDS];
 
 	for (size_t i = 0; i < ROUNDS; i++)
@@ -128,23 +172,33 @@ static void bench(void **state ZG_UNUSED)
 	(void)mkdir(outside.text, 0755);
 	(void)lab_cgroup(lab, "free");
 	lab_govern(lab, "agent", P_A);
+	lab_govern(lab, "unread", P_B);
 	(void)lab_cgroup(lab, "agent/inner");
 	plan_init(&p);
 	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	plan_profile(&p, "b", ZG_MODE_ENFORCE);
+	p.profiles[1].shadow_wire = ZG_SHADOW_OFF;
 	plan_prefix(&p, "127.0.0.1", 32, 10);
-	(void)plan_rule(&p, P_A, 10, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
-	(void)plan_rule(&p, P_A, 10, IPPROTO_UDP, 1, UINT16_MAX, ZG_V_ALLOW);
+	for (uint32_t profile = P_A; profile <= P_B; profile++) {
+		(void)plan_rule(&p, profile, 10, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
+		(void)plan_rule(&p, profile, 10, IPPROTO_UDP, 1, UINT16_MAX, ZG_V_ALLOW);
+	}
 	lab_apply(lab, &p);
 	(void)printf("TCP over loopback, median of %d transfers of %u MB\n", ROUNDS,
 		     BULK_BYTES >> 20);
 	measure(lab, bulk, &tcp, ns);
 	for (int w = 0; w < WHERES; w++)
-		(void)printf("  %-32s %8.0f MB/s  %5.3fx\n", where_text[w],
+		(void)printf("  %-34s %8.0f MB/s  %5.3fx\n", where_text[w],
 			     BULK_BYTES * 1e3 / (double)ns[w], (double)ns[BARE] / (double)ns[w]);
+	(void)printf("HTTP requests one by one, median of %d rounds of %d\n", ROUNDS, REQUESTS);
+	measure(lab, requests, &tcp, ns);
+	for (int w = 0; w < WHERES; w++)
+		(void)printf("  %-34s %8.2f us    %5.2fx\n", where_text[w],
+			     (double)ns[w] / REQUESTS / 1e3, (double)ns[w] / (double)ns[BARE]);
 	(void)printf("UDP send() of 1 byte, median of %d rounds of %d calls\n", ROUNDS, SENDS);
 	measure(lab, datagrams, &udp, ns);
 	for (int w = 0; w < WHERES; w++)
-		(void)printf("  %-32s %8.0f ns    %5.2fx\n", where_text[w], (double)ns[w] / SENDS,
+		(void)printf("  %-34s %8.0f ns    %5.2fx\n", where_text[w], (double)ns[w] / SENDS,
 			     (double)ns[w] / (double)ns[BARE]);
 	assert_true(lab_enter(lab_cgroup2_mount()));
 	(void)rmdir(outside.text);

@@ -55,9 +55,9 @@ static int no_memory(void)
 /* Every line of one segment; a last one that is being written does not count. */
 static int read_segment(struct zg_learn *l, int dir, const char *name)
 {
+	zg_autofree char *line = NULL;
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	zg_autofile FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	zg_autofree char *line = NULL;
 	size_t room = 0;
 	ssize_t n;
 	int rc = 0;

@@ -30,6 +30,7 @@
 #include "ipc.h"
 #include "ledger.h"
 #include "parent.h"
+#include "resolver.h"
 #include "slice.h"
 
 #define USER	65533
@@ -624,7 +625,8 @@ int main(int argc, char **argv)
 	} roles[] = {{"--role=canary", zg_canary_main},
 		     {"--role=config", zg_config_main},
 		     {"--role=gateway", zg_gateway_main},
-		     {"--role=ledger", zg_ledger_main}};
+		     {"--role=ledger", zg_ledger_main},
+		     {"--role=resolver", zg_resolver_main}};
 
 	for (size_t i = 0; argc == 2 && i < sizeof(roles) / sizeof(roles[0]); i++)
 		if (strcmp(argv[1], roles[i].arg) == 0)

@@ -2,3 +2,4 @@
 # These borrow the laboratory of the kernel tests.
 $(O)/bench/connect_bench: PKG_LIBS += -lcmocka
 $(O)/bench/packet_bench: PKG_LIBS += -lcmocka
+$(O)/bench/stdio_bench: PKG_LIBS += -lcmocka

@@ -2,6 +2,8 @@
 // inside.mjs - runs below `zerogate run`: the workload. Reads one JSON command
 // a line on stdin, answers one JSON object a line on stdout, in any order.
 // Uses the official SDKs' clients, plain fetch and raw sockets.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import dgram from 'node:dgram';
@@ -26,7 +28,38 @@ async function sdk2(url) {
 	return [new Client({ name: 'inside', version: '2' }), new StreamableHTTPClientTransport(new URL(url))];
 }
 
+// An MCP server on stdio, started and spoken with as clients do.
+async function launched(sdk, command, args) {
+	const [{ Client }, { StdioClientTransport }] = sdk === 2
+		? [await import('@modelcontextprotocol/client'), await import('@modelcontextprotocol/client/stdio')]
+		: [await import('@modelcontextprotocol/sdk/client/index.js'), await import('@modelcontextprotocol/sdk/client/stdio.js')];
+	return [new Client({ name: 'inside', version: '1' }), new StdioClientTransport({ command, args, stderr: 'ignore' })];
+}
+
 const verbs = {
+	async launch({ command, args, sdk = 1 }) {
+		const [client, transport] = await launched(sdk, command, args);
+		// A client whose server has died may wait for ever to be heard.
+		const closed = new Promise((_, fail) => { client.onclose = () => fail(new Error('closed by the server')); });
+		const serve = async () => {
+			await client.connect(transport);
+			return { tools: (await client.listTools()).tools.length };
+		};
+		const outcome = await Promise.race([serve(), closed]).catch((e) => ({ failed: e.message }));
+		closed.catch(() => {});
+		await client.close();
+		return outcome;
+	},
+	// Any program: what it answers to a line each, and how it ends
+	async converse({ command, args, lines }) {
+		const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+		let heard = '';
+		child.stdout.on('data', (chunk) => { heard += chunk; });
+		child.stdin.on('error', () => {});
+		child.stdin.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+		const [code, signal] = await once(child, 'close');
+		return { heard, code, signal };
+	},
 	async connect({ url, client = 'main', sdk = 1 }) {
 		const [c, transport] = await (sdk === 2 ? sdk2 : sdk1)(url);
 		c.onerror = () => {};

@@ -9,6 +9,7 @@
 #ifndef ZG_VERDICT_BPF_H
 #define ZG_VERDICT_BPF_H
 
+#include "cache.bpf.h"
 #include "maps.bpf.h"
 #include "sun.bpf.h"
 #include "wire.bpf.h"
@@ -65,14 +66,11 @@ static __noinline ZG_UNUSED __u32 zg_profile_of_sticky(__u32 slot)
  * and the last hit is the nearest. A cgroup below the bound inherits from the
  * ancestors within it.
  */
-static __always_inline __u32 zg_profile_of(enum zg_who who, void *ctx, __u32 slot)
+static __always_inline __u32 zg_inherited(enum zg_who who, void *ctx, __u64 own, __u32 slot)
 {
-	__u64 own = zg_cgroup_of(who, ctx);
 	const struct zg_membership *m = bpf_map_lookup_elem(&zg_member, &own);
 	__u32 profile = ZG_PROFILE_NONE;
 
-	if (who == ZG_QUESTION && ((const struct zg_question *)ctx)->profile)
-		return ((const struct zg_question *)ctx)->profile;
 	if (m)
 		return slot ? m->profile[1] : m->profile[0];
 	for (int level = 0; level < ZG_CGROUP_DEPTH_MAX; level++) {
@@ -84,13 +82,41 @@ static __always_inline __u32 zg_profile_of(enum zg_who who, void *ctx, __u32 slo
 		if (m)
 			profile = slot ? m->profile[1] : m->profile[0];
 	}
-	if (who == ZG_TASK && profile == ZG_PROFILE_NONE) {
-		const struct zg_ctl *ctl = zg_get_ctl();
-
-		if (ctl && ZG_READ_ONCE(ctl->sticky))
-			profile = zg_profile_of_sticky(slot);
-	}
 	return profile;
+}
+
+/* With the tasks that are governed though their cgroup says nothing. */
+static __always_inline __u32 zg_or_sticky(enum zg_who who, __u32 profile, __u32 slot)
+{
+	const struct zg_ctl *ctl;
+
+	if (who != ZG_TASK || profile != ZG_PROFILE_NONE)
+		return profile;
+	ctl = zg_get_ctl();
+	return ctl && ZG_READ_ONCE(ctl->sticky) ? zg_profile_of_sticky(slot) : ZG_PROFILE_NONE;
+}
+
+static __always_inline __u32 zg_profile_of(enum zg_who who, void *ctx, __u32 slot)
+{
+	if (who == ZG_QUESTION && ((const struct zg_question *)ctx)->profile)
+		return ((const struct zg_question *)ctx)->profile;
+	return zg_or_sticky(who, zg_inherited(who, ctx, zg_cgroup_of(who, ctx), slot), slot);
+}
+
+/* The same for zg_decide, which looks at epoch and members before and after. */
+static __always_inline __u32 zg_profile_in(enum zg_who who, void *ctx, __u32 epoch, __u32 members)
+{
+	__u64 own = zg_cgroup_of(who, ctx);
+	struct zg_heir *heir = zg_heir_of(own);
+	__u32 profile;
+
+	if (who == ZG_QUESTION || !heir)
+		return zg_profile_of(who, ctx, epoch & 1);
+	if (!zg_recall_heir(heir, own, epoch, members, &profile)) {
+		profile = zg_inherited(who, ctx, own, epoch & 1);
+		zg_keep_heir(heir, own, epoch, members, profile);
+	}
+	return zg_or_sticky(who, profile, epoch & 1);
 }
 
 static __always_inline __u32 zg_identity_of(const struct zg_dest *d, __u32 slot)
@@ -158,6 +184,41 @@ static __always_inline void zg_judge_ways(const struct zg_dest *d, struct zg_ans
 		zg_judge_port(a, d->proto, ZG_DIR_IN, d->local_port_be);
 	if (a->verdict == ZG_V_DENY)
 		a->reason = reason;
+}
+
+/* What the tables say of an address: a gets identity, verdict and reason. */
+static __always_inline void zg_read_tables(const struct zg_dest *d, struct zg_answer *a)
+{
+	a->identity = zg_identity_of(d, a->slot);
+	a->reason = d->ways == ZG_WAY_IN ? ZG_GR_INBOUND : ZG_GR_NO_IDENTITY;
+	if (a->identity)
+		zg_judge_ways(d, a);
+}
+
+static __always_inline void zg_judge_address(enum zg_who who, const struct zg_dest *d, __u32 epoch,
+					     struct zg_answer *a)
+{
+	struct zg_known key = {
+		.epoch = epoch,
+		.profile = a->profile,
+		.ports = (__u32)d->port_be << 16 | (d->ways & ZG_WAY_IN ? d->local_port_be : 0),
+		.addr = d->addr,
+		.proto = d->proto,
+		.ways = d->ways,
+	};
+	struct zg_known *known = who == ZG_QUESTION ? NULL : zg_known_of(&key);
+
+	if (!known || !zg_recall(known, &key)) {
+		zg_read_tables(d, a);
+		key.verdict = a->verdict;
+		key.reason = a->reason;
+		key.identity = a->identity;
+		if (known)
+			zg_keep(known, &key);
+	}
+	a->verdict = key.verdict;
+	a->reason = key.reason;
+	a->identity = key.identity;
 }
 
 /* A connection is judged when it is made: one that is open outlives the name's
@@ -285,10 +346,12 @@ static __always_inline void zg_judge_sun(struct zg_sun *n, struct zg_answer *a)
 }
 
 /* ctx: of a packet, the packet; of a task, the unix socket that it names. */
-static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_dest *d, __u32 slot,
-					  struct zg_answer *a)
+static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_dest *d,
+					  __u32 epoch, __u32 members, struct zg_answer *a)
 {
-	*a = (struct zg_answer){.profile = zg_profile_of(who, ctx, slot), .slot = slot};
+	__u32 slot = epoch & 1;
+
+	*a = (struct zg_answer){.profile = zg_profile_in(who, ctx, epoch, members), .slot = slot};
 	if (a->profile == ZG_PROFILE_NONE)
 		return;
 	if (who == ZG_PACKET)
@@ -315,10 +378,7 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 	}
 	if ((d->ways & ZG_WAY_OUT) && zg_judge_dns(d, a))
 		return;
-	a->identity = zg_identity_of(d, slot);
-	a->reason = d->ways == ZG_WAY_IN ? ZG_GR_INBOUND : ZG_GR_NO_IDENTITY;
-	if (a->identity)
-		zg_judge_ways(d, a);
+	zg_judge_address(who, d, epoch, a);
 	if (a->verdict != ZG_V_DENY || a->reason == ZG_GR_RULE_DENY || !(d->ways & ZG_WAY_OUT))
 		return;
 	zg_judge_name(d, a, zg_flow_is_open(who, ctx), who == ZG_PACKET);
@@ -343,7 +403,7 @@ static __always_inline int zg_decide(enum zg_who who, void *ctx, struct zg_dest 
 		__u32 epoch = ZG_READ_ONCE(ctl->epoch);
 		__u32 members = ZG_READ_ONCE(ctl->members);
 
-		zg_judge_slot(who, ctx, d, epoch & 1, a);
+		zg_judge_slot(who, ctx, d, epoch, members, a);
 		if (ZG_READ_ONCE(ctl->epoch) == epoch && ZG_READ_ONCE(ctl->members) == members)
 			return 0;
 	}

@@ -124,9 +124,9 @@ const verbs = {
 			socket.on('close', () => done({ bytes: Buffer.concat(chunks).toString('latin1') }));
 		});
 	},
-	dial({ host, port }) {
+	dial({ host, port, path }) {
 		return new Promise((done, fail) => {
-			const socket = net.connect({ host, port, autoSelectFamily: false }, () => {
+			const socket = net.connect({ host, port, path, autoSelectFamily: false }, () => {
 				const remote = `${socket.remoteAddress} ${socket.remotePort}`;
 				socket.destroy();
 				done({ connected: true, remote });

@@ -25,7 +25,7 @@ async function fetchFrom(port) {
 }
 
 describe('network learn', needs(), () => {
-	let agent, inside, learned, port;
+	let agent, inside, learned, port, local, service;
 	const sinks = [];
 
 	// The traffic of a workload; which of it was refused.
@@ -35,6 +35,8 @@ describe('network learn', needs(), () => {
 			for (const sink of sinks)
 				if ((await inside.do('dial', { host, port: sink.port })).error?.code === 'EPERM')
 					refused.push(`${host} ${sink.port}`);
+		if ((await inside.do('dial', { path: local })).error)
+			refused.push(local);
 		if ((await inside.do('udp', { host: '127.0.0.1', port: sinks[0].port })).error)
 			refused.push('udp');
 		if ((await inside.do('serve', { name: 'service', host: '127.0.0.1', port })).error)
@@ -49,10 +51,15 @@ describe('network learn', needs(), () => {
 		sinks.push(await startSink(), await startSink());
 		port = await freePort();
 		agent = await startAgent({ mode: 'audit' });
+		local = path.join(agent.dir, 'service.sock');
+		service = net.createServer((socket) => socket.end()).listen(local);
+		await once(service, 'listening');
+		fs.chmodSync(local, 0o777);
 		inside = await agent.inside();
 	});
 	after(async () => {
 		await agent?.stop();
+		service?.close();
 		await Promise.all(sinks.map((s) => s.close()));
 	});
 
@@ -69,6 +76,8 @@ describe('network learn', needs(), () => {
 		for (const cidr of ['127.0.0.1/32', '::1/128'])
 			assert.ok(stdout.includes(`      - {cidr: "${cidr}", port: [${list}]} # `), stdout);
 		assert.ok(stdout.includes(`      - {cidr: "127.0.0.1/32", port: [${sinks[0].port}], proto: udp} # 1 times, by node`), stdout);
+		// judged on Linux 6.7 and later
+		assert.equal(stdout.includes(`      - {unix: "${local}"} # 1 times, by node`), agent.records().some((r) => r.path === local), stdout);
 		assert.match(stdout, new RegExp(`    listen:\\n      - \\{from: "127.0.0.1/32", port: \\[${port}\\]\\} # `));
 	});
 

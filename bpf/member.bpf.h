@@ -309,7 +309,10 @@ static __always_inline void zg_govern_newborn(const struct cgroup *cgrp)
 	if (n <= 0)
 		return;
 	name.bytes = n - 1;
-	for (key.index = 0; key.index < ZG_NURSERY_RULES; key.index++) {
+	/* Linux 6.1 forgets what a key holds that it has looked up, and would see
+	 * no end if it were the counter */
+	for (__u32 i = 0; i < ZG_NURSERY_RULES; i++) {
+		key.index = i;
 		const struct zg_nursery *rule = bpf_map_lookup_elem(&zg_nursery, &key);
 
 		if (!rule)

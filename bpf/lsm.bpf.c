@@ -6,5 +6,6 @@
  */
 #include "lsm_socket.bpf.h"
 #include "lsm_task.bpf.h"
+#include "lsm_unix.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -14,15 +14,35 @@
 #define ZG_LSM_EPERM (-1)
 
 struct super_block {
+	__u32 s_dev;
 	unsigned long s_magic;
 } __attribute__((preserve_access_index));
 
 struct inode {
 	struct super_block *i_sb;
+	unsigned long i_ino;
+} __attribute__((preserve_access_index));
+
+struct qstr {
+	const unsigned char *name;
+} __attribute__((preserve_access_index));
+
+struct dentry {
+	struct qstr d_name;
+} __attribute__((preserve_access_index));
+
+struct path {
+	struct dentry *dentry;
 } __attribute__((preserve_access_index));
 
 struct file {
+	struct path f_path;
 	struct inode *f_inode;
+} __attribute__((preserve_access_index));
+
+struct linux_binprm {
+	struct file *file;
+	const char *filename;
 } __attribute__((preserve_access_index));
 
 struct socket {
@@ -86,15 +106,32 @@ static __noinline __u32 zg_profile_of_cgroup(const struct cgroup *cgrp, __u32 sl
 	return profile;
 }
 
-/* The current task's own network namespace is its own affair: 0. */
-static __noinline int zg_lsm_answer(const struct zg_dest *d, const struct zg_answer *a)
+/* family (0: of d's address) and path (kernel memory, or NULL) are for the record. */
+static __noinline int zg_lsm_answer(const struct zg_dest *d, const struct zg_answer *a,
+				    __u32 family, const char *path)
 {
-	return zg_answer_in(0, d, a, ZG_L_LSM) == ZG_PASS ? ZG_LSM_PASS : ZG_LSM_EPERM;
+	__u32 kind = a->audit ? ZG_E_WOULD_DENY : ZG_E_DENY;
+	struct zg_event *ev;
+
+	if (a->verdict == ZG_V_ALLOW)
+		return ZG_LSM_PASS;
+	ev = zg_reserve(kind);
+	if (ev) {
+		zg_fill_event(ev, d, a, kind, ZG_L_LSM);
+		zg_fill_task(ev);
+		ev->netns_cookie = 0;
+		if (family)
+			ev->family = family;
+		if (path && bpf_probe_read_kernel_str(ev->path, sizeof(ev->path), path) < 0)
+			ev->path[0] = '\0';
+		bpf_ringbuf_submit(ev, 0);
+	}
+	return a->audit ? ZG_LSM_PASS : ZG_LSM_EPERM;
 }
 
 /* What is refused to every governed task, whatever its rules; the gate itself
  * in audit mode too. */
-static __noinline int zg_lsm_refuse(__u8 reason, __u32 detail)
+static __noinline int zg_lsm_refuse(__u8 reason, __u32 detail, const char *path)
 {
 	struct zg_dest d = {.refused = reason, .detail = detail};
 	struct zg_answer a;
@@ -104,7 +141,7 @@ static __noinline int zg_lsm_refuse(__u8 reason, __u32 detail)
 		return ZG_LSM_PASS;
 	if (reason == ZG_GR_TAMPER)
 		a.audit = 0;
-	return zg_lsm_answer(&d, &a);
+	return zg_lsm_answer(&d, &a, 0, path);
 }
 
 #endif

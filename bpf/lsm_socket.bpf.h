@@ -120,7 +120,7 @@ static __noinline int zg_judge_use(const struct sock *sk, struct zg_dest *d, enu
 		a.verdict = ZG_V_DENY; /* the gateway knows it as another's */
 	if (a.verdict == ZG_V_DENY && use == ZG_USE_TAKE && a.reason != ZG_GR_CONTAINED)
 		a.reason = ZG_GR_PASSED;
-	return zg_lsm_answer(d, &a);
+	return zg_lsm_answer(d, &a, 0, NULL);
 }
 
 /* hooks ---------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ int BPF_PROG(zg_lsm_create, int family, int type, int protocol, int kern, int re
 {
 	if (ret || kern || zg_family_known(family, protocol))
 		return ret;
-	return zg_lsm_refuse(ZG_GR_SOCKET, family);
+	return zg_lsm_refuse(ZG_GR_SOCKET, family, NULL);
 }
 
 SEC("lsm/socket_connect")
@@ -142,7 +142,7 @@ int BPF_PROG(zg_lsm_connect, struct socket *sock, void *addr, int bytes, int ret
 	if (ret || !zg_sock_foreign(sk))
 		return ret;
 	if (!zg_sock_known(sk))
-		return zg_lsm_refuse(ZG_GR_SOCKET, BPF_CORE_READ(sk, __sk_common.skc_family));
+		return zg_lsm_refuse(ZG_GR_SOCKET, BPF_CORE_READ(sk, __sk_common.skc_family), NULL);
 	if (!zg_sock_inet(sk) || !zg_name_of(addr, bytes, &d))
 		return ZG_LSM_PASS; /* AF_UNSPEC lets go of a peer */
 	return zg_judge_use(sk, &d, ZG_USE_CONNECT);
@@ -153,7 +153,7 @@ static __always_inline int zg_lsm_talk(const struct sock *sk)
 	struct zg_dest d = {};
 
 	if (!zg_sock_known(sk))
-		return zg_lsm_refuse(ZG_GR_SOCKET, BPF_CORE_READ(sk, __sk_common.skc_family));
+		return zg_lsm_refuse(ZG_GR_SOCKET, BPF_CORE_READ(sk, __sk_common.skc_family), NULL);
 	if (!zg_sock_inet(sk) || !zg_peer_of(sk, &d))
 		return ZG_LSM_PASS;
 	return zg_judge_use(sk, &d, ZG_USE_TALK);
@@ -202,7 +202,7 @@ int BPF_PROG(zg_lsm_receive, struct file *file, int ret)
 		return ret;
 	sk = BPF_CORE_READ(sock, sk);
 	if (!zg_sock_known(sk))
-		return zg_lsm_refuse(ZG_GR_SOCKET, BPF_CORE_READ(sk, __sk_common.skc_family));
+		return zg_lsm_refuse(ZG_GR_SOCKET, BPF_CORE_READ(sk, __sk_common.skc_family), NULL);
 	if (!zg_sock_inet(sk) || !zg_sock_foreign(sk) || !zg_peer_of(sk, &d))
 		return ZG_LSM_PASS;
 	return zg_judge_use(sk, &d, ZG_USE_TAKE);

@@ -69,6 +69,14 @@ struct { /* (profile, identity, protocol) -> port ranges; 200 MB if preallocated
 	__type(value, struct zg_rule_val);
 } zg_rule SEC(".maps");
 
+struct { /* executables that a profile denies; the value says nothing */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ZG_EXECS_MAX);
+	__type(key, struct zg_exec_key);
+	__type(value, __u32);
+} zg_exec SEC(".maps");
+
 struct { /* unix sockets: longest match of (profile, slot, path) */
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

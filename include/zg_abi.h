@@ -263,6 +263,17 @@ struct zg_nursery {
 _Static_assert(sizeof(struct zg_nursery) == 12 + ZG_NURSERY_PREFIX + ZG_NURSERY_SUFFIX,
 	       "zg_nursery");
 
+/* An executable that a profile denies, by what the file is: a name may lead
+ * anywhere. dev is the kernel's own number, major << 20 | minor. */
+struct zg_exec_key { /* hash */
+	__u64 ino;
+	__u32 dev;
+	__u32 profile;
+	__u32 slot;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct zg_exec_key) == 24, "zg_exec_key");
+
 /* attested origin --------------------------------------------------------- */
 
 /*

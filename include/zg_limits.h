@@ -20,6 +20,7 @@
 #define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
 #define ZG_UNIX_MAX	    65536   /* unix socket entries of all profiles, two generations */
 #define ZG_EVENT_PATH	    112	    /* sun_path has 108 */
+#define ZG_EXECS_MAX	    8192    /* denied executables of all profiles, two generations */
 #define ZG_PORT_RULES_MAX   16	    /* disjoint port ranges of one rule, scanned in line */
 #define ZG_FLOWS_MAX	    65536   /* redirected connections between SYN and close */
 #define ZG_QUIET_MAX	    8192    /* flows whose refusal was just told; forgetting one is safe */

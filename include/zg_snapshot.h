@@ -33,6 +33,7 @@ enum zg_section {
 	ZG_S_SCANDB,	   /* bytes; a serialised pattern database of agent/scan */
 	ZG_S_UNIX,	   /* struct zg_unix_def[], sorted by (profile, path) */
 	ZG_S_NAMES,	   /* struct zg_name_def[], sorted by (profile, pattern) */
+	ZG_S_EXECS,	   /* struct zg_exec_def[] */
 	ZG_S_MAX,
 };
 
@@ -135,6 +136,13 @@ struct zg_name_def {
 	uint8_t deny;
 	uint8_t pad;
 	struct zg_rule_val val;
+};
+
+/* An executable that a profile may not run. */
+struct zg_exec_def {
+	char path[ZG_PATH_LEN]; /* absolute */
+	uint32_t profile;
+	uint32_t pad;
 };
 
 enum zg_transport {

@@ -21,6 +21,7 @@ static const size_t element[ZG_S_MAX] = {
 	[ZG_S_POLICY] = 1,
 	[ZG_S_SCANDB] = 1,
 	[ZG_S_UNIX] = sizeof(struct zg_unix_def),
+	[ZG_S_EXECS] = sizeof(struct zg_exec_def),
 	[ZG_S_NAMES] = sizeof(struct zg_name_def),
 };
 
@@ -124,6 +125,10 @@ static bool content_ok(const struct zg_snapshot *s)
 	for (size_t i = 0; i < s->unix_count; i++)
 		if (!unix_ok(s, &s->unixes[i]))
 			return false;
+	for (size_t i = 0; i < s->exec_count; i++)
+		if (!profile_known(s, s->execs[i].profile) || !ENDS(s->execs[i].path) ||
+		    s->execs[i].path[0] != '/')
+			return false;
 	for (size_t i = 0; i < s->name_count; i++)
 		if (!name_ok(s, &s->names[i]))
 			return false;
@@ -174,6 +179,7 @@ int zg_snapshot_open(struct zg_snapshot *out, int fd, struct zg_err *e)
 	s.policy = section(&s, ZG_S_POLICY, &s.policy_bytes);
 	s.scandb = section(&s, ZG_S_SCANDB, &s.scandb_bytes);
 	s.unixes = section(&s, ZG_S_UNIX, &s.unix_count);
+	s.execs = section(&s, ZG_S_EXECS, &s.exec_count);
 	s.names = section(&s, ZG_S_NAMES, &s.name_count);
 	if (!content_ok(&s))
 		goto broken;

@@ -26,6 +26,8 @@ struct zg_snapshot {
 	size_t policy_bytes;
 	const void *scandb;
 	size_t scandb_bytes;
+	const struct zg_exec_def *execs;
+	size_t exec_count;
 	const struct zg_unix_def *unixes;
 	size_t unix_count;
 	const struct zg_name_def *names;

@@ -376,7 +376,7 @@ static const struct zg_yaml_field profile_fields[] = {
 	{"cgroups", parse_cgroups, false},	 {"mode", parse_mode, false},
 	{"allow", parse_allow, false},		 {"deny", parse_deny, false},
 	{"servers", parse_servers, false},	 {"listen", zg_listen_parse, false},
-	{"shadow_mcp", parse_shadow_mcp, false},
+	{"shadow_mcp", parse_shadow_mcp, false}, {"exec", zg_exec_parse, false},
 };
 
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,

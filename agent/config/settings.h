@@ -42,10 +42,11 @@ struct zg_profile_src {
 	struct zg_texts cgroups;
 	struct zg_entry *entries;
 	size_t entry_count;
-	struct zg_entry *listens; /* ports are its own, addr is who may dial them */
-	uint8_t shadow_wire;	  /* enum zg_shadow */
-	uint8_t shadow_stdio;	  /* enum zg_shadow */
-	struct zg_texts servers;  /* globs over registry ids */
+	struct zg_entry *listens;  /* ports are its own, addr is who may dial them */
+	uint8_t shadow_wire;	   /* enum zg_shadow */
+	uint8_t shadow_stdio;	   /* enum zg_shadow */
+	struct zg_texts exec_deny; /* absolute paths */
+	struct zg_texts servers;   /* globs over registry ids */
 	uint32_t line, column;
 	uint32_t servers_line, servers_column;
 };
@@ -68,6 +69,9 @@ bool zg_entry_protos(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, str
 void zg_listen_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 /* No profile listens where the gateway does. */
 void zg_listen_check(const struct zg_yaml_ctx *ctx, const struct zg_settings_src *s);
+
+/* The value of a profile's "exec:" (exec.c); into is the zg_profile_src. */
+void zg_exec_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 
 /* The value of "profiles:" (profiles.c). */
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,

@@ -164,6 +164,12 @@ static void put_profiles(const struct zg_build *b, struct sections *s)
 			(void)zg_str_cut(cg.glob, sizeof(cg.glob), p->cgroups.item[j]);
 			zg_buf_add(&s->buf[ZG_S_CGROUPS], &cg, sizeof(cg));
 		}
+		for (size_t j = 0; j < p->exec_deny.count; j++) {
+			struct zg_exec_def exec = {.profile = ZG_PROFILE_FIRST + i};
+
+			(void)zg_str_cut(exec.path, sizeof(exec.path), p->exec_deny.item[j]);
+			zg_buf_add(&s->buf[ZG_S_EXECS], &exec, sizeof(exec));
+		}
 	}
 }
 

@@ -147,6 +147,7 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	k->tables.member = table_of(k->gate->maps.zg_member);
 	k->tables.sticky = table_of(k->gate->maps.zg_sticky);
 	k->tables.nursery = table_of(k->gate->maps.zg_nursery);
+	k->tables.exec = table_of(k->gate->maps.zg_exec);
 	k->tables.unix_ = table_of(k->gate->maps.zg_unix);
 	k->tables.automaton = table_of(k->gate->maps.zg_automaton);
 	k->tables.name = table_of(k->gate->maps.zg_name);

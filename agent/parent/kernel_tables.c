@@ -16,6 +16,7 @@
 
 #include "kernel_names.h"
 #include "kernel_prefixes.h"
+#include "kernel_exec.h"
 #include "kernel_unix.h"
 #include "signature.h"
 
@@ -78,6 +79,8 @@ static int purge_slot(struct zg_tables *t, uint32_t slot)
 
 	if (r == 0)
 		r = zg_unix_purge(&t->unix_, slot);
+	if (r == 0)
+		r = zg_exec_purge(&t->exec, slot);
 	return r < 0 ? r : zg_tables_purge_names(t, slot);
 }
 
@@ -310,6 +313,9 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 	r = zg_unix_put(&t->unix_, s, set->new, t->control);
 	if (r < 0)
 		return refuse(e, r, "unix sockets");
+	r = zg_exec_put(&t->exec, s, set->new);
+	if (r < 0)
+		return refuse(e, r, "denied executables");
 	r = zg_tables_put_names(t, set->new);
 	if (r < 0)
 		return refuse(e, r, "learned names");

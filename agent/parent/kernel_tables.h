@@ -27,6 +27,7 @@ struct zg_tables {
 	struct zg_map member;
 	struct zg_map sticky;
 	struct zg_map nursery;
+	struct zg_map exec;
 	struct zg_map unix_;
 	struct zg_map automaton;
 	char control[ZG_EVENT_PATH];  /* the agent's own socket, open to every profile; or "" */

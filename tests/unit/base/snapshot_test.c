@@ -49,6 +49,7 @@ static void good(struct sample *s)
 	s->head.section[ZG_S_SCANDB].offset = sizeof(*s);
 	s->head.section[ZG_S_UNIX].offset = sizeof(*s);
 	s->head.section[ZG_S_NAMES].offset = sizeof(*s);
+	s->head.section[ZG_S_EXECS].offset = sizeof(*s);
 	(void)snprintf(s->profile[0].name, sizeof(s->profile[0].name), "agent");
 	s->cgroup[0].profile = ZG_PROFILE_FIRST;
 	s->prefix[0].identity = 7;

@@ -275,6 +275,28 @@ static void shadow_servers_are_killed_on_the_wire_unless_told(void **state)
 	world_end(&w);
 }
 
+static void denied_executables_belong_to_their_profile(void **state)
+{
+	static const char text[] = "version: v1\n"
+				   "profiles:\n"
+				   "  a: {}\n"
+				   "  b: {exec: {deny: [/usr/bin/docker, /usr/bin/at]}}\n";
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, text, NULL, NULL);
+	assert_true(w.ok);
+	open_snapshot(&w, &s);
+	assert_int_equal(s.exec_count, 2);
+	for (size_t i = 0; i < s.exec_count; i++)
+		assert_int_equal(s.execs[i].profile, ZG_PROFILE_FIRST + 1);
+	assert_string_equal(s.execs[0].path, "/usr/bin/docker");
+	assert_string_equal(s.execs[1].path, "/usr/bin/at");
+	zg_snapshot_close(&s);
+	world_end(&w);
+}
+
 static void settings_alone_can_be_asked_for(void **state)
 {
 	struct zg_buf out = ZG_BUF(ZG_SNAPSHOT_BYTES);
@@ -353,6 +375,10 @@ static const struct {
 	 "main:3:26: 'no' says not what happens to shadow servers"},
 	{"version: v1\nprofiles:\n  a: {shadow_mcp: {pipe: off}}\n",
 	 "main:3:20: unknown key 'pipe' in shadow_mcp"},
+	{"version: v1\nprofiles:\n  a: {exec: {deny: [docker]}}\n",
+	 "main:3:20: 'docker' is not the path of an executable"},
+	{"version: v1\nprofiles:\n  a: {exec: {allow: [/bin/sh]}}\n",
+	 "main:3:14: unknown key 'allow' in exec"},
 	{"version: v1\nprofiles:\n  a: {listen: 8000}\n",
 	 "main:3:15: listen must be a list of entries"},
 	{"version: v1\nprofiles:\n  a:\n    listen:\n      - {from: 10.0.0.0/8}\n",
@@ -561,6 +587,7 @@ int main(void)
 		cmocka_unit_test(who_may_dial_which_port),
 		cmocka_unit_test(deny_wins_among_unix_sockets),
 		cmocka_unit_test(shadow_servers_are_killed_on_the_wire_unless_told),
+		cmocka_unit_test(denied_executables_belong_to_their_profile),
 		cmocka_unit_test(settings_alone_can_be_asked_for),
 		cmocka_unit_test(wrong_settings_say_where),
 		cmocka_unit_test(order_and_files_mean_nothing),

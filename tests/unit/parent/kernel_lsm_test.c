@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <bpf/bpf.h>
 
@@ -395,6 +396,166 @@ static void a_governed_root_cannot_touch_the_gate(void **state)
 	assert_int_equal(zg_kernel_verify(lab->kernel, &e), 0);
 }
 
+/* unix sockets ------------------------------------------------------------------------- */
+
+struct un {
+	const char *name; /* "@..." = abstract */
+	int type;
+};
+
+static struct sockaddr_un un_of(const char *name, socklen_t *bytes)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%s", name);
+	*bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name) +
+			     (name[0] != '@'));
+	if (name[0] == '@')
+		un.sun_path[0] = '\0';
+	return un;
+}
+
+static int un_listen(const struct un *u)
+{
+	int s = socket(AF_UNIX, u->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t bytes;
+	struct sockaddr_un un = un_of(u->name, &bytes);
+
+	assert_true(s >= 0);
+	assert_int_equal(bind(s, (struct sockaddr *)&un, bytes), 0);
+	if (u->name[0] == '/')
+		assert_int_equal(chmod(u->name, 0777), 0);
+	if (u->type == SOCK_STREAM)
+		assert_int_equal(listen(s, 8), 0);
+	return s;
+}
+
+static int un_dial(void *arg)
+{
+	const struct un *u = arg;
+	zg_autofd int s = socket(AF_UNIX, u->type | SOCK_CLOEXEC, 0);
+	socklen_t bytes;
+	struct sockaddr_un un = un_of(u->name, &bytes);
+
+	if (u->type == SOCK_STREAM)
+		return connect(s, (struct sockaddr *)&un, bytes) < 0 ? errno : 0;
+	return sendto(s, "x", 1, 0, (struct sockaddr *)&un, bytes) == 1 ? 0 : errno;
+}
+
+static bool un_reached(int s, int type)
+{
+	char byte;
+	zg_autofd int c = type == SOCK_STREAM ? accept4(s, NULL, NULL, SOCK_CLOEXEC) : -1;
+
+	return c >= 0 || (type != SOCK_STREAM && recv(s, &byte, 1, 0) == 1);
+}
+
+static void unix_sockets_are_judged_by_their_own_names(void **state)
+{
+	struct un un[] = {
+		{"/tmp/zg-lsm-no.sock", SOCK_STREAM},
+		{"/tmp/zg-lsm-no.dgram", SOCK_DGRAM},
+		{"@zg-lsm-no", SOCK_STREAM},
+		{"/tmp/zg-lsm-yes.sock", SOCK_STREAM},
+	};
+	struct un link_to_no = {"/tmp/zg-lsm-yes.link", SOCK_STREAM};
+	struct zg_unix_def defs[] = {
+		{.path = "/tmp/zg-lsm-yes.link", .profile = P_A, .verdict = ZG_V_ALLOW},
+		{.path = "/tmp/zg-lsm-yes.sock", .profile = P_A, .verdict = ZG_V_ALLOW},
+	};
+	struct plan p;
+
+	(void)state;
+	plan_init(&p);
+	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	plan_profile(&p, "b", ZG_MODE_AUDIT);
+	p.s.unixes = defs;
+	p.s.unix_count = 2;
+	lab_apply(lab, &p);
+	for (size_t i = 0; i < 4; i++) {
+		bool yes = strstr(un[i].name, "yes") != NULL;
+		int s = un_listen(&un[i]);
+
+		(void)lab_events(lab);
+		assert_int_equal(lab_run(lab, IN_A, un_dial, &un[i]), yes ? 0 : EPERM);
+		assert_int_equal(un_reached(s, un[i].type), yes);
+		if (!yes) {
+			struct zg_event ev = last_event();
+
+			assert_int_equal(ev.reason, ZG_GR_UNIX);
+			assert_int_equal(ev.family, AF_UNIX);
+			assert_string_equal(ev.path, un[i].name);
+		}
+		assert_int_equal(lab_run(lab, NOBODY, un_dial, &un[i]), 0);
+		assert_true(un_reached(s, un[i].type));
+		if (i == 0) {
+			assert_int_equal(symlink(un[0].name, link_to_no.name), 0);
+			assert_int_equal(lab_run(lab, IN_A, un_dial, &link_to_no), EPERM);
+			assert_false(un_reached(s, SOCK_STREAM));
+			(void)unlink(link_to_no.name);
+		}
+		(void)close(s);
+		if (un[i].name[0] == '/')
+			(void)unlink(un[i].name);
+	}
+}
+
+/* executables -------------------------------------------------------------------------- */
+
+static char tool[64] = "/tmp/zg-exec-XXXXXX", linked[80];
+
+static int run_program(void *path)
+{
+	(void)execl(path, path, "true", NULL);
+	return errno;
+}
+
+static void copy_program(const char *from, int to)
+{
+	zg_autofd int fd = open(from, O_RDONLY | O_CLOEXEC);
+	char bytes[65536];
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		assert_int_equal(write(to, bytes, (size_t)n), n);
+	assert_int_equal(fchmod(to, 0755), 0);
+	assert_int_equal(close(to), 0);
+}
+
+/* "true", whatever it is called: of coreutils, or busybox by its own name. */
+static void an_executable_that_is_denied(void **state)
+{
+	struct zg_exec_def denied = {.profile = P_A};
+	struct plan p;
+
+	(void)state;
+	copy_program(access("/bin/busybox", X_OK) == 0 ? "/bin/busybox" : "/bin/true",
+		     mkstemp(tool));
+	(void)snprintf(linked, sizeof(linked), "%s.link", tool);
+	assert_int_equal(link(tool, linked), 0);
+	plan_init(&p);
+	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	plan_profile(&p, "b", ZG_MODE_AUDIT);
+	assert_int_equal(lab_run(lab, IN_A, run_program, linked) != EPERM, 1);
+	(void)snprintf(denied.path, sizeof(denied.path), "%s", tool);
+	p.s.execs = &denied;
+	p.s.exec_count = 1;
+	lab_apply(lab, &p);
+	(void)lab_events(lab);
+	/* by any of its names: it is the file that is denied */
+	assert_int_equal(lab_run(lab, IN_A, run_program, linked), EPERM);
+	assert_int_equal(last_event().reason, ZG_GR_EXEC);
+	assert_int_equal(lab_run(lab, IN_A, run_program, tool), EPERM);
+	assert_string_equal(last_event().path, tool);
+	assert_int_not_equal(lab_run(lab, NOBODY, run_program, tool), EPERM);
+	p.s.exec_count = 0;
+	lab_apply(lab, &p);
+	assert_int_not_equal(lab_run(lab, IN_A, run_program, tool), EPERM);
+	(void)unlink(tool);
+	(void)unlink(linked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +567,8 @@ int main(void)
 		cmocka_unit_test(a_connection_that_is_passed),
 		cmocka_unit_test(a_process_outside_the_profile),
 		cmocka_unit_test(a_governed_root_cannot_touch_the_gate),
+		cmocka_unit_test(unix_sockets_are_judged_by_their_own_names),
+		cmocka_unit_test(an_executable_that_is_denied),
 	};
 	int possible = lab_possible();
 	const char *why;

@@ -22,7 +22,7 @@ struct zg_enforcement {
 /* What the gate's own object holds: without it the agent does not start. */
 #define GATE_LAYERS                                                                                \
 	(1u << ZG_L_CONNECT | 1u << ZG_L_SENDMSG | 1u << ZG_L_SOCKOPS | 1u << ZG_L_CREATE |        \
-	 1u << ZG_L_BIND | 1u << ZG_L_EGRESS | 1u << ZG_L_INGRESS)
+	 1u << ZG_L_BIND | 1u << ZG_L_SETSOCKOPT | 1u << ZG_L_EGRESS | 1u << ZG_L_INGRESS)
 
 static const uint32_t layer_bits[ZG_KL_MAX] = {
 #define X(NAME, object, demand, enforces, needs) [ZG_KL_##NAME] = 1u << ZG_L_##NAME,
@@ -75,8 +75,8 @@ static void add_missing(const struct zg_kernel *k, const char *lead, struct zg_b
 		enum zg_kernel_layer layer = (enum zg_kernel_layer)i;
 		const char *reason;
 
-		(void)zg_kernel_layer_state(k, layer, &reason);
-		if (reason[0])
+		/* what nobody asks for is not missed */
+		if (zg_kernel_layer_state(k, layer, &reason) != ZG_LAYER_IDLE && reason[0])
 			add(text, lead, zg_kernel_layer_name(layer), reason);
 	}
 }

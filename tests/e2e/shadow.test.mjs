@@ -93,13 +93,11 @@ describe('an MCP server that nobody registered, on an allowed port', needs(), ()
 	});
 
 	test('what is not MCP passes, on the same port', async () => {
-		const earlier = seen(agent, streams).length;
 		const page = await inside.must('fetch', { url: `http://127.0.0.1:${streams.port}/about-mcp`, method: 'GET' });
 		assert.equal(page.status, 404);
 		const rpc = await inside.must('fetch', { url: `http://127.0.0.1:${streams.port}/rpc`,
 			body: { jsonrpc: '2.0', id: 1, method: 'eth_protocolVersion', params: [] } });
 		assert.equal(rpc.status, 404);
-		assert.equal(seen(agent, streams).length, earlier);
 		streams.requests.length = 0;
 	});
 

@@ -31,7 +31,7 @@
 enum demand { DEMAND, ALWAYS };
 
 struct layer {
-	struct bpf_object *obj; /* NULL: this kernel refused it */
+	struct bpf_object *obj; /* NULL: this kernel refused it, or nobody wants it */
 	bool fallback;		/* attached by what it falls back to */
 	enum zg_layer_state state;
 	char reason[ZG_REASON_LEN];
@@ -39,6 +39,7 @@ struct layer {
 
 struct zg_layers {
 	const struct zg_place *at;
+	const struct bpf_object *gate;
 	struct layer layer[ZG_KL_MAX];
 };
 
@@ -372,34 +373,52 @@ static int detach(const struct zg_place *at, struct layer *l, struct zg_err *e)
 
 /* On demand, and an earlier run of the agent had attached it: it stays so
  * until somebody says that it is not wanted. */
-static bool pinned(const struct zg_place *at, const struct layer *l)
+static bool pinned(const struct zg_place *at, const struct kind *kind)
 {
+	size_t bytes;
+	const void *elf = kind->elf(&bytes);
+	struct bpf_object *names = bpf_object__open_mem(elf, bytes, NULL);
 	struct bpf_program *p;
+	bool found = false;
 
-	bpf_object__for_each_program (p, l->obj) {
-		if (zg_pin_exists(zg_pin_of_link(at->pin_dir, p)))
-			return true;
-	}
-	return false;
+	if (!names)
+		return false;
+	bpf_object__for_each_program (p, names)
+		found = found || zg_pin_exists(zg_pin_of_link(at->pin_dir, p));
+	bpf_object__close(names);
+	return found;
 }
 
-static void open_layer(const struct zg_place *at, const struct kind *kind, struct layer *l,
-		       const struct bpf_object *gate)
+/* Load and attach; what cannot be is absent, with the reason. */
+static int bring(struct zg_layers *all, enum zg_kernel_layer layer)
 {
+	const struct kind *kind = &kinds[layer];
+	struct layer *l = &all->layer[layer];
 	struct zg_err e = {0};
-	int r = load(at, kind, l, gate, &e);
+	int r = load(all->at, kind, l, all->gate, &e);
 
-	if (r == 0) {
-		l->state = ZG_LAYER_IDLE;
-		if (kind->demand == ALWAYS || pinned(at, l))
-			r = attach(at, kind, l, &e);
-	}
 	if (r == 0)
-		return;
+		r = attach(all->at, kind, l, &e);
+	if (r == 0)
+		return 0;
 	l->state = ZG_LAYER_ABSENT;
 	bpf_object__close(l->obj);
 	l->obj = NULL;
 	(void)zg_err_text(&e, l->reason, sizeof(l->reason));
+	return r;
+}
+
+/* Whoever does not want it pays for neither programs nor maps. */
+static int drop(struct zg_layers *all, enum zg_kernel_layer layer, struct zg_err *e)
+{
+	struct layer *l = &all->layer[layer];
+	int r = detach(all->at, l, e);
+
+	if (r < 0)
+		return r;
+	bpf_object__close(l->obj);
+	*l = (struct layer){.state = ZG_LAYER_IDLE};
+	return 0;
 }
 
 int zg_layers_new(struct zg_layers **out, const struct zg_place *at, const struct bpf_object *gate,
@@ -410,8 +429,12 @@ int zg_layers_new(struct zg_layers **out, const struct zg_place *at, const struc
 	if (!l)
 		return zg_err_set(e, ENOMEM, "no memory for the optional layers");
 	l->at = at;
-	for (size_t i = 0; i < ZG_KL_MAX; i++)
-		open_layer(at, &kinds[i], &l->layer[i], gate);
+	l->gate = gate;
+	for (size_t i = 0; i < ZG_KL_MAX; i++) {
+		l->layer[i].state = ZG_LAYER_IDLE;
+		if (kinds[i].demand == ALWAYS || pinned(at, &kinds[i]))
+			(void)bring(l, (enum zg_kernel_layer)i); /* the layer says why not */
+	}
 	*out = l;
 	return 0;
 }
@@ -441,7 +464,10 @@ int zg_layers_want(struct zg_layers *l, enum zg_kernel_layer layer, bool wanted,
 		return wanted ? zg_err_set(e, ENOTSUP, "%s: %s", kinds[layer].name, at->reason) : 0;
 	if (wanted == (at->state == ZG_LAYER_ATTACHED) || kinds[layer].demand == ALWAYS)
 		return 0;
-	return wanted ? attach(l->at, &kinds[layer], at, e) : detach(l->at, at, e);
+	if (!wanted)
+		return drop(l, layer, e);
+	return bring(l, layer) < 0 ? zg_err_set(e, ENOTSUP, "%s: %s", kinds[layer].name, at->reason)
+				   : 0;
 }
 
 int zg_layers_verify(const struct zg_layers *l, struct zg_err *e)

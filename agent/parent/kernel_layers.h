@@ -13,8 +13,9 @@
 struct bpf_object;
 struct zg_layers;
 
-/* Load each layer and attach it, or take over what is pinned. at must outlive
- * it; gate is loaded. Fails for want of memory only. */
+/* Load each layer and attach it, or take over what is pinned; those on demand
+ * when they are wanted. at and gate must outlive it; gate is loaded. Fails for want of memory only.
+ */
 int zg_layers_new(struct zg_layers **out, const struct zg_place *at, const struct bpf_object *gate,
 		  struct zg_err *e) ZG_MUST_CHECK;
 void zg_layers_free(struct zg_layers *l); /* pins stay */

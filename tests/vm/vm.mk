@@ -2,7 +2,7 @@
 # make check-vm: what touches the kernel, on Debian's kernels 6.1 and 6.12 in QEMU.
 
 VM_SUITES ?= bookworm,bookworm-backports
-VM_TESTS  := $(addprefix $(O)/tests/unit/parent/kernel_,budget_test lsm_test member_test stdio_test)
+VM_TESTS  := $(addprefix $(O)/tests/unit/parent/kernel_,budget_test lsm_test)
 
 .PHONY: check-vm
 check-vm:

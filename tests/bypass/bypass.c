@@ -167,7 +167,8 @@ static void govern(struct stage *st, const struct attempt *a, pid_t pid, const c
 	if (a->later)
 		lab_govern(st->lab, cgroup, P_A);
 	else
-		move_to(st->lab, pid, new_cgroup(st, IN_AGENT "/").text);
+		move_to(st->lab, st->told->governed ? st->told->governed : pid,
+			new_cgroup(st, IN_AGENT "/").text);
 }
 
 static struct outcome make(struct stage *st, const struct attempt *a, bool governed)

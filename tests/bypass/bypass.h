@@ -59,9 +59,10 @@ enum technique {
 
 /* In shared memory: what processes of one attempt tell each other. */
 struct told {
-	uint8_t run;		/* differs between two runs: the last byte of their groups */
-	volatile int arrived;	/* the receiver, whoever it is, has the mark */
-	volatile pid_t outside; /* the process outside */
+	uint8_t run;		 /* differs between two runs: the last byte of their groups */
+	volatile int arrived;	 /* the receiver, whoever it is, has the mark */
+	volatile pid_t outside;	 /* the process outside */
+	volatile pid_t governed; /* who is to be governed, if not who began */
 	volatile uint16_t port;
 	char loose[32]; /* a cgroup that nobody governs and the workload may write to */
 };

@@ -272,6 +272,48 @@ static int vsock(struct stage *st ZG_UNUSED)
 	return step_send(fd);
 }
 
+#define FAMILY_SMC 43
+
+/* Connections of this family are TCP's underneath, where there is nothing faster. */
+static int smc(struct stage *st ZG_UNUSED)
+{
+	return dial_with(FAMILY_SMC, SOCK_STREAM, 0, OUT4);
+}
+
+static int smc_as_protocol(struct stage *st ZG_UNUSED)
+{
+	return dial_with(AF_INET, SOCK_STREAM, 256, OUT4);
+}
+
+/* The kernel's own datagram socket sends what is queued here. */
+static int rxrpc(struct stage *st ZG_UNUSED)
+{
+	struct {
+		uint16_t family, service, transport, bytes;
+		struct sockaddr_in to;
+	} at = {33, 1, SOCK_DGRAM, sizeof(struct sockaddr_in)};
+	struct endpoint to = endpoint_of(OUT4, PORT);
+	char mark[] = MARK;
+	struct iovec io = {mark, MARK_LEN};
+	union {
+		char room[CMSG_SPACE(sizeof(unsigned long))];
+		struct cmsghdr align;
+	} control = {{0}};
+	struct msghdr m = {.msg_name = &at,
+			   .msg_namelen = sizeof(at),
+			   .msg_iov = &io,
+			   .msg_iovlen = 1,
+			   .msg_control = control.room,
+			   .msg_controllen = sizeof(control.room)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	memcpy(&at.to, &to.ss, sizeof(at.to));
+	c->cmsg_level = 272; /* SOL_RXRPC */
+	c->cmsg_type = 1;    /* RXRPC_USER_CALL_ID */
+	c->cmsg_len = CMSG_LEN(sizeof(unsigned long));
+	return sendmsg(socket_of(33, SOCK_DGRAM, AF_INET), &m, 0) < 0 ? errno : 0;
+}
+
 static const struct attempt socket_attempts_rows[] = {
 	{"mptcp", T_PROTOCOL, "multipath TCP", mptcp, .optional = true},
 	{"mptcp-6", T_PROTOCOL, "multipath TCP over IPv6", mptcp_6, .optional = true},
@@ -295,6 +337,10 @@ static const struct attempt socket_attempts_rows[] = {
 	 .outside = talk_to_others, .root = true, .inbound = true},
 	{"netlink", T_FAMILY, "netlink, to another process", netlink_send,
 	 .outside = netlink_listen},
+	{"smc", T_DIAL, "SMC, which is TCP underneath", smc, .optional = true},
+	{"smc-protocol", T_PROTOCOL, "the same as a protocol of IPv4", smc_as_protocol,
+	 .optional = true},
+	{"rxrpc", T_FAMILY, "RxRPC: the kernel sends the datagram", rxrpc, .optional = true},
 	{"vsock", T_FAMILY, "vsock, to this host", vsock, .outside = vsock_listen,
 	 .optional = true},
 };

@@ -194,6 +194,68 @@ static int uring_early(struct stage *st)
 	return e ? e : ring_send(early, st->fd);
 }
 
+/* The ring and its kernel thread are those of a process outside, which forked:
+ * the thread dials with the files and the memory of that process. */
+static struct {
+	struct endpoint to;
+	char mark[sizeof(MARK)];
+} * both; /* in the memory of both */
+
+static int outsiders_ring(struct stage *st)
+{
+	int r = early_ring(st);
+	pid_t pid;
+
+	both = mmap(NULL, sizeof(*both), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (r || both == MAP_FAILED)
+		return errno;
+	both->to = endpoint_of(OUT4, PORT);
+	memcpy(both->mark, MARK, sizeof(MARK));
+	pid = fork();
+	if (pid > 0)
+		_exit(lab_wait(pid));
+	st->told->governed = getpid(); /* the attempt goes on in the child */
+	return 0;
+}
+
+static int uring_inherited(struct stage *st)
+{
+	const struct io_uring_sqe dial = {.opcode = IORING_OP_CONNECT,
+					  .fd = st->fd,
+					  .addr = (uintptr_t)&both->to.ss,
+					  .off = both->to.bytes};
+	const struct io_uring_sqe send_ = {.opcode = IORING_OP_SEND,
+					   .fd = st->fd,
+					   .addr = (uintptr_t)both->mark,
+					   .len = MARK_LEN,
+					   .msg_flags = MSG_NOSIGNAL};
+	int r = ring_do(early, &dial);
+
+	if (r == 0)
+		r = ring_do(early, &send_);
+	return r < 0 ? -r : 0;
+}
+
+#define OP_COMMAND     46
+#define CMD_SETSOCKOPT 3
+
+/* setsockopt() as a command; its operands stand where others have addresses. */
+static int uring_group(struct stage *st)
+{
+	struct ring r = ring_open(false);
+	struct ip_mreqn m = {.imr_multiaddr = step_group4(st),
+			     .imr_ifindex = (int)if_nametoindex(NET_DEV)};
+	struct io_uring_sqe op = {.opcode = OP_COMMAND,
+				  .fd = step_socket(LOCAL4, SOCK_DGRAM),
+				  .off = CMD_SETSOCKOPT,
+				  .addr = IPPROTO_IP | (uint64_t)IP_ADD_MEMBERSHIP << 32,
+				  .splice_fd_in = sizeof(m)};
+	uint64_t value = (uintptr_t)&m;
+
+	memcpy((char *)&op + 48, &value, sizeof(value));
+	return -ring_do(&r, &op);
+}
+
 static const struct attempt uring_attempts_rows[] = {
 	{"uring-connect", T_URING, "connect as an operation", uring_connect, .optional = true},
 	{"uring-connect-6", T_URING, "over IPv6", uring_connect_6, .optional = true},
@@ -207,5 +269,9 @@ static const struct attempt uring_attempts_rows[] = {
 	{"uring-sendmsg-zc", T_URING, "sendmsg without a copy", uring_sendmsg_zc, .optional = true},
 	{"uring-early", T_URING, "a ring whose thread is older than the governing", uring_early,
 	 .before = early_ring, .optional = true},
+	{"uring-inherited", T_FD_RING, "dialled by the thread of who made the ring",
+	 uring_inherited, .before = outsiders_ring, .optional = true},
+	{"uring-group", T_GROUP, "a group joined by a ring's command", uring_group,
+	 .optional = true},
 };
 ATTEMPTS(uring_attempts);

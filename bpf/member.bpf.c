@@ -76,17 +76,6 @@ int BPF_PROG(zg_mkdir, struct cgroup *cgrp)
 	return 0;
 }
 
-/* What the kernel has put in by itself the parent may never have heard of. */
-SEC("tp_btf/cgroup_rmdir")
-int BPF_PROG(zg_rmdir, struct cgroup *cgrp)
-{
-	__u64 id = BPF_CORE_READ(cgrp, kn, id);
-
-	if (BPF_CORE_READ(cgrp, root, hierarchy_id) == 0 && !bpf_map_delete_elem(&zg_member, &id))
-		zg_members_changed();
-	return 0;
-}
-
 /*
  * Who is where: run by the parent when it has changed what is governed, and
  * when this layer is new. A process that moves meanwhile is looked at again.

@@ -7,32 +7,33 @@
 #define ZG_LIMITS_H
 
 /* kernel gate */
-#define ZG_CGROUP_DEPTH_MAX 24	  /* ancestors walked per hook; deeper ones inherit */
-#define ZG_PROFILES_MAX	    1024  /* one array slot each; 100 is a large host */
-#define ZG_GOVERNED_MAX	    65536 /* cgroups named by profiles, runs included */
-#define ZG_STICKY_MAX	    65536 /* processes that left their cgroup; full: they are killed */
-#define ZG_NURSERY_MAX	    4096  /* globs below watched folders, each once a folder */
-#define ZG_NURSERY_RULES    16	  /* of one folder, tried in line as a cgroup is made */
-#define ZG_NURSERY_PREFIX   64	  /* of a glob's last part; longer ones wait for the parent */
-#define ZG_NURSERY_SUFFIX   32
-#define ZG_STDIO_BYTES	    1048576 /* of one stdout: a handshake comes first; more is data */
-#define ZG_PREFIXES_MAX	    2097152 /* trie entries: 1,000,000 in use, twice for a swap */
-#define ZG_RULES_MAX	    1048576 /* (profile, identity, protocol), two generations */
-#define ZG_UNIX_MAX	    65536   /* unix socket entries of all profiles, two generations */
-#define ZG_EVENT_PATH	    112	    /* sun_path has 108 */
-#define ZG_EXECS_MAX	    8192    /* denied executables of all profiles, two generations */
-#define ZG_PORT_RULES_MAX   16	    /* disjoint port ranges of one rule, scanned in line */
-#define ZG_FLOWS_MAX	    65536   /* redirected connections between SYN and close */
-#define ZG_QUIET_MAX	    8192    /* flows whose refusal was just told; forgetting one is safe */
-#define ZG_QUIET_NS	    1000000000ULL  /* a refused flow retransmits several times a second */
-#define ZG_QUIET_AUDIT_NS   60000000000ULL /* in audit mode it goes on, packet after packet */
-#define ZG_NAMES_MAX	    16384	   /* (profile, name, address) learned and alive */
-#define ZG_NAME_TOUCH_NS    1000000000ULL  /* how exactly the use of a learned address is known */
-#define ZG_LOOK_BYTES	    4096    /* of a message: MCP shows itself in the first few hundred */
-#define ZG_LOOK_PIECE	    128	    /* looked at in one go, on the stack of a program */
-#define ZG_LOOK_STEPS	    1024    /* pieces and skips of one packet; the largest has 64 kB */
-#define ZG_RING_DENY_BYTES  2097152 /* about 6,000 denials between two wake-ups */
-#define ZG_RING_INFO_BYTES  262144  /* redirects and notices: fewer, less urgent */
+#define ZG_CGROUP_DEPTH_MAX  24	   /* ancestors walked per hook; deeper ones inherit */
+#define ZG_PROFILES_MAX	     1024  /* one array slot each; 100 is a large host */
+#define ZG_GOVERNED_MAX	     65536 /* cgroups named by profiles, runs included */
+#define ZG_STICKY_MAX	     65536 /* processes that left their cgroup; full: they are killed */
+#define ZG_NURSERY_MAX	     4096  /* globs below watched folders, each once a folder */
+#define ZG_NURSERY_RULES     16	   /* of one folder, tried in line as a cgroup is made */
+#define ZG_NURSERY_PREFIX    64	   /* of a glob's last part; longer ones wait for the parent */
+#define ZG_NURSERY_SUFFIX    32
+#define ZG_STDIO_BYTES	     1048576 /* of one stdout: a handshake comes first; more is data */
+#define ZG_CGROUP_LINGER_SEC 900     /* a closed connection gives up sending again by then */
+#define ZG_PREFIXES_MAX	     2097152 /* trie entries: 1,000,000 in use, twice for a swap */
+#define ZG_RULES_MAX	     1048576 /* (profile, identity, protocol), two generations */
+#define ZG_UNIX_MAX	     65536   /* unix socket entries of all profiles, two generations */
+#define ZG_EVENT_PATH	     112     /* sun_path has 108 */
+#define ZG_EXECS_MAX	     8192    /* denied executables of all profiles, two generations */
+#define ZG_PORT_RULES_MAX    16	     /* disjoint port ranges of one rule, scanned in line */
+#define ZG_FLOWS_MAX	     65536   /* redirected connections between SYN and close */
+#define ZG_QUIET_MAX	     8192    /* flows whose refusal was just told; forgetting one is safe */
+#define ZG_QUIET_NS	     1000000000ULL  /* a refused flow retransmits several times a second */
+#define ZG_QUIET_AUDIT_NS    60000000000ULL /* in audit mode it goes on, packet after packet */
+#define ZG_NAMES_MAX	     16384	    /* (profile, name, address) learned and alive */
+#define ZG_NAME_TOUCH_NS     1000000000ULL  /* how exactly the use of a learned address is known */
+#define ZG_LOOK_BYTES	     4096    /* of a message: MCP shows itself in the first few hundred */
+#define ZG_LOOK_PIECE	     128     /* looked at in one go, on the stack of a program */
+#define ZG_LOOK_STEPS	     1024    /* pieces and skips of one packet; the largest has 64 kB */
+#define ZG_RING_DENY_BYTES   2097152 /* about 6,000 denials between two wake-ups */
+#define ZG_RING_INFO_BYTES   262144  /* redirects and notices: fewer, less urgent */
 
 /* self-proof */
 #define ZG_PROOF_SEC	  60   /* between two rounds */

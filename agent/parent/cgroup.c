@@ -122,7 +122,7 @@ int zg_cgroups_open(struct zg_cgroups *c, const char *path, struct zg_err *e)
 	struct statfs fs;
 	int rc;
 
-	*c = (struct zg_cgroups){.root = -1, .inotify = -1};
+	*c = (struct zg_cgroups){.root = -1, .inotify = -1, .linger_sec = ZG_CGROUP_LINGER_SEC};
 	rc = find_mount(path, mount);
 	if (rc < 0) {
 		rc = zg_err_set(e, -rc, "no cgroup2 file system holds %s",

@@ -17,7 +17,8 @@
 #include "err.h"
 #include "zg_snapshot.h"
 
-/* Who is told about membership; 0 or -errno. settled (may be NULL) comes when
+/* Who is told about membership; 0 or -errno. sweep (may be NULL): adopt whatever
+ * it holds, because one of them went unheard. settled (may be NULL) comes when
  * what exists has been told: what cgroups that the globs name will be when
  * they are made, folder by folder, for whoever can see to it without us. */
 struct zg_cgroup_gate {
@@ -26,12 +27,14 @@ struct zg_cgroup_gate {
 	void *arg;
 	int (*settled)(void *arg, const struct zg_nursery_key *keys,
 		       const struct zg_nursery *values, size_t count);
+	int (*sweep)(void *arg);
 };
 
 struct zg_cgroup_entry {
 	uint64_t id;
 	uint32_t profile;
-	bool fixed; /* set by zg_cgroups_govern: no glob names it */
+	int64_t gone; /* when it was removed, by CLOCK_MONOTONIC in seconds; 0 = it is there */
+	bool fixed;   /* set by zg_cgroups_govern: no glob names it */
 	bool seen;
 	char path[ZG_CGROUP_LEN];
 };
@@ -52,6 +55,10 @@ struct zg_cgroups {
 	struct zg_cgroup_watch *watch;
 	size_t watches, watch_cap;
 	bool unsettled; /* since settled was told */
+	bool unheard;	/* a governed cgroup came and went before it was looked at */
+	/* A removed cgroup stays governed so long: connections outlive their
+	 * process, and would send again what they were refused. Ids are not used twice. */
+	int64_t linger_sec;
 	struct zg_cgroup_def *def; /* the globs in force: a copy */
 	size_t defs;
 };
@@ -82,13 +89,15 @@ int zg_cgroups_govern(struct zg_cgroups *c, uint64_t id, const char *path,
 int zg_cgroups_release(struct zg_cgroups *c, uint64_t id) ZG_MUST_CHECK;
 
 /* A member that a former run of the agent left pinned, or that the kernel has
- * governed as it was made; a known one is left alone. follow releases it unless
- * a glob still names it. */
+ * governed as it was made; of a known one, the profile is taken if it is gone.
+ * follow releases it unless a glob still names it, or it is gone only since lately. */
 int zg_cgroups_adopt(struct zg_cgroups *c, uint64_t id, uint32_t profile) ZG_MUST_CHECK;
 /* After a snapshot is applied: govern what the globs name, release the rest, and watch
  * for what appears. The first definition that matches a path wins. */
 int zg_cgroups_follow(struct zg_cgroups *c, const struct zg_cgroup_def *defs, size_t count,
 		      struct zg_err *e) ZG_MUST_CHECK;
+/* Governed cgroups that exist. */
+size_t zg_cgroups_living(const struct zg_cgroups *c);
 /* inotify is readable: cgroups came or went. */
 int zg_cgroups_event(struct zg_cgroups *c) ZG_MUST_CHECK;
 

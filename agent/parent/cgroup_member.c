@@ -11,6 +11,7 @@
 #include <fnmatch.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "cgroup.h"
 #include "cgroup_impl.h"
@@ -50,20 +51,102 @@ static int grow(void **table, size_t *cap, size_t used, size_t size, size_t max)
 	return 0;
 }
 
-static int set_member(struct zg_cgroups *c, uint64_t id, const char *path, uint32_t profile,
-		      bool fixed, bool tell)
+static void drop_entry(struct zg_cgroups *c, size_t i)
 {
-	struct zg_cgroup_entry *at = find_id(c, id);
-	int rc;
+	c->entry[i] = c->entry[--c->entries];
+}
 
-	if (!at) {
-		rc = grow((void **)&c->entry, &c->entry_cap, c->entries, sizeof(*c->entry),
-			  ZG_GOVERNED_MAX);
+/* removed cgroups ---------------------------------------------------------------- */
+
+static int64_t now_sec(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static void bury(struct zg_cgroup_entry *at)
+{
+	at->gone = now_sec() + 1; /* never 0 */
+	at->path[0] = '\0';
+}
+
+static bool lingers(const struct zg_cgroups *c, const struct zg_cgroup_entry *at)
+{
+	return at->gone && now_sec() - at->gone < c->linger_sec;
+}
+
+static int release_entry(struct zg_cgroups *c, size_t i)
+{
+	int rc = c->gate.release(c->gate.arg, c->entry[i].id);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	drop_entry(c, i);
+	return 0;
+}
+
+static int release_gone(struct zg_cgroups *c)
+{
+	for (size_t i = c->entries; i-- > 0;) {
+		int rc = 0;
+
+		if (c->entry[i].gone && !lingers(c, &c->entry[i]))
+			rc = release_entry(c, i);
 		if (rc < 0)
 			return rc;
 	}
-	if (tell) { /* the gate may have renumbered it: never trust what we remember */
+	return 0;
+}
+
+/* Those that live come first: the longest gone makes room. */
+static bool make_room(struct zg_cgroups *c)
+{
+	size_t oldest = c->entries;
+
+	for (size_t i = 0; i < c->entries; i++)
+		if (c->entry[i].gone &&
+		    (oldest == c->entries || c->entry[i].gone < c->entry[oldest].gone))
+			oldest = i;
+	return oldest < c->entries && release_entry(c, oldest) == 0;
+}
+
+size_t zg_cgroups_living(const struct zg_cgroups *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->entries; i++)
+		n += !c->entry[i].gone;
+	return n;
+}
+
+/* membership ---------------------------------------------------------------------- */
+
+static int tell_gate(struct zg_cgroups *c, uint64_t id, uint32_t profile)
+{
+	int rc = c->gate.govern(c->gate.arg, id, profile);
+
+	while ((rc == -E2BIG || rc == -ENOSPC) && make_room(c))
 		rc = c->gate.govern(c->gate.arg, id, profile);
+	return rc;
+}
+
+static int set_member(struct zg_cgroups *c, uint64_t id, const char *path, uint32_t profile,
+		      bool fixed, bool tell)
+{
+	struct zg_cgroup_entry *at;
+	int rc;
+
+	if (tell) { /* the gate may have renumbered it: never trust what we remember */
+		rc = tell_gate(c, id, profile);
+		if (rc < 0)
+			return rc;
+	}
+	at = find_id(c, id);
+	if (!at) {
+		rc = grow((void **)&c->entry, &c->entry_cap, c->entries, sizeof(*c->entry),
+			  ZG_GOVERNED_MAX);
 		if (rc < 0)
 			return rc;
 	}
@@ -82,17 +165,21 @@ int zg_cgroups_govern(struct zg_cgroups *c, uint64_t id, const char *path, uint3
 
 int zg_cgroups_adopt(struct zg_cgroups *c, uint64_t id, uint32_t profile)
 {
+	struct zg_cgroup_entry *known = find_id(c, id);
 	char path[ZG_CGROUP_LEN];
+	int rc;
 
-	if (find_id(c, id))
+	if (known && known->gone)
+		known->profile = profile; /* a reload may have renumbered it */
+	if (known)
 		return 0;
-	(void)!zg_cgroups_path(c, id, path); /* "" when it is gone: released later */
-	return set_member(c, id, path, profile, false, false);
-}
-
-static void drop_entry(struct zg_cgroups *c, size_t i)
-{
-	c->entry[i] = c->entry[--c->entries];
+	rc = zg_cgroups_path(c, id, path);
+	if (rc < 0 && rc != -ENOENT && rc != -EXDEV)
+		return rc;
+	rc = set_member(c, id, path, profile, false, false);
+	if (rc == 0 && !path[0])
+		bury(find_id(c, id));
+	return rc;
 }
 
 bool zg_cgroup_leads_to(const char *glob, const char *path)
@@ -212,13 +299,12 @@ int zg_cgroups_follow(struct zg_cgroups *c, const struct zg_cgroup_def *defs, si
 	if (rc < 0)
 		return zg_err_set(e, -rc, "cannot govern the profiles' cgroups: %s", strerror(-rc));
 	for (size_t i = c->entries; i-- > 0;) {
-		if (c->entry[i].seen)
+		if (c->entry[i].seen || lingers(c, &c->entry[i]))
 			continue;
-		rc = c->gate.release(c->gate.arg, c->entry[i].id);
-		if (rc < 0 && rc != -ENOENT)
+		rc = release_entry(c, i);
+		if (rc < 0)
 			return zg_err_set(e, -rc, "cannot release the cgroup %s: %s",
 					  c->entry[i].path, strerror(-rc));
-		drop_entry(c, i);
 	}
 	rc = zg_cgroups_settled(c);
 	return rc < 0 ? zg_err_set(e, -rc, "cannot watch the profiles' cgroups: %s", strerror(-rc))
@@ -235,27 +321,26 @@ int zg_cgroups_release(struct zg_cgroups *c, uint64_t id)
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int forget(struct zg_cgroups *c, const char *path)
+static void forget(struct zg_cgroups *c, const char *path)
 {
 	for (size_t i = 0; i < c->entries; i++) {
-		int rc;
-
 		if (c->entry[i].fixed || strcmp(c->entry[i].path, path) != 0)
 			continue;
-		rc = c->gate.release(c->gate.arg, c->entry[i].id);
-		drop_entry(c, i);
-		return rc == -ENOENT ? 0 : rc;
+		bury(&c->entry[i]);
+		return;
 	}
-	return 0;
+	/* the kernel may have governed it as it was made */
+	c->unheard |= match(c->def, c->defs, path) != ZG_PROFILE_NONE;
 }
 
 static int one_event(struct zg_cgroups *c, const struct inotify_event *ev)
 {
 	char path[ZG_CGROUP_LEN];
-	int rc;
 
-	if (ev->mask & IN_Q_OVERFLOW)
+	if (ev->mask & IN_Q_OVERFLOW) {
+		c->unheard = true;
 		return visit(c, "", 0);
+	}
 	for (size_t i = 0; i < c->watches; i++) {
 		if (c->watch[i].wd != ev->wd)
 			continue;
@@ -268,8 +353,9 @@ static int one_event(struct zg_cgroups *c, const struct inotify_event *ev)
 		    !zg_cgroup_join(path, sizeof(path), c->watch[i].path, ev->name))
 			return 0;
 		/* a directory of this name may have come and gone and come again */
-		rc = ev->mask & IN_DELETE ? forget(c, path) : 0;
-		return rc < 0 ? rc : visit(c, path, (int)zg_cgroup_depth(path));
+		if (ev->mask & IN_DELETE)
+			forget(c, path);
+		return visit(c, path, (int)zg_cgroup_depth(path));
 	}
 	return 0;
 }
@@ -291,6 +377,11 @@ int zg_cgroups_event(struct zg_cgroups *c)
 	}
 	if (n < 0 && errno != EAGAIN)
 		return -errno;
+	if (c->unheard && rc == 0 && c->gate.sweep)
+		rc = c->gate.sweep(c->gate.arg);
+	c->unheard = c->unheard && rc < 0;
+	if (rc == 0)
+		rc = release_gone(c);
 	if (c->unsettled && rc == 0)
 		rc = zg_cgroups_settled(c);
 	return rc;

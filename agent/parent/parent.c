@@ -66,7 +66,7 @@ void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out)
 		.started_ns = p->started_ns,
 		.denials = p->denials,
 		.events_lost = zg_events_lost(p),
-		.governed_cgroups = (uint32_t)p->cgroups.entries,
+		.governed_cgroups = (uint32_t)zg_cgroups_living(&p->cgroups),
 		.profiles = (uint32_t)p->snapshot.profile_count,
 		.servers = (uint32_t)p->snapshot.server_count,
 		.restarts = p->children.restarts,
@@ -99,7 +99,7 @@ void zg_parent_announce(struct zg_parent *p)
 {
 	zg_log(ZG_LOG_NOTICE, "ready: %u gateways, %zu profiles, %zu servers, %zu governed cgroups",
 	       p->children.workers, p->snapshot.profile_count, p->snapshot.server_count,
-	       p->cgroups.entries);
+	       zg_cgroups_living(&p->cgroups));
 	(void)sd_notify(0, "READY=1");
 }
 
@@ -208,6 +208,11 @@ static int gate_settled(void *arg, const struct zg_nursery_key *keys,
 	return rc < 0 ? rc : zg_kernel_census(p->kernel);
 }
 
+static int gate_sweep(void *arg)
+{
+	return zg_reload_adopt(arg);
+}
+
 /* The address that redirected connections are sent to: the first of a family. */
 static void gateway_addresses(const struct zg_settings *s, struct zg_listen *v4,
 			      struct zg_listen *v6)
@@ -253,7 +258,7 @@ static int open_gate(struct zg_parent *p, struct zg_err *e)
 	char control[ZG_PATH_LEN + sizeof("/control.sock")];
 	const struct zg_kernel_options o = {
 		.cgroup_root = p->cgroups.root, .pin_dir = p->pin_dir, .control = control};
-	const struct zg_cgroup_gate gate = {gate_govern, gate_release, p, gate_settled};
+	const struct zg_cgroup_gate gate = {gate_govern, gate_release, p, gate_settled, gate_sweep};
 	struct zg_listen v4 = {0}, v6 = {0};
 	int rc;
 

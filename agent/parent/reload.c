@@ -43,6 +43,11 @@ static void watch_stdio(struct zg_parent *p, const struct zg_snapshot *s)
 		       zg_err_text(&e, text, sizeof(text)));
 }
 
+int zg_reload_adopt(struct zg_parent *p)
+{
+	return zg_kernel_members(p->kernel, adopt, p);
+}
+
 static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t generation,
 		 struct zg_err *e)
 {
@@ -53,7 +58,7 @@ static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t gene
 	if (rc < 0)
 		return rc;
 	watch_stdio(p, s);
-	rc = zg_kernel_members(p->kernel, adopt, p);
+	rc = zg_reload_adopt(p);
 	if (rc < 0)
 		return zg_err_set(e, -rc, "cannot read who is governed: %s", strerror(-rc));
 	return zg_cgroups_follow(&p->cgroups, s->cgroups, s->cgroup_count, e);

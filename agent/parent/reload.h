@@ -14,4 +14,7 @@ void zg_reload_release(struct zg_parent *p);
 /* Put p->snapshot in force in the kernel gate, members included. */
 int zg_reload_apply(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 
+/* Know all cgroups that the gate governs, those that it governed by itself too. */
+int zg_reload_adopt(struct zg_parent *p) ZG_MUST_CHECK;
+
 #endif

@@ -19,6 +19,7 @@
 
 #define ATTEMPT_SEC 5	 /* a child that hangs is ended */
 #define CONTROL_MS  1000 /* patience for what must arrive */
+#define REMOVED_MS  1500 /* while what was refused is sent again */
 #define GOVERNED_MS 25	 /* for what may not: loopback delivers at once */
 
 static const struct attempt_list *const attempt_lists[] = {
@@ -201,7 +202,12 @@ static struct outcome make(struct stage *st, const struct attempt *a, bool gover
 		assert_int_equal(write(go[1], "g", 1), 1);
 	}
 	o.error = status_of(pid);
-	o.arrived = receive_arrived(st, a->inbound, governed ? GOVERNED_MS : CONTROL_MS);
+	if (a->removed)
+		assert_int_equal(rmdir(lab_path(st->lab, cgroup.text).text), 0);
+	o.arrived = receive_arrived(st, a->inbound,
+				    !governed	 ? CONTROL_MS
+				    : a->removed ? REMOVED_MS
+						 : GOVERNED_MS);
 	take_events(st, &o);
 	(void)close(go[1]);
 	(void)close(done[0]);

@@ -87,6 +87,7 @@ struct attempt {
 	attempt_fn *outside; /* another process, which nobody governs; calls step_ready */
 	bool root;	     /* keeps uid 0 */
 	bool later;	     /* its cgroup becomes governed after before() */
+	bool removed;	     /* its cgroup is removed when its process has ended */
 	bool inbound;	     /* only told->arrived counts: the mark is sent from outside */
 	bool optional;	     /* needs what a kernel may lack */
 	bool tampers;	     /* the gate is made anew afterwards */

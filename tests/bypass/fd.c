@@ -257,6 +257,8 @@ static const struct attempt fd_attempts_rows[] = {
 	 .later = true},
 	{"older-linger", T_FD_GOVERNED, "sent by the kernel after close", use_linger,
 	 .before = connect_tcp, .later = true},
+	{"older-removed", T_FD_GOVERNED, "sent again after process and cgroup are gone", use_send,
+	 .before = connect_tcp, .later = true, .removed = true},
 	{"older-sendfile", T_SEND_PATH, "sendfile on the older connection", use_sendfile,
 	 .before = connect_tcp, .later = true},
 	{"older-splice", T_SEND_PATH, "splice", use_splice, .before = connect_tcp, .later = true},

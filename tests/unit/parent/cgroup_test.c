@@ -199,6 +199,12 @@ static void a_cgroup_that_goes_is_released(void **state)
 	assert_int_equal(s->gate.count, 1);
 	take_away(s, "a1");
 	events(s);
+	/* its connections may outlive it: not yet */
+	assert_int_equal(s->gate.count, 1);
+	follow(s, defs, 1);
+	assert_int_equal(s->gate.count, 1);
+	s->c.linger_sec = -1;
+	follow(s, defs, 1);
 	assert_int_equal(s->gate.count, 0);
 	assert_int_equal(s->c.entries, 0);
 	/* gone and back before anybody looked: the new one is governed */
@@ -208,6 +214,27 @@ static void a_cgroup_that_goes_is_released(void **state)
 	events(s);
 	assert_int_equal(held(s, "a2"), AGENT);
 	assert_int_equal(s->gate.count, 1);
+}
+
+/* A full gate lets go of what is gone longest, and of nothing else. */
+static void those_that_live_come_first(void **state)
+{
+	const struct zg_cgroup_def defs[] = {{.glob = "a*", .profile = AGENT}};
+	char name[16];
+
+	SCRATCH(state);
+	follow(s, defs, 1);
+	for (int i = 0; i < 66; i++) { /* two more than the gate here holds */
+		(void)snprintf(name, sizeof(name), "a%d", i);
+		make(s, name);
+		events(s);
+		if (i == 65)
+			break;
+		take_away(s, name);
+		events(s);
+	}
+	assert_int_equal(held(s, "a65"), AGENT);
+	assert_int_equal(s->gate.count, 64);
 }
 
 static void a_reload_moves_and_releases(void **state)
@@ -245,6 +272,13 @@ static void a_former_runs_members_are_kept_or_released(void **state)
 	assert_int_equal(zg_cgroups_adopt(&s->c, 999999999, AGENT), 0);
 	follow(s, defs, 1);
 	assert_int_equal(held(s, "a"), AGENT);
+	assert_int_equal(held(s, "b"), ZG_PROFILE_NONE);
+	assert_int_equal(s->gate.count, 2); /* the one that is gone, for a while */
+	/* renumbered by a reload, and then forgotten */
+	assert_int_equal(zg_cgroups_adopt(&s->c, 999999999, OTHER), 0);
+	assert_int_equal(s->c.entry[1].profile, OTHER);
+	s->c.linger_sec = -1;
+	follow(s, defs, 1);
 	assert_int_equal(s->gate.count, 1);
 }
 
@@ -391,6 +425,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		CASE(globs_name_what_exists_and_what_appears),
 		CASE(a_cgroup_that_goes_is_released),
+		CASE(those_that_live_come_first),
 		CASE(a_reload_moves_and_releases),
 		CASE(a_former_runs_members_are_kept_or_released),
 		CASE(the_nearest_ancestor_and_the_first_glob_win),

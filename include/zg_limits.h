@@ -39,7 +39,7 @@
 #define ZG_PROOF_SEC	  60   /* between two rounds */
 #define ZG_PROOF_TELL_SEC 3600 /* a state that does not change is recorded so often */
 #define ZG_PROOF_MS	  3000 /* one round of the canary; its doors answer at once */
-#define ZG_PROOF_PAUSE_MS 1200 /* between two starts: packets are told once a second */
+#define ZG_PROOF_PAUSE_MS 1200 /* between two rounds: packets are told once a second */
 #define ZG_READBACK_MS	  4    /* of the loop's time at once; so a million prefixes take seconds */
 #define ZG_RECONCILE_SEC  5    /* live connections are held against the verdict so often */
 #define ZG_UNKNOWN_TOLD	  256  /* unknown connections that stay, remembered to be told once */

@@ -25,7 +25,7 @@ struct zg_proof {
 	uint32_t again;		    /* looks at tables that differed, perhaps for a moment */
 	bool repaired;		    /* in this round: it has been looked at twice */
 	char broken[ZG_REASON_LEN]; /* what this round found and repaired, or "" */
-	uint64_t started_ms;
+	uint64_t ended_ms;
 	struct zg_readback readback;
 	struct event *begin; /* the next round */
 	struct event *slice;
@@ -148,6 +148,7 @@ static void end_if_done(struct zg_parent *p)
 	if (!proof->running || !proof->canary_done || !proof->maps_done)
 		return;
 	proof->running = false;
+	proof->ended_ms = zg_parent_now_ms();
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	zg_reconcile_now(p);
 	p->proofs++;
@@ -197,7 +198,6 @@ static void start_round(struct zg_parent *p)
 
 	proof->running = true;
 	proof->asked = proof->canary_done = proof->maps_done = false;
-	proof->started_ms = zg_parent_now_ms();
 	proof->readback = (struct zg_readback){0};
 	proof->again = 0;
 	if (!proof->repaired)
@@ -217,12 +217,12 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
 		start_round(p);
 }
 
-/* Not sooner than ZG_PROOF_PAUSE_MS after the last one began: the gate tells a
+/* Not sooner than ZG_PROOF_PAUSE_MS after the last one: the gate tells a
  * refused packet's flow once a second. */
 uint64_t zg_proof_ask(struct zg_parent *p)
 {
 	struct zg_proof *proof = p->proof;
-	uint64_t next = proof->started_ms + ZG_PROOF_PAUSE_MS, now = zg_parent_now_ms();
+	uint64_t next = proof->ended_ms + ZG_PROOF_PAUSE_MS, now = zg_parent_now_ms();
 
 	proof->asked = true;
 	if (!proof->running)

@@ -3,3 +3,4 @@
 $(O)/bench/connect_bench: PKG_LIBS += -lcmocka
 $(O)/bench/packet_bench: PKG_LIBS += -lcmocka
 $(O)/bench/stdio_bench: PKG_LIBS += -lcmocka
+$(O)/bench/denial_bench: PKG_LIBS += -lcmocka

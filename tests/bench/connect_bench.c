@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * connect_bench.c - what the kernel gate costs a connect(): bare, with the gate
- * and a small policy, and with an allowlist of a million prefixes, in one run.
+ * and a small policy, and with an allowlist of a million prefixes over a hundred
+ * profiles, in one run; and what it costs to load that and to replace a part.
  * UDP, because its connect() is the system call and nothing else: the cost of
  * a TCP handshake would hide what is measured. Needs root.
  *
@@ -13,6 +14,8 @@
 #define ROUNDS	 61
 #define CALLS	 20000 /* of one round */
 #define PREFIXES 1000000
+#define PROFILES 100
+#define IDENTITY 10 /* of profile P_A; the others' follow */
 
 enum where { BARE, UNGOVERNED, GOVERNED, NESTED, WHERES };
 
@@ -78,7 +81,9 @@ static void measure(struct lab *lab, double ns[WHERES])
 	uint64_t rounds[WHERES][ROUNDS];
 
 	for (size_t i = 0; i < ROUNDS; i++)
-		for (int w = 0; w < WHERES; w++) {
+		for (size_t k = 0; k < WHERES; k++) {
+			size_t w = (i + k) % WHERES; /* none is always the first */
+
 			assert_true(lab_enter(place[w].text));
 			rounds[w][i] = one_round();
 			assert_true(rounds[w][i] > 0);
@@ -87,39 +92,74 @@ static void measure(struct lab *lab, double ns[WHERES])
 		ns[w] = median_ns(rounds[w], ROUNDS);
 }
 
-/* The prefix that holds 127.0.0.1 and count - 1 others of that length. */
-static void apply(struct lab *lab, struct zg_prefix_def *prefix, uint32_t prefixlen, uint32_t count)
+struct million {
+	struct zg_profile_def profile[PROFILES];
+	struct zg_rule_def rule[PROFILES];
+	struct zg_prefix_def prefix[PREFIXES];
+	struct zg_snapshot s;
+};
+
+static void set_prefix(struct million *m, uint32_t i, uint32_t prefixlen, uint32_t v4)
+{
+	struct zg_prefix_def *d = &m->prefix[i];
+
+	*d = (struct zg_prefix_def){.prefixlen = prefixlen, .identity = IDENTITY + i % PROFILES};
+	v4 = htonl(v4);
+	memset(d->addr + 10, 0xff, 2);
+	memcpy(d->addr + 12, &v4, sizeof(v4));
+}
+
+/* The first is or holds 127.0.0.1; between two there is room for another. */
+static uint32_t address(uint32_t prefixlen, uint32_t i)
+{
+	return prefixlen == 128 ? 0x7f000001 + 3 * i : 0x7f000000 + 8 * i;
+}
+
+static void fill(struct million *m, uint32_t prefixlen, uint32_t count)
+{
+	*m = (struct million){0};
+	for (uint32_t i = 0; i < PROFILES; i++) {
+		(void)snprintf(m->profile[i].name, sizeof(m->profile[i].name), "p%u", i);
+		m->rule[i] = (struct zg_rule_def){
+			.profile = P_A + i, .identity = IDENTITY + i, .proto = IPPROTO_UDP};
+		m->rule[i].val.count = 1;
+		m->rule[i].val.port[0] = (struct zg_port_rule){1, UINT16_MAX, ZG_V_ALLOW, {0}};
+	}
+	for (uint32_t i = 0; i < count; i++)
+		set_prefix(m, i, prefixlen, address(prefixlen, i));
+	m->s.profiles = m->profile;
+	m->s.profile_count = PROFILES;
+	m->s.rules = m->rule;
+	m->s.rule_count = PROFILES;
+	m->s.prefixes = m->prefix;
+	m->s.prefix_count = count;
+}
+
+static double apply(struct lab *lab, const struct million *m)
 {
 	uint64_t start = now_ns();
-	struct plan p;
 	struct zg_err e;
 
-	plan_init(&p);
-	plan_profile(&p, "a", ZG_MODE_ENFORCE);
-	(void)plan_rule(&p, P_A, 10, IPPROTO_UDP, 1, UINT16_MAX, ZG_V_ALLOW);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t v4 = htonl(prefixlen == 128 ? 0x7f000001 + 3 * i : 0x7f000000 + 4 * i);
-
-		prefix[i] = (struct zg_prefix_def){.prefixlen = prefixlen, .identity = 10};
-		memset(prefix[i].addr + 10, 0xff, 2);
-		memcpy(prefix[i].addr + 12, &v4, sizeof(v4));
-	}
-	p.s.prefixes = prefix;
-	p.s.prefix_count = count;
-	if (zg_kernel_apply(lab->kernel, &p.s, ++lab->generation, &e) < 0)
+	if (zg_kernel_apply(lab->kernel, &m->s, ++lab->generation, &e) < 0)
 		fail_msg("%s", e.what);
-	if (count > 1)
-		(void)printf("  loading %u prefixes of length %u took %.2f s\n", count,
-			     prefixlen - 96, (double)(now_ns() - start) / 1e9);
+	return (double)(now_ns() - start) / 1e9;
+}
+
+/* One in a hundred goes, and another comes. */
+static double replace(struct lab *lab, struct million *m, uint32_t prefixlen)
+{
+	for (uint32_t i = 50; i < PREFIXES; i += 100)
+		set_prefix(m, i, prefixlen, address(prefixlen, i) + (prefixlen == 128 ? 1 : 4));
+	return apply(lab, m);
 }
 
 static void bench(void **state ZG_UNUSED)
 {
-	struct zg_prefix_def *prefix = calloc(PREFIXES, sizeof(*prefix));
+	struct million *m = calloc(1, sizeof(*m));
 	struct lab *lab = lab_open();
 	struct lab_path outside = lab_path(lab, "../zg-bench-outside");
 
-	assert_non_null(prefix);
+	assert_non_null(m);
 	(void)mkdir(outside.text, 0755);
 	(void)lab_cgroup(lab, "free");
 	lab_govern(lab, "agent", P_A);
@@ -129,16 +169,22 @@ static void bench(void **state ZG_UNUSED)
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		double ns[WHERES];
 
-		apply(lab, prefix, tables[i].prefixlen, tables[i].count);
+		double loaded;
+
+		fill(m, tables[i].prefixlen, tables[i].count);
+		loaded = apply(lab, m);
 		measure(lab, ns);
 		(void)printf(" %s\n", tables[i].text);
 		for (int w = 0; w < WHERES; w++)
 			(void)printf("  %-32s %8.0f ns  %5.2fx\n", where_text[w], ns[w],
 				     ns[w] / ns[BARE]);
+		if (tables[i].count == PREFIXES)
+			(void)printf("  loading them %.2f s, replacing 1 %% of them %.2f s\n",
+				     loaded, replace(lab, m, tables[i].prefixlen));
 	}
 	assert_true(lab_enter(lab_cgroup2_mount()));
 	(void)rmdir(outside.text);
-	free(prefix);
+	free(m);
 }
 
 static const struct CMUnitTest tests[] = {LAB_TEST(bench)};

@@ -34,9 +34,9 @@ static __always_inline bool zg_is_tls(struct bpf_sockopt *ctx)
 	       name[1] == 'l' && name[2] == 's';
 }
 
-static __noinline int zg_refuse_option(struct bpf_sockopt *ctx, __u32 option)
+static __noinline int zg_refuse_option(struct bpf_sockopt *ctx)
 {
-	struct zg_dest d = {.refused = ZG_GR_OPTION, .detail = option};
+	struct zg_dest d = {.refused = ZG_GR_OPTION, .detail = ZG_OPTION(ctx->level, ctx->optname)};
 	struct bpf_sock *sk = ctx->sk;
 	struct zg_answer a;
 
@@ -58,9 +58,11 @@ int zg_setsockopt(struct bpf_sockopt *ctx)
 	__u32 option = ZG_OPTION(level, number);
 
 	if (level < 1 << 16 && number < 1 << 16 && zg_option_known(option)) {
-		if (option == ZG_TCP_ULP && zg_is_tls(ctx))
+		/* read again: Linux 6.1 would follow each known option by itself */
+		barrier();
+		if (ZG_OPTION(ctx->level, ctx->optname) == ZG_TCP_ULP && zg_is_tls(ctx))
 			return ZG_PASS;
-		if (zg_refuse_option(ctx, option) == ZG_EPERM)
+		if (zg_refuse_option(ctx) == ZG_EPERM)
 			return ZG_EPERM;
 	}
 	ctx->optlen = 0; /* not our copy, which has a page at most */

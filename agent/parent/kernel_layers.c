@@ -394,9 +394,11 @@ static int bring(struct zg_layers *all, enum zg_kernel_layer layer)
 {
 	const struct kind *kind = &kinds[layer];
 	struct layer *l = &all->layer[layer];
+	libbpf_print_fn_t loud = libbpf_set_print(NULL); /* the reason says it */
 	struct zg_err e = {0};
 	int r = load(all->at, kind, l, all->gate, &e);
 
+	(void)libbpf_set_print(loud);
 	if (r == 0)
 		r = attach(all->at, kind, l, &e);
 	if (r == 0)

@@ -15,6 +15,7 @@
  */
 #include "bypass.h"
 
+#include <bpf/libbpf.h>
 #include <sys/utsname.h>
 
 #define ATTEMPT_SEC 5	 /* a child that hangs is ended */
@@ -380,5 +381,6 @@ int main(int argc, char **argv)
 	if (possible <= 0)
 		return possible < 0;
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)libbpf_set_print(NULL); /* what a kernel lacks is in the table's head */
 	return run_all(argc, argv);
 }

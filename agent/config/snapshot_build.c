@@ -11,7 +11,7 @@
 #include "compile.h"
 #include "digest.h"
 #include "grants.h"
-#include "names.h"
+#include "hosts.h"
 #include "parse.h"
 #include "registry.h"
 #include "scan.h"
@@ -235,7 +235,7 @@ static int put_tables(struct zg_build *b, struct sections *s, struct zg_build_co
 static int put_names(struct zg_build *b, struct sections *s)
 {
 	const struct zg_entry *at = NULL;
-	int r = zg_names_build(&b->settings, &s->buf[ZG_S_NAMES], &at);
+	int r = zg_hosts_build(&b->settings, &s->buf[ZG_S_NAMES], &at);
 
 	if (r == -E2BIG)
 		zg_diag_error(b->diag, b->settings.file, at->line, at->column,

@@ -297,6 +297,91 @@ static void denied_executables_belong_to_their_profile(void **state)
 	world_end(&w);
 }
 
+/* Host names, and what else DNS changes. */
+static void names_and_dns(void **state)
+{
+	static const char text[] =
+		"version: v1\n"
+		"dns: {upstream: ['192.0.2.53', '[2001:db8::53]:5353'], grace_sec: 5}\n"
+		"profiles:\n"
+		"  agent:\n"
+		"    allow:\n"
+		"      - {host: '*.b.example', port: ['900-1000', 443, '990-1010'], local: true}\n"
+		"      - {host: a.example, port: '800-900', proto: [tcp, udp]}\n"
+		"      - {cidr: '0.0.0.0/0', port: '1-65535'}\n"
+		"      - {cidr: '198.51.100.0/24', port: 853}\n"
+		"    deny:\n"
+		"      - {host: x.b.example, port: 443}\n"
+		"  other:\n"
+		"    allow:\n"
+		"      - {cidr: '0.0.0.0/0', port: '1-65535'}\n"
+		"      - {host: dns.google, port: 443}\n";
+	const uint32_t agent = ZG_PROFILE_FIRST, other = ZG_PROFILE_FIRST + 1;
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, text, NULL, world_servers);
+	if (!w.ok)
+		print_error("%s\n", first_error(&w));
+	assert_true(w.ok);
+	open_snapshot(&w, &s);
+	assert_int_equal(s.name_count, 5);
+	assert_string_equal(s.names[0].pattern, "*.b.example");
+	assert_true(s.names[0].local && !s.names[0].deny);
+	assert_int_equal(s.names[0].proto, IPPROTO_TCP);
+	assert_int_equal(s.names[0].val.count, 2); /* 443, 900-1010 */
+	assert_int_equal(s.names[0].val.port[1].hi, 1010);
+	assert_string_equal(s.names[2].pattern, "a.example");
+	assert_int_equal(s.names[2].proto, IPPROTO_UDP);
+	assert_int_equal(s.names[2].val.count, 2); /* without 853 */
+	assert_true(s.names[3].deny);
+	assert_int_equal(s.names[4].profile, other);
+	/* the resolver reaches its servers, and nobody else */
+	assert_int_equal(s.settings->dns_count, 2);
+	assert_int_equal(s.settings->dns[1].port, 5353);
+	assert_int_equal(s.settings->dns_grace_sec, 5);
+	assert_int_equal(s.settings->dns_ttl_min_sec, ZG_DNS_TTL_MIN_SEC);
+	for (int i = 0; i < 2; i++) {
+		uint8_t proto = i ? IPPROTO_TCP : IPPROTO_UDP;
+
+		assert_int_equal(gate(&s, ZG_PROFILE_RESOLVER, "192.0.2.53", 53, proto),
+				 ZG_V_ALLOW);
+		assert_int_equal(gate(&s, ZG_PROFILE_RESOLVER, "2001:db8::53", 5353, proto),
+				 ZG_V_ALLOW);
+	}
+	assert_int_equal(gate(&s, ZG_PROFILE_RESOLVER, "192.0.2.53", 443, IPPROTO_TCP), ZG_V_DENY);
+	/* DNS over TLS and HTTPS, by what names it alone */
+	assert_int_equal(gate(&s, agent, "203.0.113.1", 852, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "203.0.113.1", 853, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, agent, "198.51.100.1", 853, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, agent, "203.0.113.1", 443, IPPROTO_UDP), ZG_V_DENY);
+	assert_int_equal(gate(&s, agent, "8.8.8.8", 443, IPPROTO_TCP), ZG_V_DENY);
+	assert_int_equal(gate(&s, agent, "8.8.8.8", 80, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, other, "8.8.8.8", 443, IPPROTO_TCP), ZG_V_ALLOW);
+	assert_int_equal(gate(&s, other, "1.1.1.1", 443, IPPROTO_TCP), ZG_V_DENY);
+	zg_snapshot_close(&s);
+	world_end(&w);
+}
+
+static void resolv_conf_is_for_those_who_say_nothing(void **state)
+{
+	static const char text[] = "# nameserver 192.0.2.9\nsearch example\n"
+				   "nameserver 192.0.2.1\nnameserver\t2001:db8::1 \r\n"
+				   "nameserver fe80::1%eth0\nnameservers 192.0.2.8\nnameserver\n"
+				   "nameserver 192.0.2.3\nnameserver 192.0.2.4\nnameserver 192.0.2.5";
+	struct zg_settings s = {0};
+
+	(void)state;
+	zg_resolv_parse(zg_slice_str(text), &s);
+	assert_int_equal(s.dns_count, ZG_DNS_UPSTREAM_MAX);
+	assert_int_equal(s.dns[0].addr[15], 1);
+	assert_int_equal(s.dns[1].addr[0], 0x20);
+	assert_int_equal(s.dns[2].addr[15], 3);
+	assert_int_equal(s.dns[3].addr[15], 4);
+	assert_int_equal(s.dns[3].port, 53);
+}
+
 static void settings_alone_can_be_asked_for(void **state)
 {
 	struct zg_buf out = ZG_BUF(ZG_SNAPSHOT_BYTES);
@@ -588,6 +673,8 @@ int main(void)
 		cmocka_unit_test(deny_wins_among_unix_sockets),
 		cmocka_unit_test(shadow_servers_are_killed_on_the_wire_unless_told),
 		cmocka_unit_test(denied_executables_belong_to_their_profile),
+		cmocka_unit_test(names_and_dns),
+		cmocka_unit_test(resolv_conf_is_for_those_who_say_nothing),
 		cmocka_unit_test(settings_alone_can_be_asked_for),
 		cmocka_unit_test(wrong_settings_say_where),
 		cmocka_unit_test(order_and_files_mean_nothing),

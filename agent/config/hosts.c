@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* names.c - see names.h. Trust: parsed and bounded input; pure but for memory. */
-#include "names.h"
+/* hosts.c - see hosts.h. Trust: parsed and bounded input; pure but for memory. */
+#include "hosts.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -81,7 +81,7 @@ static int put_entry(const struct zg_entry *e, uint32_t profile, struct zg_buf *
 	return 0;
 }
 
-int zg_names_build(const struct zg_settings_src *s, struct zg_buf *out, const struct zg_entry **at)
+int zg_hosts_build(const struct zg_settings_src *s, struct zg_buf *out, const struct zg_entry **at)
 {
 	for (uint32_t i = 0; i < s->profile_count; i++) {
 		for (const struct zg_entry *e = s->profiles[i].entries; e; e = e->next) {

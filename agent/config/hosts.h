@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * names.h - the host names that profiles may resolve, as the snapshot has
+ * hosts.h - the host names that profiles may resolve, as the snapshot has
  * them, and where they are asked for.
  */
-#ifndef ZG_NAMES_H
-#define ZG_NAMES_H
+#ifndef ZG_HOSTS_H
+#define ZG_HOSTS_H
 
 #include "buf.h"
 #include "grants.h"
@@ -12,7 +12,7 @@
 
 /* Append the sorted struct zg_name_def[] to out. 0, -ENOMEM; -E2BIG with *at
  * the entry that has more than ZG_PORT_RULES_MAX port ranges. */
-int zg_names_build(const struct zg_settings_src *s, struct zg_buf *out,
+int zg_hosts_build(const struct zg_settings_src *s, struct zg_buf *out,
 		   const struct zg_entry **at) ZG_MUST_CHECK;
 
 /* The nameservers of resolv.conf. */

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/mman.h>
 
+#include "hosts.h"
 #include "policy/world.h"
 #include "snapshot.h"
 
@@ -366,10 +367,11 @@ static void names_and_dns(void **state)
 
 static void resolv_conf_is_for_those_who_say_nothing(void **state)
 {
-	static const char text[] = "# nameserver 192.0.2.9\nsearch example\n"
-				   "nameserver 192.0.2.1\nnameserver\t2001:db8::1 \r\n"
-				   "nameserver fe80::1%eth0\nnameservers 192.0.2.8\nnameserver\n"
-				   "nameserver 192.0.2.3\nnameserver 192.0.2.4\nnameserver 192.0.2.5";
+	static const char text[] =
+		"# nameserver 192.0.2.9\nsearch example\n"
+		"nameserver 192.0.2.1\nnameserver\t2001:db8::1 \r\n"
+		"nameserver fe80::1%eth0\nnameservers 192.0.2.8\nnameserver\n"
+		"nameserver 192.0.2.3\nnameserver 192.0.2.4\nnameserver 192.0.2.5";
 	struct zg_settings s = {0};
 
 	(void)state;

@@ -131,7 +131,8 @@ test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (s
 			assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
 		};
 		const file = path.join(agent.dir, 'etc/servers/github.json');
-		let contained = 0, bytesThen = 0; // when, and what had come by then
+		let contained = false, bytesThen = 0; // what had come by then
+		const windows = []; // when flows of the contained profile may have been refused
 		let upgrades = 0;
 
 		// Nothing of a contained profile's has come since it was contained.
@@ -153,15 +154,17 @@ test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (s
 			async contain() {
 				checkContained();
 				if (contained) {
-					contained = 0;
+					contained = false;
 					await zg('resume', 'other');
+					windows.at(-1).until = Date.now() + SETTLE_MS;
 					const from = otherOpen.bytes;
 					await until(() => otherOpen.bytes > from, 'the resumed profile to go on', 15000);
 					return;
 				}
+				windows.push({ from: Date.now(), until: Infinity });
 				await zg('contain', 'other');
 				await new Promise((next) => setTimeout(next, SETTLE_MS));
-				contained = performance.now();
+				contained = true;
 				bytesThen = otherOpen.bytes;
 			},
 			async killGateway() {
@@ -213,6 +216,8 @@ test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (s
 		for (const [who, { failures, passed, ...counts }] of Object.entries({ agent: mine, other: theirs }))
 			console.log(`  ${who}: ${JSON.stringify(counts)}, ${failures.length} of its allowed flows ended`);
 		assert.deepEqual(mine.failures, [], 'allowed flows of the profile that nobody contained');
+		assert.deepEqual(theirs.failures.filter((f) => !windows.some((w) => f.until >= w.from && f.from <= w.until)), [],
+			'allowed flows of the other profile, while it was not contained');
 		assert.deepEqual([...mine.passed, ...theirs.passed], []);
 		assert.deepEqual(forbidden.came, []);
 		assert.deepEqual(strangers, [], 'the registered server was reached without the gateway');

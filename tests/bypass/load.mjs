@@ -14,10 +14,9 @@ const ports = JSON.parse(process.argv[2]);
 const PAUSE_MS = 5; // between two of one loop: load, not a benchmark
 const ANSWER_MS = 8000;
 const told = { done: 0, held: 0, attempts: 0, passed: [], calls: 0, direct: 0, failures: [] };
-const started = Date.now();
 
 const pause = () => new Promise((next) => setTimeout(next, PAUSE_MS));
-const failed = (what, e) => told.failures.push({ what, code: e.code ?? e.message, ms: Date.now() - started });
+const failed = (what, e, from) => told.failures.push({ what, code: e.code ?? e.message, from, until: Date.now() });
 
 // Connect, send, wait for the answer. Reset at the end: no port stays in TIME_WAIT.
 function exchange(host, port, bytes, timeout = ANSWER_MS) {
@@ -36,7 +35,8 @@ function exchange(host, port, bytes, timeout = ANSWER_MS) {
 
 async function allowed() {
 	for (;;) {
-		await exchange('127.0.0.1', ports.allowed, 'ok').then(() => told.done++, (e) => failed('allowed', e));
+		const from = Date.now();
+		await exchange('127.0.0.1', ports.allowed, 'ok').then(() => told.done++, (e) => failed('allowed', e, from));
 		await pause();
 	}
 }
@@ -45,14 +45,16 @@ async function allowed() {
 async function hold() {
 	for (;;) {
 		await new Promise((ended) => {
+			let from = Date.now(); // of what is not answered yet
 			const socket = net.connect({ host: '127.0.0.1', port: ports.allowed, autoSelectFamily: false });
 			socket.setTimeout(ANSWER_MS, () => socket.destroy(Object.assign(new Error('no answer'), { code: 'SILENT' })));
 			socket.on('connect', () => socket.write('held'));
 			socket.on('data', () => {
 				told.held++;
+				from = Date.now();
 				setTimeout(() => socket.write('held'), PAUSE_MS);
 			});
-			socket.on('error', (e) => failed('held', e));
+			socket.on('error', (e) => failed('held', e, from));
 			socket.on('close', ended);
 		});
 		await pause();

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The suites of `make check` that have no folder of their own: the unit tests
-# again under sanitizers, the may-use rules, and `make lint`.
+# again under sanitizers, the may-use rules, what is written, and `make lint`.
 
 .PHONY: san
 san:
@@ -11,6 +11,12 @@ san:
 .PHONY: may-use
 may-use: all
 	$(Q)tests/may-use.sh $(O)
+
+.PHONY: docs
+docs: all
+	$(Q)tests/docs.sh $(O)
+
+CHECKS += docs
 
 LINT_C := $(sort $(shell git ls-files 'agent/*.[ch]' 'bpf/*.[ch]' 'include/*.h' 'tools/*.[ch]' 'tests/*.[ch]'))
 LINT_SH := $(sort $(shell git ls-files | while read -r f; do head -c 14 "$$f" 2>/dev/null | grep -qa '^\#!/bin/bash' && echo "$$f"; done))

@@ -36,6 +36,22 @@ int BPF_PROG(zg_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
+/* A thread that executes becomes the leader, and what was kept with the former
+ * one goes with it. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(zg_promote, struct task_struct *task, int old_pid)
+{
+	struct zg_home home = {};
+
+	if (old_pid == task->pid)
+		return 0;
+	home.cgroup_id = zg_cgroup_of_task(task);
+	home.governor = zg_governor_of(task);
+	if (home.governor)
+		zg_settle(task, &home);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(zg_exit, struct task_struct *task)
 {

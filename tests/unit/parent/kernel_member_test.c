@@ -7,6 +7,7 @@
 #include "kernel_lab.h"
 
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -287,6 +288,53 @@ static void a_child_that_is_moved_out_stays_governed(void **state ZG_UNUSED)
 	(void)close(go[1]);
 }
 
+/* The thread takes the leader's place, with nothing of what was kept with it. */
+static void *exec_dialler(void *arg)
+{
+	const struct stage *s = arg;
+	char script[128];
+
+	(void)snprintf(script, sizeof(script), "echo; read x; : >/dev/tcp/127.0.0.1/%u",
+		       s->sink.port);
+	(void)execl("/bin/bash", "bash", "-c", script, NULL);
+	_exit(118);
+}
+
+static void a_thread_that_executes_stays_governed(void **state ZG_UNUSED)
+{
+	struct stage s = stage_open();
+	int ask[2], answer[2];
+	pthread_t thread;
+	char byte = '\n';
+	pid_t pid;
+
+	assert_int_equal(pipe2(ask, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(answer, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		lab_join(s.lab, "agent");
+		lab_drop();
+		if (dup2(ask[0], 0) < 0 || dup2(answer[1], 1) < 0 ||
+		    pthread_create(&thread, NULL, exec_dialler, &s) != 0)
+			_exit(117);
+		for (;;)
+			(void)pause();
+	}
+	assert_int_equal(read(answer[0], &byte, 1), 1);
+	(void)last_leave(&s);
+	move(s.lab, pid, "free");
+	assert_int_equal(last_leave(&s).reason, ZG_GR_LEFT);
+	assert_int_equal(write(ask[1], &byte, 1), 1);
+	assert_int_not_equal(lab_wait(pid), 0);
+	assert_int_equal(sink_drain(&s.sink), 0);
+	assert_int_equal(ctl_of(s.lab).sticky, 0);
+	for (int i = 0; i < 2; i++) {
+		(void)close(ask[i]);
+		(void)close(answer[i]);
+	}
+}
+
 /* A process never in it when it was born: put there before it was governed. */
 static void a_census_finds_who_was_there_before(void **state ZG_UNUSED)
 {
@@ -520,6 +568,7 @@ static const struct CMUnitTest tests[] = {
 	LAB_TEST(another_profile_applies_and_the_move_is_told),
 	LAB_TEST(other_moves_are_not_told),
 	LAB_TEST(a_child_that_is_moved_out_stays_governed),
+	LAB_TEST(a_thread_that_executes_stays_governed),
 	LAB_TEST(a_census_finds_who_was_there_before),
 	LAB_TEST(what_is_no_longer_governed_may_go),
 	LAB_TEST(a_reload_renumbers_who_has_left),

@@ -20,19 +20,6 @@ static __always_inline bool zg_gateway_port(__u32 proto, __u16 port_be)
 		port_be == ZG_READ_ONCE(ctl->gateway6_port_be));
 }
 
-/* A resolver of any profile. Not static: the verifier judges it once. */
-__noinline int zg_resolver_port(__u32 slot, __u32 port_be)
-{
-	for (__u32 id = ZG_PROFILE_FIRST; id < ZG_PROFILES_MAX; id++) {
-		__u32 index = (slot & 1) * ZG_PROFILES_MAX + id;
-		const struct zg_profile *p = bpf_map_lookup_elem(&zg_profile, &index);
-
-		if (p && (p->dns4_port_be == port_be || p->dns6_port_be == port_be))
-			return 1;
-	}
-	return 0;
-}
-
 static __noinline int zg_gate_bind(struct bpf_sock_addr *ctx, struct zg_dest *d)
 {
 	struct zg_answer a;

@@ -186,6 +186,19 @@ static __always_inline void zg_judge_ways(const struct zg_dest *d, struct zg_ans
 		a->reason = reason;
 }
 
+/* A resolver of any profile. Not static: the verifier judges it once. */
+__noinline int zg_resolver_port(__u32 slot, __u32 port_be)
+{
+	for (__u32 id = ZG_PROFILE_FIRST; id < ZG_PROFILES_MAX; id++) {
+		__u32 index = (slot & 1) * ZG_PROFILES_MAX + id;
+		const struct zg_profile *p = bpf_map_lookup_elem(&zg_profile, &index);
+
+		if (p && (p->dns4_port_be == port_be || p->dns6_port_be == port_be))
+			return 1;
+	}
+	return 0;
+}
+
 /* What the tables say of an address: a gets identity, verdict and reason. */
 static __always_inline void zg_read_tables(const struct zg_dest *d, struct zg_answer *a)
 {
@@ -193,6 +206,12 @@ static __always_inline void zg_read_tables(const struct zg_dest *d, struct zg_an
 	a->reason = d->ways == ZG_WAY_IN ? ZG_GR_INBOUND : ZG_GR_NO_IDENTITY;
 	if (a->identity)
 		zg_judge_ways(d, a);
+	/* a question there would be asked in the name of another profile */
+	if ((d->ways & ZG_WAY_OUT) && zg_is_loopback(&d->addr) &&
+	    zg_resolver_port(a->slot, d->port_be)) {
+		a->verdict = ZG_V_DENY;
+		a->reason = ZG_GR_RESOLVER;
+	}
 }
 
 static __always_inline void zg_judge_address(enum zg_who who, const struct zg_dest *d, __u32 epoch,
@@ -379,6 +398,10 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 	if ((d->ways & ZG_WAY_OUT) && zg_judge_dns(d, a))
 		return;
 	zg_judge_address(who, d, epoch, a);
+	if (a->reason == ZG_GR_RESOLVER) { /* another's: in audit mode too */
+		a->audit = 0;
+		return;
+	}
 	if (a->verdict != ZG_V_DENY || a->reason == ZG_GR_RULE_DENY || !(d->ways & ZG_WAY_OUT))
 		return;
 	zg_judge_name(d, a, zg_flow_is_open(who, ctx), who == ZG_PACKET);

@@ -209,6 +209,43 @@ static void only_its_own_profile_reaches_a_resolver(void **state)
 	dns_close();
 }
 
+/* Not even by a rule for all of loopback: it would be asked in another's name. */
+static void no_rule_reaches_another_profiles_resolver(void **state)
+{
+	struct dial udp = {.how = UDP_SENDTO, .addr = "127.0.0.1", .port = 0};
+	struct dial tcp = {.how = TCP_CONNECT, .addr = "127.0.0.1", .port = 0};
+	struct dial udp6 = {.how = UDP_CONNECT, .addr = "::1", .port = 0};
+	struct sink other;
+	struct plan p;
+	struct lab *lab = open_lab(&p);
+
+	(void)state;
+	plan_prefix(&p, "127.0.0.0", 8, 9);
+	plan_prefix(&p, "::1", 128, 9);
+	(void)plan_rule(&p, P_B, 9, IPPROTO_UDP, 1, UINT16_MAX, ZG_V_ALLOW);
+	(void)plan_rule(&p, P_B, 9, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
+	apply(lab, &p);
+	udp.port = tcp.port = dns.udp4.port;
+	udp6.port = dns.udp6.port;
+	assert_int_equal(lab_run(lab, "b", dial, &udp), EPERM);
+	assert_int_equal(lab_events(lab).last.reason, ZG_GR_RESOLVER);
+	assert_int_equal(lab_run(lab, "b", dial, &udp), EPERM);
+	assert_int_equal(lab_run(lab, "b", dial, &tcp), EPERM);
+	assert_int_equal(lab_run(lab, "b", dial, &udp6), EPERM);
+	assert_int_equal(sink_drain(&dns.udp4), 0);
+	assert_int_equal(sink_drain(&dns.tcp4), 0);
+	assert_int_equal(sink_drain(&dns.udp6), 0);
+	/* its own profile's still answers, and other ports are what the rule says */
+	assert_int_equal(lab_run(lab, "a", dial, &udp), 0);
+	assert_int_equal(sink_drain(&dns.udp4), 1);
+	other = sink_open(true, "127.0.0.1", 0);
+	udp.port = other.port;
+	assert_int_equal(lab_run(lab, "b", dial, &udp), 0);
+	assert_int_equal(sink_drain(&other), 1);
+	(void)close(other.fd);
+	dns_close();
+}
+
 /* An explicit rule for port 53 holds only where there are no names. */
 static void names_win_over_a_rule_for_dns(void **state)
 {
@@ -495,6 +532,7 @@ static const struct CMUnitTest tests[] = {
 	LAB_TEST(the_resolver_answers_in_the_name_of_whoever_was_asked),
 	LAB_TEST(tcp_goes_there_too),
 	LAB_TEST(only_its_own_profile_reaches_a_resolver),
+	LAB_TEST(no_rule_reaches_another_profiles_resolver),
 	LAB_TEST(names_win_over_a_rule_for_dns),
 	LAB_TEST(another_network_namespace_is_refused),
 	LAB_TEST(learned_addresses_open_and_close),

@@ -2,13 +2,14 @@
 // demo.mjs - the main job, step by step, each with its evidence: real MCP
 // servers and a real client on the official SDK, the example policy unmodified,
 // the real kernel. A step that does not hold makes the exit status 1.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { EXAMPLE, cgroupMount, startAgent, within } from '../tests/e2e/agent.mjs';
+import { EXAMPLE, build, cgroupMount, startAgent, within } from '../tests/e2e/agent.mjs';
+import { TYPE, startDns } from '../tests/e2e/dns.mjs';
 import { plant } from '../tests/e2e/planted.mjs';
-import { startServer } from '../tests/e2e/servers.mjs';
+import { startServer, startSink } from '../tests/e2e/servers.mjs';
 
 const tty = process.stdout.isTTY;
 const paint = (code, s) => tty ? `\x1b[${code}m${s}\x1b[0m` : s;
@@ -33,9 +34,40 @@ async function show(title, body) {
 }
 
 const SHOWN = ['kind', 'server', 'tool', 'action', 'risk_tags', 'decision', 'rules', 'approval', 'approver_uid', 'max_runtime_sec',
-	'outcome', 'duration_us', 'findings', 'address', 'port', 'layer', 'transparent', 'uid', 'pid', 'comm'];
+	'outcome', 'duration_us', 'findings', 'names', 'address', 'port', 'layer', 'evidence', 'count', 'transparent', 'uid', 'pid', 'comm'];
 function evidence(record) {
 	say(paint('36', 'audit  ') + SHOWN.filter((k) => record[k] !== undefined).map((k) => `${k}=${record[k]}`).join(' '));
+}
+
+// "title: a, b, c", over lines that a terminal has room for
+function list(title, words, code) {
+	let line = '';
+	say(paint(code, `${title}: ${words.length}`));
+	for (const word of words) {
+		if (line.length + word.length > 86) {
+			say(`   ${line}`);
+			line = '';
+		}
+		line += ` ${word}`;
+	}
+	say(`   ${line}`);
+}
+
+function grouped(rows, by) {
+	const groups = new Map();
+	for (const row of rows)
+		groups.set(by(row), [...groups.get(by(row)) ?? [], row]);
+	return [...groups];
+}
+
+// tests/bypass, in a cgroup and with a gate of its own, while something else waits
+function startBypass() {
+	const child = spawn(path.join(build, 'tests/bypass/bypass'), { stdio: ['ignore', 'pipe', 'ignore'] });
+	let text = '';
+	child.stdout.on('data', (chunk) => { text += chunk; });
+	process.on('exit', () => child.kill());
+	return once(child, 'close').then(([code]) => ({ code, rows: text.split('\n').map((l) => l.split(/ {2,}/))
+		.filter((c) => c.length === 4 && c[0] !== 'attempt').map(([id, result, why, what]) => ({ id, result, why, what })) }));
 }
 
 function left(agent) { // what must not be there any more
@@ -54,18 +86,24 @@ function left(agent) { // what must not be there any more
 const started = performance.now();
 const secrets = plant();
 const shown = { 'aws-access-key': secrets['aws-access-key'], 'github-token': secrets['github-token'] };
-const [github, rogue] = await Promise.all([startServer({ name: 'github', secrets: shown }), startServer({ name: 'rogue' })]);
+const NAME = 'api.vendor.example', AT = '127.0.0.1';
+const [github, rogue, shadow, vendor, dns] = await Promise.all([startServer({ name: 'github', secrets: shown }), startServer({ name: 'rogue' }),
+	startServer({ name: 'shadow' }), startSink(),
+	startDns((q) => q.name !== NAME ? undefined : q.type === TYPE.A ? { answer: [[NAME, 'A', AT, 60]] } : {})]);
 const agent = await startAgent({
 	hold: 45,
+	allow: [{ host: NAME, port: vendor.port, local: true }, { cidr: '127.0.0.1/32', port: shadow.port }],
+	more: `dns: {upstream: ["127.0.0.1:${dns.port}"]}\n`,
 	policy: fs.readFileSync(EXAMPLE, 'utf8'),
 	servers: [{ id: 'github', url: `http://api.github.com:${github.port}/mcp`, addresses: ['127.0.0.1', '::1'], risk_tags: ['prod'],
 		tools: { 'read_*': { action: 'read' }, leak: { action: 'read' }, slow_write: { action: 'write', risk_tags: ['non_prod'] } } }],
 });
 const gateway = agent.url('github');
-console.log(paint('1', 'zerogate: one governed MCP call, end to end'));
+console.log(paint('1', 'zerogate: what an agent may reach and call, and what it cannot'));
 say(`policy    ${path.relative(process.cwd(), EXAMPLE)} (unmodified)`);
 say(`agent     pid ${agent.process.pid}, ready after ${agent.startMs.toFixed(0)} ms, cgroup ${agent.cgroup}`);
-say(`servers   "github" registered, port ${github.port}; one that nobody registered, port ${rogue.port}`);
+say(`servers   "github" registered, port ${github.port}; nobody registered those on ports ${rogue.port} and ${shadow.port}`);
+say(`allowed   ${NAME} port ${vendor.port}, 127.0.0.1 port ${shadow.port}; nothing else`);
 
 const client = await agent.inside();
 const { pid, uid } = await client.must('whoami');
@@ -99,6 +137,7 @@ try {
 		evidence(await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'create_issue'));
 	});
 
+	const bypass = startBypass(); // needs as long as the next step waits
 	await show('A non-prod write is constrained, and cut at max_runtime_sec (30 s)', async () => {
 		const cancelled = once(github, 'cancelled');
 		const begun = performance.now();
@@ -146,6 +185,22 @@ try {
 			say(line);
 	});
 
+	await show('And so are the ways to get around it: each tried by a real process, ungoverned it arrives', async () => {
+		const { code, rows } = await bypass;
+		const of = (result) => rows.filter((r) => r.result === result);
+		const stopped = of('stopped'), open = of('not enforced'), impossible = of('not possible');
+		for (const [layer, some] of grouped(stopped, (r) => r.why.split(':')[0]).sort((a, b) => b[1].length - a[1].length))
+			say(`${layer.padEnd(10)} stopped ${String(some.length).padStart(2)}, such as "${some[0].what}", "${some[Math.floor(some.length / 2)].what}"`);
+		for (const [needs, some] of grouped(open, (r) => r.why))
+			list(`NOT ENFORCED here, ${needs}`, some.map((r) => r.id), '33');
+		if (impossible.length)
+			list('not possible here', impossible.map((r) => r.id), '0');
+		for (const r of rows.filter((r) => r.result === 'ARRIVED' || r.result === 'BROKEN'))
+			say(paint('31', `${r.result} ${r.id}: ${r.why}`));
+		say(`${rows.length} attempts: ${stopped.length} stopped, ${open.length} not enforced, ${impossible.length} not possible`);
+		holds(code === 0 && stopped.length >= 30, 'a way around the gate is open that should be closed');
+	});
+
 	await show('Dialling the registered server directly ends in the gateway anyway', async () => {
 		const { server } = await client.must('connect', { url: `http://127.0.0.1:${github.port}/mcp`, client: 'direct' });
 		const result = await client.tool('read_issue', { number: 18 }, { client: 'direct' });
@@ -154,6 +209,69 @@ try {
 		evidence(record);
 		const leak = await client.tool('leak', { where: 'text' }, { client: 'direct' });
 		holds(!leak.content[0].text.includes(shown['github-token']), 'unscanned: not the gateway');
+	});
+
+	await show('A host name that is allowed is resolved by the agent, and opens its address', async () => {
+		const dial = async () => (await client.do('dial', { host: AT, port: vendor.port })).error?.code ?? 'connected';
+		const early = await dial();
+		say(`connect ${AT} port ${vendor.port} -> ${early}`);
+		holds(early === 'EPERM', 'it was open before anybody asked for the name');
+		const { addresses } = await client.must('resolve', { name: NAME });
+		say(`ask 192.0.2.53 (it is not there) for ${NAME} -> ${addresses}`);
+		const late = await dial();
+		say(`connect ${AT} port ${vendor.port} -> ${late}`);
+		holds(addresses[0] === AT && late === 'connected', 'the name did not open its address');
+		const other = await client.do('resolve', { name: 'tell.everything.example' });
+		say(`ask for tell.everything.example -> ${other.error?.code}; questions that left this machine for it: ${dns.asked('tell.everything.example').length}`);
+		holds(other.error?.code === 'ENOTFOUND' && dns.asked('tell.everything.example').length === 0, 'a name that is not allowed was asked for');
+		evidence(await agent.record((r) => r.kind === 'name.resolve'));
+		evidence(await agent.record((r) => r.kind === 'name.refuse'));
+	});
+
+	await show('An MCP server that nobody registered, on an address that is allowed, is cut on the wire', async () => {
+		const { connected } = await client.must('dial', { host: '127.0.0.1', port: shadow.port });
+		const { error } = await client.do('connect', { url: shadow.url(), client: 'shadow' });
+		say(`connect -> ${connected ? 'connected' : 'refused'}; SDK client -> ${error?.cause}; requests seen by the server: ${shadow.requests.length}`);
+		holds(connected && error && shadow.requests.length === 0, 'it was spoken with');
+		const record = await agent.record((r) => r.kind === 'shadow.mcp' && r.port === shadow.port);
+		evidence(record);
+		holds(record.outcome === 'reset', 'the connection was not reset');
+	});
+
+	await show('A profile is contained: its live connections end, nothing new opens, until it is resumed', async () => {
+		const dial = async () => (await client.do('dial', { host: AT, port: vendor.port })).error?.code ?? 'connected';
+		await client.must('open', { name: 'live', host: AT, port: vendor.port });
+		const begun = performance.now();
+		const over = client.must('ended', { name: 'live' });
+		const command = async (...args) => {
+			say(paint('33', `$ zerogate ${args.join(' ')}`));
+			const answer = await agent.zg(args);
+			holds(answer.code === 0, answer.stderr);
+			say(answer.stdout.trim());
+		};
+		await command('contain', 'agent', '--reason', 'odd');
+		const { code } = await over;
+		const refused = await dial();
+		say(`a live connection -> ${code} after ${(performance.now() - begun).toFixed(0)} ms; a new one -> ${refused}`);
+		holds(refused === 'EPERM', 'it may still dial');
+		await command('resume', 'agent');
+		const again = await dial();
+		say(`a new one -> ${again}`);
+		holds(again === 'connected', 'not lifted');
+		evidence(await agent.record((r) => r.kind === 'profile.contain'));
+	});
+
+	await show('The agent proves its enforcement, and says what this machine does not enforce', async () => {
+		say(paint('33', '$ zerogate doctor'));
+		const { rows } = await agent.zg(['--json', 'doctor']);
+		const checks = rows.filter((r) => r.check), ways = rows.filter((r) => r.way);
+		for (const { check, detail } of checks.filter((r) => ['canary', 'maps', 'enforcement'].includes(r.check)))
+			say(`${check.padEnd(12)} ${detail}`);
+		for (const { check, remedy } of checks.filter((r) => !r.good))
+			say(`${paint('33', 'absent')}       ${check}: ${remedy}`);
+		say(`ways around  ${ways.filter((r) => r.closed).length} of ${ways.length} kinds closed here`);
+		const proved = ['gate', 'programs', 'maps', 'canary', 'enforcement'].filter((n) => checks.find((r) => r.check === n)?.good);
+		holds(proved.length === 5, 'enforcement is not proved');
 	});
 
 	const journal = fs.existsSync('/run/systemd/journal/socket') && fs.existsSync('/run/systemd/journal/stdout');
@@ -201,7 +319,7 @@ try {
 	});
 } finally {
 	await agent.stop();
-	await Promise.all([github.close(), rogue.close()]);
+	await Promise.all([github, rogue, shadow, vendor, dns].map((s) => s.close()));
 }
 
 await show('Nothing is left behind', async () => {

@@ -230,6 +230,18 @@ static const char *const result_text[] = {
 	[BROKEN] = "BROKEN",
 };
 
+/* On which kernels; enforced by any one of its layers. */
+static const char *kernels_of(uint32_t layers)
+{
+	const uint32_t newer = ZG_BY(UNIX) | ZG_BY(LSM);
+
+	if (!layers)
+		return "none: root is trusted";
+	if (layers & ~newer)
+		return "all";
+	return layers & ZG_BY(UNIX) ? "6.7, or BPF LSM" : "BPF LSM";
+}
+
 static enum result judge(const struct attempt *a, uint32_t present, const struct outcome *free_,
 			 const struct outcome *o, char *why, size_t bytes)
 {
@@ -241,9 +253,13 @@ static enum result judge(const struct attempt *a, uint32_t present, const struct
 		return a->optional ? NOT_POSSIBLE : BROKEN;
 	}
 	if (o->arrived) {
-		(void)snprintf(why, bytes, "%s",
-			       layers & present ? "past the layers that are there"
-						: "no layer that stops it is there");
+		if (layers & present)
+			(void)snprintf(why, bytes, "past the layers that are there");
+		else if (layers & ~ZG_BY(NONE))
+			(void)snprintf(why, bytes, "needs %s", kernels_of(layers));
+		else
+			(void)snprintf(why, bytes,
+				       layers ? "left to the agent" : "root is trusted");
 		return layers & present ? ARRIVED : NOT_ENFORCED;
 	}
 	if (!o->told) {
@@ -338,18 +354,6 @@ static int run_all(int argc, char **argv)
 		"on it\n",
 		count[STOPPED], failed, count[NOT_ENFORCED], count[NOT_POSSIBLE]);
 	return failed != 0;
-}
-
-/* On which kernels; enforced by any one of its layers. */
-static const char *kernels_of(uint32_t layers)
-{
-	const uint32_t newer = ZG_BY(UNIX) | ZG_BY(LSM);
-
-	if (!layers)
-		return "none: root is trusted";
-	if (layers & ~newer)
-		return "all";
-	return layers & ZG_BY(UNIX) ? "6.7, or BPF LSM" : "BPF LSM";
 }
 
 /* As SECURITY.md has it; bypass.mk compares. */

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from './servers.mjs';
 
 export const repo = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const build = process.env.ZG_BUILD ?? path.join(repo, 'build');
+export const build = process.env.ZG_BUILD ?? path.join(repo, 'build');
 export const CLIENT_UID = 65533; // the workload: nobody's account
 
 // Options for test(): skipped with the reason where the machine cannot run it;

@@ -193,7 +193,9 @@ __noinline int zg_resolver_port(__u32 slot, __u32 port_be)
 		__u32 index = (slot & 1) * ZG_PROFILES_MAX + id;
 		const struct zg_profile *p = bpf_map_lookup_elem(&zg_profile, &index);
 
-		if (p && (p->dns4_port_be == port_be || p->dns6_port_be == port_be))
+		if (!p || !p->name[0]) /* the last one was the last */
+			return 0;
+		if (p->dns4_port_be == port_be || p->dns6_port_be == port_be)
 			return 1;
 	}
 	return 0;

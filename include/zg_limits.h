@@ -7,13 +7,14 @@
 #define ZG_LIMITS_H
 
 /* kernel gate */
-#define ZG_CGROUP_DEPTH_MAX  24	   /* ancestors walked per hook; deeper ones inherit */
-#define ZG_PROFILES_MAX	     1024  /* one array slot each; 100 is a large host */
-#define ZG_GOVERNED_MAX	     65536 /* cgroups named by profiles, runs included */
-#define ZG_STICKY_MAX	     65536 /* processes that left their cgroup; full: they are killed */
-#define ZG_NURSERY_MAX	     4096  /* globs below watched folders, each once a folder */
-#define ZG_NURSERY_RULES     16	   /* of one folder, tried in line as a cgroup is made */
-#define ZG_NURSERY_PREFIX    64	   /* of a glob's last part; longer ones wait for the parent */
+#define ZG_CGROUP_DEPTH_MAX  24	     /* ancestors walked per hook; deeper ones inherit */
+#define ZG_PROFILES_MAX	     1024    /* one array slot each; 100 is a large host */
+#define ZG_CHANNEL_BYTES     4194304 /* to a child at once: 4 sockets of each profile, 1 KB each */
+#define ZG_GOVERNED_MAX	     65536   /* cgroups named by profiles, runs included */
+#define ZG_STICKY_MAX	     65536   /* processes that left their cgroup; full: they are killed */
+#define ZG_NURSERY_MAX	     4096    /* globs below watched folders, each once a folder */
+#define ZG_NURSERY_RULES     16	     /* of one folder, tried in line as a cgroup is made */
+#define ZG_NURSERY_PREFIX    64	     /* of a glob's last part; longer ones wait for the parent */
 #define ZG_NURSERY_SUFFIX    32
 #define ZG_STDIO_BYTES	     1048576 /* of one stdout: a handshake comes first; more is data */
 #define ZG_CGROUP_LINGER_SEC 900     /* a closed connection gives up sending again by then */

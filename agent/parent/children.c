@@ -149,6 +149,7 @@ static void start_later(struct zg_child *c)
 
 static void start_one(struct zg_child *c)
 {
+	const int room = ZG_CHANNEL_BYTES;
 	struct zg_parent *p = c->parent;
 	bool ledger = is_ledger(c);
 	struct zg_msg_start start = {.worker = c->worker,
@@ -175,6 +176,9 @@ static void start_one(struct zg_child *c)
 		start_later(c);
 		return;
 	}
+	/* a resolver of many profiles is given more at once than is usual */
+	if (setsockopt(c->sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
+		zg_log(ZG_LOG_WARN, "the channel to %s stays small: %m", c->role);
 	c->started_ms = zg_parent_now_ms();
 	c->readable = event_new(p->loop, c->sock, EV_READ | EV_PERSIST, on_readable, c);
 	if (!c->readable || event_add(c->readable, NULL) < 0)

@@ -366,3 +366,15 @@ describe('profiles without host names, and in audit mode', needs(), () => {
 		assert.equal(record.outcome, 'answered');
 	});
 });
+
+test('a hundred and ten profiles have host names', needs(), async (t) => {
+	const profiles = Array.from({ length: 110 }, (_, i) =>
+		`  p${i}:\n    cgroups: ["many/p${i}"]\n    allow: [{host: "h${i}.example", port: 443}]\n`);
+	const agent = await startAgent({ more: `${profiles.join('')}dns: {upstream: ["192.0.2.53:53"]}\n` });
+	t.after(() => agent.stop());
+	const resolver = agent.pids('resolver');
+	assert.equal(resolver.length, 1);
+	assert.equal((await agent.zg(['reload'])).code, 0);
+	await agent.record((r) => r.kind === 'policy.load' && r.seq > 1);
+	assert.deepEqual(agent.pids('resolver'), resolver, agent.logText());
+});

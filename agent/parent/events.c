@@ -18,6 +18,9 @@
 /* Room kept for the agent's own records (starts, exits, reloads). */
 #define RESERVE	   64
 #define PAUSE_USEC 20000 /* the ledger empties a ring in less */
+/* Then it is somebody else's turn: a workload fills the ring as fast as it is
+ * emptied, and whoever wants to contain it must be heard. */
+#define BATCH 256
 
 static const char *const layers[ZG_L_MAX] = {
 #define X(NAME, text) [ZG_L_##NAME] = (text),
@@ -162,14 +165,17 @@ static int on_event(const struct zg_event *ev, void *arg)
 	default: /* of no record */
 		return 0;
 	}
-	return zg_ring_room(&p->children.ring[0]) > RESERVE ? 0 : -ENOSPC;
+	p->events_left--;
+	return p->events_left && zg_ring_room(&p->children.ring[0]) > RESERVE ? 0 : -ENOSPC;
 }
 
 void zg_events_drain(struct zg_parent *p)
 {
-	bool whole = zg_ring_room(&p->children.ring[0]) > RESERVE &&
-		     zg_kernel_consume(p->kernel, on_event, p) >= 0;
+	bool whole;
 
+	p->events_left = BATCH;
+	whole = zg_ring_room(&p->children.ring[0]) > RESERVE &&
+		zg_kernel_consume(p->kernel, on_event, p) >= 0;
 	zg_control_counted(p, whole);
 }
 
@@ -179,7 +185,8 @@ uint64_t zg_events_lost(struct zg_parent *p)
 
 	if (zg_kernel_lost(p->kernel, lost) < 0)
 		return p->records_lost;
-	return p->records_lost + lost[ZG_E_DENY] + lost[ZG_E_WOULD_DENY] + lost[ZG_E_LEAVE];
+	return p->records_lost + lost[ZG_E_DENY] + lost[ZG_E_WOULD_DENY] + lost[ZG_E_LEAVE] +
+	       lost[ZG_E_NAME];
 }
 
 static void on_kernel(evutil_socket_t fd, short what, void *arg)
@@ -219,7 +226,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (lost <= p->lost_told)
 		return;
 	zg_record_init(&r, ZG_RK_KERNEL_LOST);
-	(void)snprintf(text, sizeof(text), "%llu denials found no room and were not recorded",
+	(void)snprintf(text, sizeof(text),
+		       "%llu events of the gate found no room and were not recorded",
 		       (unsigned long long)(lost - p->lost_told));
 	zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
 	ZG_REC_NUM(&r, count, lost - p->lost_told);

@@ -158,9 +158,10 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 
 static int open_rings(struct zg_kernel *k, struct zg_err *e)
 {
-	k->ring = ring_buffer__new(bpf_map__fd(k->gate->maps.zg_deny), on_event, k, NULL);
+	/* notices first: they are few, and a flood of denials does not end */
+	k->ring = ring_buffer__new(bpf_map__fd(k->gate->maps.zg_info), on_event, k, NULL);
 	if (!k->ring ||
-	    ring_buffer__add(k->ring, bpf_map__fd(k->gate->maps.zg_info), on_event, k) < 0)
+	    ring_buffer__add(k->ring, bpf_map__fd(k->gate->maps.zg_deny), on_event, k) < 0)
 		return zg_err_set(e, errno, "opening the event rings: %s", strerror(errno));
 	return 0;
 }

@@ -28,7 +28,8 @@ static void end(struct zg_parent *p, struct zg_record *r, const char *text)
 {
 	zg_record_str(r, ZG_RF_message, zg_slice_str(text));
 	zg_record_bytes(r, ZG_RF_snapshot, p->snapshot.header->id);
-	(void)zg_events_record(p, r); /* a full ring must not hold the answer up */
+	if (!zg_events_record(p, r)) /* a full ring must not hold the answer up */
+		p->records_lost++;
 }
 
 void zg_names_record_learned(struct zg_parent *p, const struct zg_msg_name_learn *m, uint32_t fresh)

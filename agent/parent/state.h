@@ -166,7 +166,8 @@ struct zg_parent {
 	uint64_t boot_id;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t denials;
-	uint64_t records_lost; /* kernel denials that found no room in our ring */
+	uint32_t events_left; /* of this turn: events.c */
+	uint64_t records_lost; /* events that found no room in our ring */
 	uint64_t proofs;       /* rounds of self-proof */
 	uint64_t proofs_failed;
 	uint64_t proved_ns; /* CLOCK_REALTIME */

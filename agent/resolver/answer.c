@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #define RECORDS_MAX 512 /* of a message: what is beyond is not an answer of ours */
 #define QUESTION    4	/* type and class behind the name */
@@ -147,7 +148,8 @@ void zg_found_read(struct zg_found *f, const struct zg_dns_question *q, uint16_t
 		return;
 	/* a cut message need not be whole enough to be read: its question is there */
 	if (bytes[2] & 0x02) {
-		if (memcmp(bytes + ZG_DNS_HEADER, q->wire, q->wire_len) == 0)
+		if (strncasecmp((const char *)bytes + ZG_DNS_HEADER, (const char *)q->wire,
+				q->wire_len) == 0)
 			f->kind = ZG_FOUND_TRUNCATED;
 		return;
 	}

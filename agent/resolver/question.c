@@ -119,7 +119,9 @@ size_t zg_dns_question_write(const struct zg_dns_question *q, uint16_t id, uint8
 	put16(out + 2, (uint16_t)(FLAG_RD | (q->cd ? FLAG_CD : 0)));
 	put16(out + 4, 1);
 	put16(out + 10, 1);
-	memcpy(out + at, q->wire, q->wire_len);
+	/* no word to its servers in the letters' case; a label's length is no letter */
+	for (size_t i = 0; i < q->wire_len; i++)
+		out[at + i] = q->wire[i] | (q->wire[i] >= 'A' && q->wire[i] <= 'Z' ? 0x20 : 0);
 	at += q->wire_len;
 	put16(out + at, q->type);
 	put16(out + at + 2, q->class);

@@ -132,12 +132,28 @@ static void what_goes_upstream_is_ours(void **state)
 	assert_int_equal(n, 12 + q.wire_len + 4 + 11); /* no option of the client's */
 }
 
+/* Fifteen letters would be fifteen bits for whoever serves the name. */
+static void the_case_of_letters_tells_upstream_nothing(void **state)
+{
+	static const char mixed[] = PLAIN "\3aPi\7eXAmple\0" IN_A;
+	static const char plain[] = API;
+	uint8_t out[ZG_DNS_QUERY_BYTES];
+	struct zg_dns_question q;
+
+	(void)state;
+	assert_int_equal(zg_dns_question_read(&q, (const uint8_t *)mixed, sizeof(mixed) - 1), 0);
+	(void)zg_dns_question_write(&q, 0x4711, out);
+	assert_memory_equal(out + ZG_DNS_HEADER, plain, sizeof(plain) - 1);
+	assert_memory_equal(q.wire, mixed + ZG_DNS_HEADER, q.wire_len); /* the client's own */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(questions_are_read_strictly),
 		cmocka_unit_test(a_cut_question_is_none),
 		cmocka_unit_test(what_goes_upstream_is_ours),
+		cmocka_unit_test(the_case_of_letters_tells_upstream_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,7 @@ static const struct block nearby[] = {
 	{"192.168.0.0", 96 + 16}, {"100.64.0.0", 96 + 10}, {"169.254.0.0", 96 + 16},
 	{"192.0.0.0", 96 + 24},	  {"198.18.0.0", 96 + 15}, {"::1", 128},
 	{"fe80::", 10},		  {"fc00::", 7},	   {"fec0::", 10},
+	{"64:ff9b:1::", 48}, /* NAT64 of a network's own, RFC 8215: any IPv4 address */
 };
 
 static bool in_block(const uint8_t addr[16], const struct block *b)

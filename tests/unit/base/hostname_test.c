@@ -40,6 +40,7 @@ static void addresses(void **state)
 		{"127.255.255.255", ZG_NR_LOCAL, ZG_NR_NONE},
 		{"::1", ZG_NR_LOCAL, ZG_NR_NONE},
 		{"10.0.0.1", ZG_NR_LOCAL, ZG_NR_NONE},
+		{"64:ff9b:1::a9fe:a9fe", ZG_NR_LOCAL, ZG_NR_NONE},
 		{"172.31.255.255", ZG_NR_LOCAL, ZG_NR_NONE},
 		{"172.32.0.0", ZG_NR_NONE, ZG_NR_NONE},
 		{"192.168.1.1", ZG_NR_LOCAL, ZG_NR_NONE},

@@ -19,6 +19,7 @@
 #define BACK_OFF_MIN_MS 50
 #define BACK_OFF_MAX_MS 1000 /* a dead child is back within a second */
 #define STOP_MS		4000 /* then it is killed */
+#define TURN		64   /* messages of one child, then it is another's turn */
 
 static bool is_ledger(const struct zg_child *c)
 {
@@ -322,16 +323,18 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 {
 	struct zg_child *c = arg;
 	struct zg_msg m = {.fd = -1};
-	int rc;
+	int rc = 0;
 
 	(void)what;
-	do {
+	for (int i = 0; i < TURN; i++) {
 		rc = zg_msg_recv((int)sock, &m);
 		if (rc == 0)
 			rc = on_message(c, &m);
 		zg_msg_release(&m);
-	} while (rc == 0);
-	if (rc == -EAGAIN)
+		if (rc < 0)
+			break;
+	}
+	if (rc == 0 || rc == -EAGAIN)
 		return;
 	/* it has ended or is about to: SIGCHLD tells how */
 	if (rc == -EPROTO)

@@ -68,6 +68,18 @@ static enum zg_name_reason hold(struct zg_names *n, struct zg_namerules rules, s
 	return reason_of(r);
 }
 
+/* Whoever asks for more than there is room for, without end, is not worth a look
+ * at all there is each time. */
+static void make_room(struct zg_names *n, const struct zg_snapshot *s)
+{
+	uint64_t now = zg_names_now_ns();
+
+	if (n->swept_ns && now - n->swept_ns < SECOND)
+		return;
+	n->swept_ns = now;
+	zg_names_sweep(n, s);
+}
+
 /* The name's place in the table, made if its caps allow. */
 static enum zg_name_reason place_of(struct zg_names *n, const struct zg_snapshot *s,
 				    const struct zg_msg_name_learn *m, uint32_t id,
@@ -78,7 +90,7 @@ static enum zg_name_reason place_of(struct zg_names *n, const struct zg_snapshot
 		return ZG_NR_NONE;
 	if (n->addresses >= ZG_NAMES_MAX ||
 	    (wildcard && covered_by(n, m->profile, wildcard) >= ZG_DNS_WILDCARD_NAMES))
-		zg_names_sweep(n, s);
+		make_room(n, s);
 	if (wildcard && covered_by(n, m->profile, wildcard) >= ZG_DNS_WILDCARD_NAMES)
 		return ZG_NR_WILDCARD;
 	*out = zg_names_add(n, m->profile, m->name, id);

@@ -46,6 +46,7 @@ struct zg_names {
 	LIST_HEAD(, zg_name) by_name[ZG_NAMES_BUCKETS];
 	LIST_HEAD(, zg_name_addr) by_addr[ZG_NAMES_BUCKETS];
 	size_t addresses;
+	uint64_t swept_ns;		 /* when room was made last; 0 = never */
 	struct zg_name_sockets *sockets; /* ZG_PROFILES_MAX */
 	size_t profiles;
 	struct zg_gate_dns dns[ZG_PROFILES_MAX];

@@ -21,10 +21,8 @@ static const struct {
 	const char *comm; /* what ps shows; 15 bytes */
 	int (*main)(int sock);
 } roles[] = {
-	{"canary", "zg-canary", zg_canary_main},
-	{"config", "zg-config", zg_config_main},
-	{"gateway", "zg-gateway", zg_gateway_main},
-	{"ledger", "zg-ledger", zg_ledger_main},
+	{"canary", "zg-canary", zg_canary_main},       {"config", "zg-config", zg_config_main},
+	{"gateway", "zg-gateway", zg_gateway_main},    {"ledger", "zg-ledger", zg_ledger_main},
 	{"resolver", "zg-resolver", zg_resolver_main},
 };
 

@@ -30,7 +30,7 @@ struct zg_tables {
 	struct zg_map exec;
 	struct zg_map unix_;
 	struct zg_map automaton;
-	char control[ZG_EVENT_PATH];  /* the agent's own socket, open to every profile; or "" */
+	char control[ZG_EVENT_PATH]; /* the agent's own socket, open to every profile; or "" */
 	struct zg_map name;
 	struct zg_map learned;
 	struct zg_map answers;

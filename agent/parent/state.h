@@ -55,7 +55,7 @@ struct zg_children {
 
 int zg_children_prepare(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_children_start(struct zg_parent *p);
-void zg_children_reap(struct zg_parent *p);	/* SIGCHLD */
+void zg_children_reap(struct zg_parent *p); /* SIGCHLD */
 /* A new snapshot is in force; sockets of its profiles' resolvers go first. */
 void zg_children_snapshot(struct zg_parent *p);
 /* Everything is ready and proved for the first time: say so. */
@@ -166,7 +166,7 @@ struct zg_parent {
 	uint64_t boot_id;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t denials;
-	uint32_t events_left; /* of this turn: events.c */
+	uint32_t events_left;  /* of this turn: events.c */
 	uint64_t records_lost; /* events that found no room in our ring */
 	uint64_t proofs;       /* rounds of self-proof */
 	uint64_t proofs_failed;

@@ -20,9 +20,9 @@
 #include "policy.h"
 #include "segments.h"
 
-#define DEFAULT_DIR   "/var/lib/zerogate/audit"
-#define PUB_FILE      "audit.pub"
-#define LIVE_TRIES    100 /* of 10 ms: a ledger that runs completes its line */
+#define DEFAULT_DIR "/var/lib/zerogate/audit"
+#define PUB_FILE    "audit.pub"
+#define LIVE_TRIES  100 /* of 10 ms: a ledger that runs completes its line */
 
 struct place {
 	const char *file;

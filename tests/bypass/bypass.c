@@ -10,8 +10,9 @@
  *   broken        it proves nothing, or the table is wrong
  *   not possible  this kernel cannot do it at all
  *
- *   bypass [ID...]   these only
- *   bypass --table   the techniques as SECURITY.md has them
+ *   bypass [ID...]             these only
+ *   bypass --only LAYER,...    those that nothing but these layers stops
+ *   bypass --table             the techniques as SECURITY.md has them
  */
 #include "bypass.h"
 
@@ -280,11 +281,11 @@ static enum result try(struct stage *st, const struct attempt *a, uint32_t prese
 
 	free_ = make(st, a, false);
 	if (a->tampers)
-		stage_renew(st);
+		stage_repair(st);
 	if (free_.arrived)
 		governed = make(st, a, true);
 	if (a->tampers)
-		stage_renew(st);
+		stage_repair(st);
 	r = judge(a, present, &free_, &governed, why, sizeof(why));
 	(void)printf("%-20s %-12s  %-62s  %s\n", a->id, result_text[r], why, a->what);
 	(void)fflush(stdout);
@@ -293,12 +294,39 @@ static enum result try(struct stage *st, const struct attempt *a, uint32_t prese
 
 /* the whole ----------------------------------------------------------------------------- */
 
-static bool wanted(const char *id, int argc, char **argv)
+struct choice {
+	uint32_t layers; /* nothing but these may stop it; 0: whatever does */
+	char **ids;	 /* NULL at the end; none: all */
+};
+
+static bool wanted(const struct choice *c, const struct attempt *a)
 {
-	for (int i = 1; i < argc; i++)
-		if (strcmp(id, argv[i]) == 0)
+	uint32_t by = techniques[a->technique].layers;
+
+	if (c->layers)
+		return by && !(by & ~c->layers);
+	for (char **id = c->ids; *id; id++)
+		if (strcmp(a->id, *id) == 0)
 			return true;
-	return argc <= 1;
+	return !*c->ids;
+}
+
+/* "lsm,unix" as bits; 0: there is no such layer. */
+static uint32_t layers_of(char *list)
+{
+	uint32_t layers = 0;
+
+	for (char *rest, *name = strtok_r(list, ",", &rest); name;
+	     name = strtok_r(NULL, ",", &rest)) {
+		unsigned int i = 1;
+
+		while (i < ZG_L_MAX && strcmp(layer_names[i], name) != 0)
+			i++;
+		if (i == ZG_L_MAX)
+			return 0;
+		layers |= 1U << i;
+	}
+	return layers;
 }
 
 static void print_head(uint32_t layers)
@@ -331,7 +359,7 @@ static unsigned int untried(void)
 	return missing;
 }
 
-static int run_all(int argc, char **argv)
+static int run_all(const struct choice *choice)
 {
 	unsigned int count[RESULTS] = {0}, failed;
 	struct stage st;
@@ -344,11 +372,13 @@ static int run_all(int argc, char **argv)
 		for (size_t j = 0; j < attempt_lists[i]->count; j++) {
 			const struct attempt *a = &attempt_lists[i]->attempt[j];
 
-			if (wanted(a->id, argc, argv))
+			if (wanted(choice, a))
 				count[try(&st, a, layers)]++;
 		}
 	stage_close(&st);
 	failed = count[ARRIVED] + count[BROKEN] + untried();
+	if (getenv("ZG_REQUIRE_LSM")) /* then each row that is tried must hold */
+		failed += count[NOT_ENFORCED];
 	(void)printf(
 		"bypass: %u passed, %u failed, %u not enforced by this kernel, %u not possible "
 		"on it\n",
@@ -377,14 +407,22 @@ static int print_table(void)
 
 int main(int argc, char **argv)
 {
+	struct choice choice = {.ids = argv + 1};
 	int possible;
 
 	if (argc == 2 && strcmp(argv[1], "--table") == 0)
 		return print_table();
+	if (argc == 3 && strcmp(argv[1], "--only") == 0) {
+		choice.layers = layers_of(argv[2]);
+		if (!choice.layers) {
+			(void)fprintf(stderr, "bypass: --only LAYER,...\n");
+			return 2;
+		}
+	}
 	possible = lab_possible();
 	if (possible <= 0)
 		return possible < 0;
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)libbpf_set_print(NULL); /* what a kernel lacks is in the table's head */
-	return run_all(argc, argv);
+	return run_all(&choice);
 }

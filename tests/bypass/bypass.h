@@ -90,7 +90,7 @@ struct attempt {
 	bool removed;	     /* its cgroup is removed when its process has ended */
 	bool inbound;	     /* only told->arrived counts: the mark is sent from outside */
 	bool optional;	     /* needs what a kernel may lack */
-	bool tampers;	     /* the gate is made anew afterwards */
+	bool tampers;	     /* the gate is repaired afterwards */
 };
 
 struct attempt_list {
@@ -113,8 +113,8 @@ void stage_open(struct stage *st);
 void stage_close(struct stage *st);
 /* Let processes of the workload's user move what is theirs into a cgroup. */
 void stage_delegate(const struct stage *st, const char *below);
-/* A gate as it was at first, after an attempt that broke it. */
-void stage_renew(struct stage *st);
+/* The gate as it was at first, after an attempt that broke it. */
+void stage_repair(struct stage *st);
 /* receive.c: forget what came so far; connections that were made stay and are
  * watched. */
 void receive_open(void);

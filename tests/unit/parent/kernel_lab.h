@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <grp.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -208,15 +209,31 @@ static inline int lab_possible(void)
 
 #define LAB_TEST(f) cmocka_unit_test_teardown(f, lab_teardown)
 
+/* only: the name of the tests to run, which may hold * and ?; NULL: all. */
+static inline int lab_tests(const struct CMUnitTest *tests, size_t count, const char *only)
+{
+	int possible = lab_possible();
+	size_t chosen = 0;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (possible <= 0)
+		return possible < 0;
+	for (size_t i = 0; i < count; i++)
+		chosen += !only || fnmatch(only, tests[i].name, 0) == 0;
+	if (!chosen) {
+		(void)fprintf(stderr, "no test is called %s\n", only);
+		return 2;
+	}
+	cmocka_set_test_filter(only);
+	return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
+}
+
+#define LAB_TESTS(tests, only) lab_tests(tests, sizeof(tests) / sizeof((tests)[0]), only)
+
 #define LAB_MAIN(tests)                                                                            \
-	int main(void)                                                                             \
+	int main(int argc, char **argv)                                                            \
 	{                                                                                          \
-		int possible = lab_possible();                                                     \
-                                                                                                   \
-		(void)signal(SIGPIPE, SIG_IGN);                                                    \
-		if (possible <= 0)                                                                 \
-			return possible < 0;                                                       \
-		return cmocka_run_group_tests(tests, NULL, NULL);                                  \
+		return LAB_TESTS(tests, argc > 1 ? argv[1] : NULL);                                \
 	}
 
 /* plans --------------------------------------------------------------------- */

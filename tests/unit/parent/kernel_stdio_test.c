@@ -331,17 +331,7 @@ static const struct CMUnitTest tests[] = {
 	LAB_TEST(it_is_attached_on_demand),
 };
 
-static int try_all(void)
-{
-	int possible = lab_possible();
-
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (possible <= 0)
-		return possible < 0;
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
-
 int main(int argc, char **argv)
 {
-	return argc == 3 ? serve(argv[2]) : try_all();
+	return argc == 3 ? serve(argv[2]) : LAB_TESTS(tests, argc == 2 ? argv[1] : NULL);
 }

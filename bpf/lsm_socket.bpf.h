@@ -15,6 +15,8 @@
 
 #include "lsm.bpf.h"
 
+#define ZG_TCP_ZEROCOPY_RECEIVE 35
+
 static __always_inline bool zg_family_known(__u32 family, __u32 protocol)
 {
 	return family == AF_INET || family == AF_INET6 || family == AF_UNIX ||
@@ -187,6 +189,31 @@ int BPF_PROG(zg_lsm_recvmsg, struct socket *sock, struct msghdr *msg, int bytes,
 	if (ret || !zg_sock_foreign(sk))
 		return ret;
 	return zg_lsm_talk(sk);
+}
+
+/* read() and write() end in the hooks above; splice() does not when it receives,
+ * and neither it nor sendfile() when they send, before 6.5. */
+SEC("lsm/file_permission")
+int BPF_PROG(zg_lsm_file, struct file *file, int mask, int ret)
+{
+	struct socket *sock = bpf_sock_from_file(file);
+	const struct sock *sk;
+
+	if (ret || !sock)
+		return ret;
+	sk = BPF_CORE_READ(sock, sk);
+	return sk && zg_sock_foreign(sk) ? zg_lsm_talk(sk) : ZG_LSM_PASS;
+}
+
+/* TCP_ZEROCOPY_RECEIVE receives. */
+SEC("lsm/socket_getsockopt")
+int BPF_PROG(zg_lsm_getsockopt, struct socket *sock, int level, int option, int ret)
+{
+	const struct sock *sk = BPF_CORE_READ(sock, sk);
+
+	if (ret || level != IPPROTO_TCP || option != ZG_TCP_ZEROCOPY_RECEIVE)
+		return ret;
+	return zg_sock_foreign(sk) ? zg_lsm_talk(sk) : ZG_LSM_PASS;
 }
 
 /* Passed through a unix socket, or taken by pidfd_getfd(). What has no peer yet

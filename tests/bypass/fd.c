@@ -6,6 +6,7 @@
 #include "bypass.h"
 
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 
 /* sockets made before ----------------------------------------------------------- */
@@ -205,6 +206,52 @@ static int read_server(struct stage *st)
 	return step_receive(st, st->fd);
 }
 
+/* As step_receive(), without a call that receives. */
+static int splice_server(struct stage *st)
+{
+	struct pollfd p = {.fd = st->fd, .events = POLLIN};
+	char buf[512];
+	int pipes[2];
+	ssize_t n;
+
+	if (pipe2(pipes, O_CLOEXEC) < 0 || send(st->link[0], "x", 1, MSG_NOSIGNAL) != 1)
+		return errno;
+	if (poll(&p, 1, PATIENCE) != 1)
+		return ETIMEDOUT;
+	if (splice(st->fd, NULL, pipes[1], NULL, sizeof(buf), SPLICE_F_NONBLOCK) < 0)
+		return errno;
+	n = read(pipes[0], buf, sizeof(buf));
+	if (n > 0 && memmem(buf, (size_t)n, MARK, MARK_LEN))
+		st->told->arrived = 1;
+	return 0;
+}
+
+/* TCP_ZEROCOPY_RECEIVE copies what is too little to be mapped. */
+static int map_server(struct stage *st)
+{
+	struct pollfd p = {.fd = st->fd, .events = POLLIN};
+	char buf[512] = "";
+	struct { /* linux/tcp.h and netinet/tcp.h cannot be had together */
+		uint64_t address;
+		uint32_t length, skip, inq, err;
+		uint64_t copy;
+		uint32_t copy_bytes, flags;
+		uint64_t control, control_bytes;
+		uint32_t message_flags, reserved;
+	} z = {.copy = (uintptr_t)buf, .copy_bytes = sizeof(buf)};
+	socklen_t bytes = sizeof(z);
+
+	if (send(st->link[0], "x", 1, MSG_NOSIGNAL) != 1)
+		return errno;
+	if (poll(&p, 1, PATIENCE) != 1)
+		return ETIMEDOUT;
+	if (getsockopt(st->fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &z, &bytes) < 0)
+		return errno;
+	if (memmem(buf, sizeof(buf), MARK, MARK_LEN))
+		st->told->arrived = 1;
+	return 0;
+}
+
 /* a listener from outside: what it accepts is nobody's in here ---------------------------- */
 
 static int make_listener(struct stage *st)
@@ -275,6 +322,10 @@ static const struct attempt fd_attempts_rows[] = {
 	{"conn-splice", T_FD_CONNECTED, "inherited: splice", use_splice, .before = connect_tcp},
 	{"conn-read", T_FD_CONNECTED, "inherited: receive", read_server, .before = connect_echo,
 	 .outside = echo_listener, .inbound = true},
+	{"conn-splice-read", T_FD_CONNECTED, "inherited: splice, receiving", splice_server,
+	 .before = connect_echo, .outside = echo_listener, .inbound = true},
+	{"conn-map-read", T_FD_CONNECTED, "inherited: getsockopt that receives", map_server,
+	 .before = connect_echo, .outside = echo_listener, .inbound = true},
 	{"conn-passed", T_FD_CONNECTED, "passed in: send", take_send, .outside = pass_connected},
 	{"conn-passed-udp", T_FD_CONNECTED, "passed in: datagrams", take_send,
 	 .outside = pass_connected_udp},

@@ -9,7 +9,7 @@
 #ifndef ZG_BIND_BPF_H
 #define ZG_BIND_BPF_H
 
-#include "event.bpf.h"
+#include "task.bpf.h"
 
 static __always_inline bool zg_gateway_port(__u32 proto, __u16 port_be)
 {
@@ -22,7 +22,7 @@ static __always_inline bool zg_gateway_port(__u32 proto, __u16 port_be)
 
 static __noinline int zg_gate_bind(struct bpf_sock_addr *ctx, struct zg_dest *d)
 {
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	d->proto = ctx->protocol;
 	d->port_be = ctx->user_port;

@@ -87,7 +87,7 @@ static __noinline int zg_redirect(struct bpf_sock_addr *ctx, struct zg_dest *d, 
 /* d->wire is what was asked for; on return, where the connection goes. */
 static __always_inline int zg_gate_connect(struct bpf_sock_addr *ctx, struct zg_dest *d)
 {
-	struct zg_answer a;
+	struct zg_answer a = {};
 	int redirected = 0;
 
 	zg_judge_ctx(ctx, d, &a);

@@ -8,7 +8,7 @@
 #ifndef ZG_CREATE_BPF_H
 #define ZG_CREATE_BPF_H
 
-#include "event.bpf.h"
+#include "task.bpf.h"
 
 /* The kernel has put the protocol in the place of 0 by now. */
 static __always_inline bool zg_socket_known(const struct bpf_sock *sk)
@@ -20,7 +20,7 @@ static __always_inline bool zg_socket_known(const struct bpf_sock *sk)
 static __noinline int zg_refuse_socket(struct bpf_sock *sk)
 {
 	struct zg_dest d = {.refused = ZG_GR_PROTOCOL};
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	if (sk->family == AF_INET)
 		zg_set_v4(&d.addr, 0);

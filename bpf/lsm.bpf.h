@@ -6,7 +6,7 @@
 #ifndef ZG_LSM_BPF_H
 #define ZG_LSM_BPF_H
 
-#include "event.bpf.h"
+#include "task.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -134,7 +134,7 @@ static __noinline int zg_lsm_answer(const struct zg_dest *d, const struct zg_ans
 static __noinline int zg_lsm_refuse(__u8 reason, __u32 detail, const char *path)
 {
 	struct zg_dest d = {.refused = reason, .detail = detail};
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	zg_judge(&d, &a);
 	if (a.profile == ZG_PROFILE_NONE)

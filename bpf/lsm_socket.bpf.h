@@ -102,7 +102,7 @@ enum zg_use { ZG_USE_CONNECT, ZG_USE_TALK, ZG_USE_TAKE };
 /* d->wire and d->port_be say whom the current task is about to reach. */
 static __noinline int zg_judge_use(const struct sock *sk, struct zg_dest *d, enum zg_use use)
 {
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	d->proto = BPF_CORE_READ(sk, sk_protocol);
 	d->ways = ZG_WAY_OUT;

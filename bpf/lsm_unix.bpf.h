@@ -9,6 +9,7 @@
 #define ZG_LSM_UNIX_BPF_H
 
 #include "lsm.bpf.h"
+#include "unix.bpf.h"
 
 struct sockaddr_un {
 	__u16 sun_family;
@@ -35,7 +36,7 @@ static __always_inline int zg_judge_peer(const struct sock *other)
 {
 	const struct unix_address *addr = BPF_CORE_READ((const struct unix_sock *)other, addr);
 	struct zg_dest d = {};
-	struct zg_answer a;
+	struct zg_answer a = {};
 	struct zg_sun n;
 
 	if (!addr || !zg_governed())

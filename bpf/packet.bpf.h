@@ -101,10 +101,17 @@ static __noinline int zg_refuse_packet(struct __sk_buff *skb, const struct zg_de
 
 #include "shadow.bpf.h"
 
+/* d->inbound is all that the caller has to say: the rest stands in the packet.
+ * Not static: see zg_judge. */
+__noinline int zg_judge_packet(struct __sk_buff *skb, struct zg_dest *d, struct zg_answer *a)
+{
+	return d && a ? zg_decide(ZG_PACKET, skb, d, a) : 0;
+}
+
 static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 {
 	struct zg_dest d = {.inbound = inbound};
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	if (inbound && zg_is_thief(skb, &d, &a))
 		return zg_refuse_packet(skb, &d, &a);

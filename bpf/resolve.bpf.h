@@ -8,7 +8,7 @@
 #ifndef ZG_RESOLVE_BPF_H
 #define ZG_RESOLVE_BPF_H
 
-#include "event.bpf.h"
+#include "task.bpf.h"
 
 /* Turn RESOLVE into ALLOW towards the resolver, or into DENY. */
 static __noinline int zg_resolve(struct bpf_sock_addr *ctx, struct zg_dest *d, struct zg_answer *a)

@@ -11,7 +11,7 @@
 
 static __always_inline int zg_gate_sendmsg(struct bpf_sock_addr *ctx, struct zg_dest *d)
 {
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	zg_judge_ctx(ctx, d, &a);
 	if (a.profile == ZG_PROFILE_NONE)

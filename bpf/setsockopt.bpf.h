@@ -8,7 +8,7 @@
 #ifndef ZG_SETSOCKOPT_BPF_H
 #define ZG_SETSOCKOPT_BPF_H
 
-#include "event.bpf.h"
+#include "task.bpf.h"
 
 #define ZG_OPTION(level, number) ((__u32)(level) << 16 | (number))
 #define ZG_TCP_ULP		 ZG_OPTION(IPPROTO_TCP, 31)
@@ -38,7 +38,7 @@ static __noinline int zg_refuse_option(struct bpf_sockopt *ctx)
 {
 	struct zg_dest d = {.refused = ZG_GR_OPTION, .detail = ZG_OPTION(ctx->level, ctx->optname)};
 	struct bpf_sock *sk = ctx->sk;
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	if (!sk)
 		return ZG_EPERM;

@@ -33,11 +33,8 @@ static __always_inline bool zg_begins(const char *text, const char *with, __u32 
 	return !differ;
 }
 
-/*
- * 1 if two bytes are the same, else 0. The loops below calculate and do not
- * branch: the verifier would follow each of the many ways through them, as it
- * would if masks were made of this.
- */
+/* 1 if two bytes are the same, else 0: for loops that calculate and do not
+ * branch, because the verifier would follow each of the many ways through. */
 static __always_inline __u32 zg_same_byte(__u32 a, __u32 b)
 {
 	__u32 same = ((a ^ b) - 1) >> 31;
@@ -52,48 +49,71 @@ static __always_inline __u32 zg_same_byte(__u32 a, __u32 b)
 #define ZG_PART_DOTS  2
 #define ZG_PART_PLAIN 3
 
-/* Zeros behind the end; false: relative, or not plain ("//", "/./", "/../").
- */
-static __noinline ZG_UNUSED int zg_plain_path(struct zg_sun *n)
+/* Along a name, byte by byte. By bpf_loop(), whose body the verifier judges
+ * once; it came with Linux 5.17, before the hooks that this is for. */
+struct zg_walk {
+	struct zg_sun *name;
+	__u32 part;  /* before the first slash there is nothing */
+	__u32 ended; /* a NUL was seen */
+	__u32 slash;
+	__u32 bad;
+};
+
+static long zg_walk_path(__u32 i, struct zg_walk *w)
 {
-	__u32 part = ZG_PART_PLAIN; /* before the first slash there is nothing */
-	__u32 alive = 1;
-	__u32 slash = 0;
-	__u32 bad = 0;
+	struct zg_sun *n = w->name;
+	__u32 c, alive, at_slash, at_dot, dots;
 
-	for (__u32 i = 0; i < ZG_EVENT_PATH; i++) {
-		__u32 c = (__u8)n->key.path[i];
-		__u32 dots = part + 1 - ((part + 1) >> 2); /* two, and a third is plain */
-		__u32 at_slash, at_dot;
-
-		alive *= 1 - zg_same_byte(c, 0);
-		at_slash = alive * zg_same_byte(c, '/');
-		at_dot = alive * zg_same_byte(c, '.');
-		bad |= at_slash * (part ^ ZG_PART_PLAIN);
-		slash += at_slash * (i - slash);
-		part = at_dot * dots + (alive - at_dot - at_slash) * ZG_PART_PLAIN +
-		       (1 - alive) * part;
-		n->key.path[i] = c * alive;
-	}
-	n->slash = slash;
-	return n->key.path[0] == '/' && !bad && part == ZG_PART_PLAIN;
+	if (i >= ZG_EVENT_PATH)
+		return 1;
+	c = (__u8)n->key.path[i];
+	w->ended |= zg_same_byte(c, 0);
+	alive = 1 - w->ended;
+	at_slash = alive * zg_same_byte(c, '/');
+	at_dot = alive * zg_same_byte(c, '.');
+	dots = w->part + 1 - ((w->part + 1) >> 2); /* two, and a third is plain */
+	w->bad |= at_slash * (w->part ^ ZG_PART_PLAIN);
+	w->slash += at_slash * (i - w->slash);
+	w->part = at_dot * dots + (alive - at_dot - at_slash) * ZG_PART_PLAIN + w->ended * w->part;
+	n->key.path[i] = c * alive;
+	return 0;
 }
 
-/* False: a NUL within the name, which no entry can tell from its end. */
-static __noinline ZG_UNUSED int zg_plain_abstract(struct zg_sun *n, __u32 bytes)
+static long zg_walk_abstract(__u32 i, struct zg_walk *w)
 {
-	__u32 slash = 0;
-	__u32 nuls = 0;
+	__u32 c, nul;
 
-	for (__u32 i = 1; i < ZG_SUN_PATH_MAX && i < bytes; i++) {
-		__u32 c = (__u8)n->key.path[i];
+	i++; /* the NUL that makes it abstract */
+	if (i >= ZG_SUN_PATH_MAX)
+		return 1;
+	c = (__u8)w->name->key.path[i];
+	nul = zg_same_byte(c, 0);
+	w->bad |= w->ended * (1 - nul);
+	w->ended |= nul;
+	w->slash += zg_same_byte(c, '/') * (i - w->slash);
+	return 0;
+}
 
-		nuls |= zg_same_byte(c, 0);
-		slash += zg_same_byte(c, '/') * (i - slash);
-	}
-	n->slash = slash;
+/* Zeros behind the end; false: relative, or not plain ("//", "/./", "/../"). */
+static __always_inline bool zg_plain_path(struct zg_sun *n)
+{
+	struct zg_walk w = {.name = n, .part = ZG_PART_PLAIN};
+
+	bpf_loop(ZG_EVENT_PATH, zg_walk_path, &w, 0);
+	n->slash = w.slash;
+	return n->key.path[0] == '/' && !w.bad && w.part == ZG_PART_PLAIN;
+}
+
+/* False: a NUL within the name of that many bytes, which no entry can tell
+ * from its end. */
+static __always_inline bool zg_plain_abstract(struct zg_sun *n, __u32 bytes)
+{
+	struct zg_walk w = {.name = n};
+
+	bpf_loop(bytes - 1, zg_walk_abstract, &w, 0);
+	n->slash = w.slash;
 	n->key.path[0] = '@';
-	return !nuls;
+	return !w.bad && !w.ended;
 }
 
 /* The same with a star for the user of /run/user/UID/...; false: elsewhere. */

@@ -5,7 +5,7 @@
  * own: the hooks came with Linux 6.7. What lies behind the path (a link, a
  * mount) is not seen here; the LSM layer judges the socket that was found.
  */
-#include "event.bpf.h"
+#include "unix.bpf.h"
 
 struct bpf_sock_addr_kern {
 	void *uaddr;
@@ -36,7 +36,7 @@ static __always_inline int zg_gate_unix(struct bpf_sock_addr *ctx)
 {
 	struct bpf_sock_addr_kern *k = bpf_cast_to_kern_ctx(ctx);
 	struct zg_dest d = {};
-	struct zg_answer a;
+	struct zg_answer a = {};
 	struct zg_sun n;
 
 	if (!zg_read_sun(&n, k->uaddr, k->uaddrlen))

@@ -2,8 +2,8 @@
 /*
  * verdict.bpf.h - THE decision: (who, destination) -> verdict. Who is the
  * current task, for packets the cgroup of their socket, and for the agent's own
- * questions whom they name. Every hook asks zg_judge or zg_judge_packet, and
- * nothing else decides. Absent means deny at each step: no prefix, no rule, no
+ * questions whom they name. Every hook asks zg_decide, and nothing else
+ * decides. Absent means deny at each step: no prefix, no rule, no
  * port range, no control entry.
  */
 #ifndef ZG_VERDICT_BPF_H
@@ -438,25 +438,6 @@ static __always_inline int zg_decide(enum zg_who who, void *ctx, struct zg_dest 
 	return 0;
 }
 
-static __noinline ZG_UNUSED int zg_judge(struct zg_dest *d, struct zg_answer *a)
-{
-	return zg_decide(ZG_TASK, NULL, d, a);
-}
-
-/* d->refused is all that is read of d. */
-static __noinline ZG_UNUSED int zg_judge_unix(struct zg_sun *n, struct zg_dest *d,
-					      struct zg_answer *a)
-{
-	return zg_decide(ZG_TASK, n, d, a);
-}
-
-/* d->inbound is all that the caller has to say: the rest stands in the packet. */
-static __noinline ZG_UNUSED int zg_judge_packet(struct __sk_buff *skb, struct zg_dest *d,
-						struct zg_answer *a)
-{
-	return zg_decide(ZG_PACKET, skb, d, a);
-}
-
 /* Does it go to the gateway's own listener? */
 static __always_inline bool zg_is_gateway(const struct zg_ctl *ctl, const struct zg_dest *d)
 {
@@ -465,23 +446,6 @@ static __always_inline bool zg_is_gateway(const struct zg_ctl *ctl, const struct
 
 	return port_be && d->port_be == port_be &&
 	       zg_same(&d->wire, v4 ? ctl->gateway4 : ctl->gateway6);
-}
-
-/* The same for a sock_addr hook that has filled d->wire. */
-static __always_inline void zg_judge_ctx(struct bpf_sock_addr *ctx, struct zg_dest *d,
-					 struct zg_answer *a)
-{
-	d->proto = ctx->protocol;
-	d->port_be = ctx->user_port;
-	d->wire_port_be = d->port_be;
-	d->ways = ZG_WAY_OUT;
-	if (d->proto == IPPROTO_UDP) { /* an answer, from a port that is served on */
-		d->ways |= ZG_WAY_IN;
-		d->local_port_be = bpf_htons(ctx->sk->src_port);
-	}
-	zg_canonicalise(d);
-	zg_judge(d, a);
-	d->rewrite = a->profile != ZG_PROFILE_NONE;
 }
 
 #endif

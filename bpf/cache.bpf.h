@@ -25,8 +25,8 @@
 #include "addr.bpf.h"
 #include "maps.bpf.h"
 
-#define ZG_CACHE_SHIFT 9 /* 512 entries: they stay in the CPU's own cache */
-#define ZG_CACHE_SIZE  (1 << ZG_CACHE_SHIFT)
+#define ZG_HEIRS_SHIFT 8
+#define ZG_KNOWN_SHIFT 9
 
 struct zg_heir { /* cgroup -> profile, sticky tasks aside */
 	__u32 seq;
@@ -49,19 +49,26 @@ struct zg_known { /* what the tables say */
 	__u32 identity;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, ZG_CACHE_SIZE);
-	__type(key, __u32);
-	__type(value, struct zg_heir);
-} zg_heir SEC(".maps");
+/* One element, so that both are found by the same few lines of memory, and small
+ * enough to stay in the CPU's own cache; the kernel gives 32 KB at most. */
+struct zg_cache {
+	struct zg_heir heir[1 << ZG_HEIRS_SHIFT];
+	struct zg_known known[1 << ZG_KNOWN_SHIFT];
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, ZG_CACHE_SIZE);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct zg_known);
-} zg_known SEC(".maps");
+	__type(value, struct zg_cache);
+} zg_cache SEC(".maps");
+
+static __always_inline struct zg_cache *zg_get_cache(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&zg_cache, &zero);
+}
 
 #define zg_ordered() asm volatile("" ::: "memory")
 
@@ -77,16 +84,16 @@ static __always_inline void zg_give(__u32 *seq, __u32 taken)
 	*(volatile __u32 *)seq = taken + 2;
 }
 
-static __always_inline __u32 zg_mix(__u64 x)
+static __always_inline __u32 zg_mix(__u64 x, int shift)
 {
-	return x * 0x9e3779b97f4a7c15ull >> (64 - ZG_CACHE_SHIFT);
+	return x * 0x9e3779b97f4a7c15ull >> (64 - shift);
 }
 
 static __always_inline struct zg_heir *zg_heir_of(__u64 cgroup_id)
 {
-	__u32 at = zg_mix(cgroup_id);
+	struct zg_cache *c = zg_get_cache();
 
-	return bpf_map_lookup_elem(&zg_heir, &at);
+	return c ? &c->heir[zg_mix(cgroup_id, ZG_HEIRS_SHIFT)] : NULL;
 }
 
 /* True: *profile is what the cgroup inherits in that epoch. */
@@ -122,9 +129,10 @@ static __always_inline struct zg_known *zg_known_of(const struct zg_known *key)
 	const union zg_in *a = &key->addr;
 	__u64 high = (__u64)a->word[0] << 32 | a->word[1],
 	      low = (__u64)a->word[2] << 32 | a->word[3];
-	__u32 at = zg_mix(high ^ (low << 7 | low >> 57) ^ key->ports ^ (__u64)key->profile << 20);
+	__u64 all = high ^ (low << 7 | low >> 57) ^ key->ports ^ (__u64)key->profile << 20;
+	struct zg_cache *c = zg_get_cache();
 
-	return bpf_map_lookup_elem(&zg_known, &at);
+	return c ? &c->known[zg_mix(all, ZG_KNOWN_SHIFT)] : NULL;
 }
 
 /* True: key's answer is filled. */

@@ -95,7 +95,8 @@ static __always_inline int zg_gate_connect(struct bpf_sock_addr *ctx, struct zg_
 		redirected = zg_redirect(ctx, d, &a);
 	else if (a.verdict == ZG_V_RESOLVE)
 		zg_resolve(ctx, d, &a);
-	if (!redirected && d->proto == IPPROTO_TCP)
+	/* looked up first: to delete what is not there costs more */
+	if (!redirected && d->proto == IPPROTO_TCP && bpf_sk_storage_get(&zg_sock, ctx->sk, 0, 0))
 		bpf_sk_storage_delete(&zg_sock, ctx->sk);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_PASS;

@@ -155,6 +155,8 @@ static __always_inline int zg_answer_in(__u64 netns_cookie, const struct zg_dest
 static __always_inline int zg_answer_of(struct bpf_sock_addr *ctx, const struct zg_dest *d,
 					const struct zg_answer *a, __u32 layer)
 {
+	if (a->verdict == ZG_V_ALLOW && !a->by_name) /* nothing to tell: nor of whom */
+		return ZG_PASS;
 	return zg_answer_in(bpf_get_netns_cookie(ctx), d, a, layer);
 }
 

@@ -131,7 +131,7 @@ static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 		return ZG_PASS;
 	if (a.verdict != ZG_V_ALLOW && zg_refuse_packet(skb, &d, &a) != ZG_PASS)
 		return ZG_EPERM;
-	return zg_look_at(skb, &d, &a);
+	return d.proto == IPPROTO_TCP ? zg_look_at(skb, &d, &a) : ZG_PASS;
 }
 
 SEC("cgroup_skb/egress")

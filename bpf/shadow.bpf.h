@@ -133,7 +133,7 @@ static __always_inline struct zg_stream *zg_stream_of(struct __sk_buff *skb, __u
 	return t;
 }
 
-/* A packet that may pass, unless it speaks MCP. Segments without a byte of
+/* A TCP packet that may pass, unless it speaks MCP. Segments without a byte of
  * payload do pass: acknowledgements, and the reset of a socket that is ended. */
 static __noinline int zg_look_at(struct __sk_buff *skb, struct zg_dest *d, struct zg_answer *a)
 {
@@ -143,7 +143,7 @@ static __noinline int zg_look_at(struct __sk_buff *skb, struct zg_dest *d, struc
 	struct tcphdr tcp;
 
 	if (a->shadow == ZG_SHADOW_OFF || a->profile == ZG_PROFILE_GATEWAY ||
-	    d->proto != IPPROTO_TCP || bpf_skb_load_bytes(skb, d->transport, &tcp, sizeof(tcp)))
+	    bpf_skb_load_bytes(skb, d->transport, &tcp, sizeof(tcp)))
 		return ZG_PASS;
 	s.at = d->transport + tcp.doff * 4;
 	s.left = skb->len - s.at;

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # These borrow the laboratory of the kernel tests.
-$(O)/bench/connect_bench: PKG_LIBS += -lcmocka
-$(O)/bench/packet_bench: PKG_LIBS += -lcmocka
-$(O)/bench/stdio_bench: PKG_LIBS += -lcmocka
-$(O)/bench/denial_bench: PKG_LIBS += -lcmocka
+BENCH_LAB := connect packet stdio denial peer
+$(BENCH_LAB:%=$(O)/bench/%_bench): PKG_LIBS += -lcmocka
+
+$(O)/bench/peer_bench: $(O)/bench/peer.bpf.o
+$(O)/bench/peer_bench: TEST_INC += -DZG_PEER_BPF='"$(abspath $(O))/bench/peer.bpf.o"'
+$(O)/bench/peer.bpf.o: tests/bench/peer.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * peer_bench.c - the gate beside what else could hold a process to a list of
+ * addresses, with the same million addresses, in one run: nftables with a rule
+ * for the cgroup (`socket cgroupv2`), and the program that systemd attaches for
+ * IPAddressAllow= (peer.bpf.c: its like, not systemd itself, which reads such a
+ * list in hours). And programs that do nothing: what the kernel takes for any.
+ *
+ * The processor's time of the calling thread is taken, and of each round its
+ * ratio to the bare one beside it in time: a machine that is busy, or changes its
+ * pace, disturbs that least. Loopback does the receiver's part within the
+ * sender's call, so both ends' hooks are in it where both ends are held. Needs
+ * root and nft.
+ */
+#include "../unit/parent/kernel_lab.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <time.h>
+
+#ifndef ROUNDS
+#define ROUNDS 201
+#endif
+#ifndef PREFIXES
+#define PREFIXES 1000000
+#endif
+#define IDENTITY 10
+
+enum where { BARE, IDLE, FREE, GOVERNED, NESTED, NFT, SYSTEMD, WHERES };
+
+static const char *const where_text[WHERES] = {
+	[BARE] = "bare",
+	[IDLE] = "programs that do nothing",
+	[FREE] = "zerogate, not governed",
+	[GOVERNED] = "zerogate, governed",
+	[NESTED] = "zerogate, in a cgroup below",
+	[NFT] = "nftables, socket cgroupv2",
+	[SYSTEMD] = "as systemd's IPAddressAllow=",
+};
+
+struct place {
+	struct lab_path cgroup;
+	int netns; /* -1: the laboratory's */
+};
+
+struct round {
+	struct sockaddr_in to;
+	uint64_t ns; /* of a call; 0 = it failed */
+};
+
+static uint64_t spent_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint32_t address(uint32_t i) /* the first is 127.0.0.1 */
+{
+	return htonl(0x7f000001 + 3 * i);
+}
+
+/* what is measured ---------------------------------------------------------------- */
+
+static bool dial_often(int s, const struct sockaddr_in *to, int calls)
+{
+	for (int i = 0; i < calls; i++)
+		if (connect(s, (const struct sockaddr *)to, sizeof(*to)) < 0)
+			return false;
+	return true;
+}
+
+static bool send_often(int s, const struct sockaddr_in *to ZG_UNUSED, int calls)
+{
+	for (int i = 0; i < calls; i++)
+		if (send(s, "x", 1, 0) != 1)
+			return false;
+	return true;
+}
+
+/* s listens. Both ends are closed with a reset: no port waits for its time. */
+static bool open_and_close(int s, const struct sockaddr_in *to, int calls)
+{
+	struct linger now = {.l_onoff = 1};
+
+	for (int i = 0; i < calls; i++) {
+		zg_autofd int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		zg_autofd int a = -1;
+
+		if (connect(c, (const struct sockaddr *)to, sizeof(*to)) < 0 ||
+		    setsockopt(c, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) < 0)
+			return false;
+		a = accept4(s, NULL, NULL, SOCK_CLOEXEC);
+		if (a < 0)
+			return false;
+	}
+	return true;
+}
+
+static const struct work {
+	const char *text;
+	int type;
+	int calls; /* of one round */
+	bool (*call)(int s, const struct sockaddr_in *to, int calls);
+} works[] = {
+	{"connect() of a UDP socket", SOCK_DGRAM, 4000, dial_often},
+	{"send() of 1 byte by UDP", SOCK_DGRAM, 2000, send_often},
+	{"TCP connect, accept and close", SOCK_STREAM, 100, open_and_close},
+};
+
+/* In a process of its own, that has never been anywhere else: a governed one
+ * would stay governed. */
+static uint64_t one_round(const struct place *at, const struct work *w, struct round *r)
+{
+	socklen_t bytes = sizeof(r->to);
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = address(0)};
+		uint64_t start;
+		int peer, s;
+
+		if (at->netns >= 0 && setns(at->netns, CLONE_NEWNET) < 0)
+			_exit(1);
+		peer = socket(AF_INET, w->type | SOCK_CLOEXEC, 0);
+		if (bind(peer, (struct sockaddr *)&any, sizeof(any)) < 0 ||
+		    (w->type == SOCK_STREAM && listen(peer, 8) < 0) ||
+		    getsockname(peer, (struct sockaddr *)&r->to, &bytes) < 0 ||
+		    !lab_enter(at->cgroup.text))
+			_exit(1);
+		s = w->type == SOCK_STREAM ? peer : socket(AF_INET, w->type | SOCK_CLOEXEC, 0);
+		if (w->call == send_often && !dial_often(s, &r->to, 1))
+			_exit(1);
+		start = spent_ns();
+		if (!w->call(s, &r->to, w->calls))
+			_exit(1);
+		r->ns = (spent_ns() - start) / (uint64_t)w->calls;
+		_exit(0);
+	}
+	assert_int_equal(lab_wait(pid), 0);
+	return r->ns;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double value[ROUNDS])
+{
+	qsort(value, ROUNDS, sizeof(*value), by_value);
+	return value[ROUNDS / 2];
+}
+
+static void measure(const struct place place[WHERES], const struct work *w)
+{
+	double ns[WHERES][ROUNDS], ratio[WHERES][ROUNDS];
+	struct round *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	for (size_t i = 0; i < ROUNDS; i++) {
+		for (size_t k = 0; k < WHERES; k++) {
+			size_t at = (i + k) % WHERES; /* none is always the first */
+
+			ns[at][i] = (double)one_round(&place[at], w, shared);
+		}
+		for (int at = 0; at < WHERES; at++)
+			ratio[at][i] = ns[at][i] / ns[BARE][i];
+	}
+	(void)munmap(shared, sizeof(*shared));
+	(void)printf(" %s\n", w->text);
+	for (int at = 0; at < WHERES; at++)
+		(void)printf("  %-32s %8.0f ns  %5.2fx\n", where_text[at], median(ns[at]),
+			     median(ratio[at]));
+}
+
+/* who is measured ----------------------------------------------------------------- */
+
+static void load_gate(struct lab *lab)
+{
+	struct zg_prefix_def *prefix = calloc(PREFIXES, sizeof(*prefix));
+	struct zg_snapshot s;
+	struct zg_err e;
+	struct plan p;
+
+	assert_non_null(prefix);
+	plan_init(&p);
+	plan_profile(&p, "a", ZG_MODE_ENFORCE);
+	(void)plan_rule(&p, P_A, IDENTITY, IPPROTO_TCP, 1, UINT16_MAX, ZG_V_ALLOW);
+	(void)plan_rule(&p, P_A, IDENTITY, IPPROTO_UDP, 1, UINT16_MAX, ZG_V_ALLOW);
+	s = p.s;
+	for (uint32_t i = 0; i < PREFIXES; i++) {
+		uint32_t v4 = address(i);
+
+		prefix[i] = (struct zg_prefix_def){.prefixlen = 128, .identity = IDENTITY};
+		memset(prefix[i].addr + 10, 0xff, 2);
+		memcpy(prefix[i].addr + 12, &v4, sizeof(v4));
+	}
+	s.prefixes = prefix;
+	s.prefix_count = PREFIXES;
+	if (zg_kernel_apply(lab->kernel, &s, ++lab->generation, &e) < 0)
+		fail_msg("%s", e.what);
+	free(prefix);
+}
+
+/* A network namespace with the table; what it holds goes with the descriptor. */
+static int load_nft(const char *cgroup)
+{
+	/* nft looks the path up from here */
+	const char *path = cgroup + strlen("/sys/fs/cgroup/");
+	zg_autofd int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	FILE *nft;
+	int netns;
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	lab_up_loopback();
+	netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	nft = popen("PATH=$PATH:/usr/sbin nft -f -", "we");
+	assert_non_null(nft);
+	(void)fprintf(nft, "table inet peer {\n set allowed { type ipv4_addr; elements = {\n");
+	for (uint32_t i = 0; i < PREFIXES; i++) {
+		struct in_addr a = {.s_addr = address(i)};
+
+		(void)fprintf(nft, "%s,\n", inet_ntoa(a));
+	}
+	(void)fprintf(nft,
+		      "} }\n chain out { type filter hook output priority filter;\n"
+		      "  socket cgroupv2 level 1 \"%s\" ip daddr != @allowed drop\n }\n}\n",
+		      path);
+	assert_int_equal(pclose(nft), 0);
+	assert_int_equal(setns(home, CLONE_NEWNET), 0);
+	return netns;
+}
+
+static void attach(const struct bpf_object *o, const char *program, const char *cgroup,
+		   enum bpf_attach_type type)
+{
+	const struct bpf_program *p = bpf_object__find_program_by_name(o, program);
+	zg_autofd int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_non_null(p);
+	assert_int_equal(bpf_prog_attach(bpf_program__fd(p), fd, type, BPF_F_ALLOW_MULTI), 0);
+}
+
+static struct bpf_object *load_programs(const char *idle, const char *systemd)
+{
+	struct bpf_object *o = bpf_object__open_file(ZG_PEER_BPF, NULL);
+	struct {
+		uint32_t prefixlen, addr;
+	} key = {0};
+	uint64_t value = 1;
+	int allow;
+
+	assert_non_null(o);
+	assert_int_equal(bpf_object__load(o), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_object__find_map_fd_by_name(o, "peer_deny"), &key,
+					     &value, BPF_ANY),
+			 0);
+	allow = bpf_object__find_map_fd_by_name(o, "peer_allow");
+	key.prefixlen = 32;
+	for (uint32_t i = 0; i < PREFIXES; i++) {
+		key.addr = address(i);
+		assert_int_equal(bpf_map_update_elem(allow, &key, &value, BPF_ANY), 0);
+	}
+	attach(o, "idle_connect", idle, BPF_CGROUP_INET4_CONNECT);
+	attach(o, "idle_egress", idle, BPF_CGROUP_INET_EGRESS);
+	attach(o, "idle_ingress", idle, BPF_CGROUP_INET_INGRESS);
+	attach(o, "peer_egress", systemd, BPF_CGROUP_INET_EGRESS);
+	attach(o, "peer_ingress", systemd, BPF_CGROUP_INET_INGRESS);
+	return o;
+}
+
+/* Whoever lets an address pass that is not in the list is not measured. */
+static void check_refusal(const struct place *at)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+		int s;
+
+		to.sin_addr.s_addr = htonl(ntohl(address(0)) + 1);
+		if ((at->netns >= 0 && setns(at->netns, CLONE_NEWNET) < 0) ||
+		    !lab_enter(at->cgroup.text))
+			_exit(1);
+		s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		_exit(sendto(s, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) != -1 ||
+		      errno != EPERM);
+	}
+	assert_int_equal(lab_wait(pid), 0);
+}
+
+/* Those that start with "/" are outside the gate's root. */
+static const char *const cgroup_of[WHERES] = {
+	[BARE] = "/zg-peer-bare",	[IDLE] = "/zg-peer-idle", [FREE] = "free",
+	[GOVERNED] = "agent",		[NESTED] = "agent/inner", [NFT] = "/zg-peer-nft",
+	[SYSTEMD] = "/zg-peer-systemd",
+};
+
+static struct place place_of(const struct lab *lab, const char *cgroup)
+{
+	struct place at = {lab_path(lab, cgroup), -1};
+
+	if (*cgroup == '/')
+		(void)snprintf(at.cgroup.text, sizeof(at.cgroup.text), "%s%s", lab_cgroup2_mount(),
+			       cgroup);
+	if (mkdir(at.cgroup.text, 0755) < 0)
+		assert_int_equal(errno, EEXIST);
+	return at;
+}
+
+static void bench(void **state ZG_UNUSED)
+{
+	struct lab *lab = lab_open();
+	struct place place[WHERES];
+	struct bpf_object *programs;
+
+	lab_govern(lab, "agent", P_A);
+	for (int at = 0; at < WHERES; at++)
+		place[at] = place_of(lab, cgroup_of[at]);
+	load_gate(lab);
+	programs = load_programs(place[IDLE].cgroup.text, place[SYSTEMD].cgroup.text);
+	place[NFT].netns = load_nft(place[NFT].cgroup.text);
+	for (int at = GOVERNED; at < WHERES; at++)
+		check_refusal(&place[at]);
+	(void)printf("beside others, %d addresses allowed, medians of %d rounds\n", PREFIXES,
+		     ROUNDS);
+	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++)
+		measure(place, &works[i]);
+	for (int at = 0; at < WHERES; at++)
+		if (*cgroup_of[at] == '/')
+			(void)rmdir(place[at].cgroup.text);
+	(void)close(place[NFT].netns);
+	bpf_object__close(programs);
+}
+
+static const struct CMUnitTest tests[] = {LAB_TEST(bench)};
+
+LAB_MAIN(tests)

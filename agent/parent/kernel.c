@@ -200,6 +200,11 @@ static int load(struct zg_kernel *k, struct zg_err *e)
 		if (r < 0)
 			(void)zg_err_set(e, -r, "writing what MCP looks like: %s", strerror(-r));
 	}
+	if (r == 0) {
+		r = zg_tables_adopt_contained(&k->tables);
+		if (r < 0)
+			(void)zg_err_set(e, -r, "reading who is contained: %s", strerror(-r));
+	}
 	if (r == 0 && !taken)
 		r = pin_maps(k, e);
 	return r;
@@ -492,6 +497,7 @@ int zg_kernel_repair(struct zg_kernel *k, struct zg_err *e)
 	struct bpf_program *p;
 
 	k->tables.known = false;
+	zg_tables_restore_gateway(&k->tables);
 	bpf_object__for_each_program (p, k->gate->obj) {
 		struct zg_err ignored;
 		int r = zg_link_verify(&k->at, p, &ignored);

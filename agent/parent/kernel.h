@@ -165,7 +165,13 @@ int zg_kernel_layer_want(struct zg_kernel *k, enum zg_kernel_layer layer, bool w
  * they should be and the maps' ABI ours? 0, or -errno with e saying which is not. */
 int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
 
-/* What the maps should hold: the snapshot in force and who is governed. */
+/* What the maps should hold: the snapshot in force and who is governed. The
+ * gate itself knows what else it was told: who is contained, the resolvers'
+ * ports, where the gateway listens. Not compared is what the kernel or time
+ * changes between two looks: learned names (zg_name: they come, expire, and
+ * carry when a packet last needed them), processes that left their cgroup
+ * (zg_sticky: the kernel adds and forgets them), and the nursery, whose rows
+ * count only when a cgroup is made, which is then compared itself. */
 struct zg_intent {
 	const struct zg_snapshot *snapshot;
 	size_t members;
@@ -173,11 +179,12 @@ struct zg_intent {
 	const void *arg;
 };
 
-#define ZG_READBACK_CURSOR 32 /* a key of the tables that are counted */
+#define ZG_READBACK_CURSOR sizeof(struct zg_unix_key) /* the longest key that is counted */
 
 struct zg_readback { /* how far it got; all zero = at the start */
 	uint32_t epoch, members;
-	size_t table, next, map, counted;
+	size_t table, next, map;
+	size_t meant, counted; /* elements */
 	bool counting;
 	unsigned char cursor[ZG_READBACK_CURSOR];
 };
@@ -188,7 +195,8 @@ struct zg_readback { /* how far it got; all zero = at the start */
 int zg_kernel_readback(const struct zg_kernel *k, const struct zg_intent *intent,
 		       struct zg_readback *at, struct zg_err *e) ZG_MUST_CHECK;
 
-/* Attach and pin anew what zg_kernel_verify misses, and let the next
+/* Attach and pin anew what zg_kernel_verify misses, say again where the gateway
+ * listens, and let the next
  * zg_kernel_apply trust the maps for nothing: it reads them first. */
 int zg_kernel_repair(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
 

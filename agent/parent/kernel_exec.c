@@ -75,10 +75,23 @@ static int key_of(const char *path, struct zg_exec_key *key)
 	return device_of(stx.stx_mnt_id, &key->dev);
 }
 
-int zg_exec_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot)
+static bool listed(const struct zg_exec_list *l, const struct zg_exec_key *key)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (memcmp(&l->key[i], key, sizeof(*key)) == 0)
+			return true;
+	return false;
+}
+
+int zg_exec_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot,
+		struct zg_exec_list *meant)
 {
 	uint32_t set = 1;
 
+	free(meant->key);
+	*meant = (struct zg_exec_list){.key = calloc(s->exec_count + 1, sizeof(*meant->key))};
+	if (!meant->key)
+		return -ENOMEM;
 	for (size_t i = 0; i < s->exec_count; i++) {
 		struct zg_exec_key key = {.profile = s->execs[i].profile, .slot = slot};
 		int r = key_of(s->execs[i].path, &key);
@@ -89,6 +102,8 @@ int zg_exec_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t sl
 			r = zg_map_put(m, &key, &set, 1);
 		if (r < 0)
 			return r;
+		if (!listed(meant, &key)) /* two names of one file */
+			meant->key[meant->count++] = key;
 	}
 	return 0;
 }

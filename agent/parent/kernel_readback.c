@@ -14,6 +14,8 @@
 
 #include <bpf/bpf.h>
 
+#include "kernel_unix.h"
+
 #define STEP  256  /* elements between two looks at the clock */
 #define BATCH 1024 /* more than one bucket of a hash ever holds */
 
@@ -30,7 +32,7 @@ static int differs(struct zg_err *e, const char *what)
 	return zg_err_set(e, EUCLEAN, "%s", what);
 }
 
-/* One element that was meant; 0 or -errno. */
+/* One element that was meant: 1, 0 where its number stands for none, or -errno. */
 
 static int prefix_there(struct pass *p, size_t i)
 {
@@ -44,7 +46,7 @@ static int prefix_there(struct pass *p, size_t i)
 	/* a trie answers with what covers the key: its identity would be another */
 	if (v.identity[p->slot] != d->identity)
 		return differs(p->e, "an address has another identity in the kernel's table");
-	return 0;
+	return 1;
 }
 
 static int rule_there(struct pass *p, size_t i)
@@ -61,20 +63,58 @@ static int rule_there(struct pass *p, size_t i)
 		return differs(p->e, "a rule is missing in the kernel's table");
 	if (memcmp(&v, &d->val, sizeof(v)) != 0)
 		return differs(p->e, "a rule is another one in the kernel's table");
-	return 0;
+	return 1;
 }
 
+/* Rows without a name are of the agent's own processes and canary, or nobody's. */
 static int profile_there(struct pass *p, size_t i)
 {
-	const struct zg_profile_def *d = &p->intent->snapshot->profiles[i];
-	uint32_t index = p->slot * ZG_PROFILES_MAX + ZG_PROFILE_FIRST + (uint32_t)i;
+	const struct zg_profile *meant = &p->t->profile_meant[p->slot][i];
+	uint32_t index = p->slot * ZG_PROFILES_MAX + (uint32_t)i;
 	struct zg_profile v;
 
-	if (zg_map_get(&p->t->profile, &index, &v) < 0 || v.mode != d->mode ||
-	    v.shadow_wire != d->shadow_wire || v.shadow_stdio != d->shadow_stdio ||
-	    memcmp(v.name, d->name, sizeof(v.name)) != 0)
+	if (zg_map_get(&p->t->profile, &index, &v) < 0)
+		return differs(p->e, "a profile is missing in the kernel's table");
+	if (v.contained != meant->contained)
+		return differs(p->e, meant->contained
+					     ? "a contained profile is open in the kernel's table"
+					     : "a profile is contained in the kernel's table");
+	if (v.dns4_port_be != meant->dns4_port_be || v.dns6_port_be != meant->dns6_port_be)
+		return differs(p->e, "a profile has another resolver in the kernel's table");
+	if (memcmp(&v, meant, sizeof(v)) != 0)
 		return differs(p->e, "a profile is another one in the kernel's table");
-	return 0;
+	return 1;
+}
+
+static int unix_there(struct pass *p, size_t i)
+{
+	struct zg_unix_row row;
+	struct zg_unix_val v;
+
+	if (!zg_unix_row(p->intent->snapshot, p->t->control, p->slot, i, &row))
+		return 0;
+	if (zg_map_get(&p->t->unix_, &row.key, &v) < 0)
+		return differs(p->e, "a unix socket is missing in the kernel's table");
+	/* what covers the path, should the trie answer with that, is shorter */
+	if (memcmp(&v, &row.val, sizeof(v)) != 0)
+		return differs(p->e, "a unix socket has another entry in the kernel's table");
+	return 1;
+}
+
+static int exec_there(struct pass *p, size_t i)
+{
+	uint32_t v;
+
+	if (zg_map_get(&p->t->exec, &p->t->exec_meant[p->slot].key[i], &v) < 0)
+		return differs(p->e, "a denied executable is missing in the kernel's table");
+	return 1;
+}
+
+static int gateway_there(struct pass *p, size_t i ZG_UNUSED)
+{
+	if (!zg_tables_gateway_holds(p->t))
+		return differs(p->e, "the gateway is elsewhere in the kernel's table");
+	return 1;
 }
 
 static int member_there(struct pass *p, size_t i)
@@ -88,33 +128,50 @@ static int member_there(struct pass *p, size_t i)
 		return differs(p->e, "a governed cgroup is missing in the kernel's table");
 	if (v.profile[p->slot] != profile)
 		return differs(p->e, "a governed cgroup has another profile in the kernel's table");
-	return 0;
+	return 1;
 }
 
-static size_t prefixes_meant(const struct zg_intent *in)
+/* How many numbers there are to look at. */
+
+static size_t prefixes_meant(const struct pass *p)
 {
-	return in->snapshot->prefix_count;
+	return p->intent->snapshot->prefix_count;
 }
 
-static size_t rules_meant(const struct zg_intent *in)
+static size_t rules_meant(const struct pass *p)
 {
-	return in->snapshot->rule_count;
+	return p->intent->snapshot->rule_count;
 }
 
-static size_t profiles_meant(const struct zg_intent *in)
+static size_t profiles_meant(const struct pass *p ZG_UNUSED)
 {
-	return in->snapshot->profile_count;
+	return ZG_PROFILES_MAX;
 }
 
-static size_t members_meant(const struct zg_intent *in)
+static size_t unixes_meant(const struct pass *p)
 {
-	return in->members;
+	return zg_unix_rows(p->intent->snapshot, p->t->control);
 }
 
-/* Rules of the other generation count too: they would come into force with the
+static size_t execs_meant(const struct pass *p)
+{
+	return p->t->exec_meant[p->slot].count;
+}
+
+static size_t gateways_meant(const struct pass *p ZG_UNUSED)
+{
+	return 1;
+}
+
+static size_t members_meant(const struct pass *p)
+{
+	return p->intent->members;
+}
+
+/* What is of the other generation counts too: it would come into force with the
  * next flip. Profiles are an array, which holds nothing beside its elements. */
 static const struct {
-	size_t (*meant)(const struct zg_intent *in);
+	size_t (*meant)(const struct pass *p);
 	int (*there)(struct pass *p, size_t i);
 	size_t map[2]; /* offsets in struct zg_tables: where its elements are */
 	size_t maps;
@@ -131,6 +188,17 @@ static const struct {
 	 1,
 	 "the kernel's table of rules does not have as many as it should"},
 	{profiles_meant, profile_there, {0}, 0, ""},
+	{unixes_meant,
+	 unix_there,
+	 {offsetof(struct zg_tables, unix_)},
+	 1,
+	 "the kernel's table of unix sockets does not have as many as it should"},
+	{execs_meant,
+	 exec_there,
+	 {offsetof(struct zg_tables, exec)},
+	 1,
+	 "the kernel's table of denied executables does not have as many as it should"},
+	{gateways_meant, gateway_there, {0}, 0, ""},
 	{members_meant,
 	 member_there,
 	 {offsetof(struct zg_tables, member)},
@@ -150,13 +218,14 @@ static uint64_t now_ns(void)
 /* 1: every element that was meant is there; 0: not all were looked at yet. */
 static int compare(struct pass *p, uint64_t until)
 {
-	size_t meant = tables[p->at->table].meant(p->intent);
+	size_t numbers = tables[p->at->table].meant(p);
 
-	while (p->at->next < meant) {
+	while (p->at->next < numbers) {
 		int r = tables[p->at->table].there(p, p->at->next++);
 
 		if (r < 0)
 			return r;
+		p->at->meant += (size_t)r;
 		if (p->at->next % STEP == 0 && now_ns() >= until)
 			return 0;
 	}
@@ -196,7 +265,7 @@ static int count(struct pass *p, uint64_t until)
 
 static void begin_table(struct zg_readback *at)
 {
-	at->next = at->map = at->counted = 0;
+	at->next = at->map = at->meant = at->counted = 0;
 	at->counting = false;
 }
 
@@ -211,7 +280,7 @@ static int one_table(struct pass *p, uint64_t until)
 	}
 	if (r != 1)
 		return r;
-	if (tables[at->table].maps && at->counted != tables[at->table].meant(p->intent))
+	if (tables[at->table].maps && at->counted != at->meant)
 		return differs(p->e, tables[at->table].more);
 	at->table++;
 	begin_table(at);

@@ -29,6 +29,10 @@ void zg_tables_release(struct zg_tables *t)
 	free(t->contained);
 	t->contained = NULL;
 	t->contained_count = 0;
+	for (size_t slot = 0; slot < 2; slot++) {
+		free(t->exec_meant[slot].key);
+		t->exec_meant[slot] = (struct zg_exec_list){0};
+	}
 }
 
 static uint32_t slot_in_force(const struct zg_tables *t)
@@ -155,8 +159,6 @@ static void pair_profiles(struct profiles *p, const struct zg_tables *t,
 		p->new_id[id] = id < ZG_PROFILE_FIRST || id == ZG_PROFILE_CANARY || first
 					? id
 					: ZG_PROFILE_GONE;
-	for (uint32_t id = ZG_PROFILE_GATEWAY; id < ZG_PROFILE_FIRST; id++)
-		p->new[id].contained = p->old[id].contained;
 	for (size_t i = 0; i < s->profile_count; i++) {
 		uint32_t id = (uint32_t)i + ZG_PROFILE_FIRST;
 		struct zg_profile *to = &p->new[id];
@@ -174,7 +176,6 @@ static void pair_profiles(struct profiles *p, const struct zg_tables *t,
 			if (!p->old[was].name[0] || strcmp(p->old[was].name, to->name) != 0)
 				continue;
 			p->new_id[was] = id;
-			to->contained |= p->old[was].contained;
 			break;
 		}
 	}
@@ -265,6 +266,7 @@ static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
 	if (r < 0)
 		return r;
 	pair_profiles(p, t, s);
+	memcpy(t->profile_meant[set->new], p->new, sizeof(p->new));
 	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
 		p->index[id] = set->new *ZG_PROFILES_MAX + id;
 	r = zg_map_put(&t->profile, p->index, p->new, ZG_PROFILES_MAX);
@@ -313,7 +315,7 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 	r = zg_unix_put(&t->unix_, s, set->new, t->control);
 	if (r < 0)
 		return refuse(e, r, "unix sockets");
-	r = zg_exec_put(&t->exec, s, set->new);
+	r = zg_exec_put(&t->exec, s, set->new, &t->exec_meant[set->new]);
 	if (r < 0)
 		return refuse(e, r, "denied executables");
 	r = zg_tables_put_names(t, set->new);
@@ -368,33 +370,73 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 
 /* single writes ---------------------------------------------------------------- */
 
-static bool same_listener(const uint8_t addr[16], uint16_t port_be, const struct zg_listen *l)
+static bool same_listener(const uint8_t addr[16], uint16_t port_be, const uint8_t to[16],
+			  uint16_t to_port_be)
 {
-	return memcmp(addr, l->addr, sizeof(l->addr)) == 0 && port_be == htons(l->port);
+	return memcmp(addr, to, 16) == 0 && port_be == to_port_be;
 }
 
 /* No port means no listener, so the address is never seen half written. */
-static void set_listener(uint8_t addr[16], uint16_t *port_be, const struct zg_listen *l)
+static void set_listener(uint8_t addr[16], uint16_t *port_be, const uint8_t to[16],
+			 uint16_t to_port_be)
 {
-	if (same_listener(addr, *port_be, l))
+	if (same_listener(addr, *port_be, to, to_port_be))
 		return;
 	__atomic_store_n(port_be, 0, __ATOMIC_SEQ_CST);
-	memcpy(addr, l->addr, sizeof(l->addr));
-	__atomic_store_n(port_be, htons(l->port), __ATOMIC_SEQ_CST);
+	memcpy(addr, to, 16);
+	__atomic_store_n(port_be, to_port_be, __ATOMIC_SEQ_CST);
+}
+
+static void put_gateway(struct zg_tables *t)
+{
+	const struct zg_ctl *to = &t->gateway_meant;
+
+	__atomic_store_n(&t->ctl->netns_cookie, to->netns_cookie, __ATOMIC_SEQ_CST);
+	set_listener(t->ctl->gateway4, &t->ctl->gateway4_port_be, to->gateway4,
+		     to->gateway4_port_be);
+	set_listener(t->ctl->gateway6, &t->ctl->gateway6_port_be, to->gateway6,
+		     to->gateway6_port_be);
 }
 
 void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const struct zg_listen *v4,
 			   const struct zg_listen *v6)
 {
-	__atomic_store_n(&t->ctl->netns_cookie, netns_cookie, __ATOMIC_SEQ_CST);
-	set_listener(t->ctl->gateway4, &t->ctl->gateway4_port_be, v4);
-	set_listener(t->ctl->gateway6, &t->ctl->gateway6_port_be, v6);
+	struct zg_ctl *to = &t->gateway_meant;
+
+	to->netns_cookie = netns_cookie;
+	memcpy(to->gateway4, v4->addr, sizeof(to->gateway4));
+	memcpy(to->gateway6, v6->addr, sizeof(to->gateway6));
+	to->gateway4_port_be = htons(v4->port);
+	to->gateway6_port_be = htons(v6->port);
+	put_gateway(t);
 }
 
 void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie)
 {
+	*(v4 ? &t->gateway_meant.gateway4_cookie : &t->gateway_meant.gateway6_cookie) = cookie;
 	__atomic_store_n(v4 ? &t->ctl->gateway4_cookie : &t->ctl->gateway6_cookie, cookie,
 			 __ATOMIC_SEQ_CST);
+}
+
+/* A cookie says nothing where no listener is: a former agent's may be there. */
+bool zg_tables_gateway_holds(const struct zg_tables *t)
+{
+	const struct zg_ctl *to = &t->gateway_meant, *is = t->ctl;
+
+	return is->netns_cookie == to->netns_cookie &&
+	       same_listener(is->gateway4, is->gateway4_port_be, to->gateway4,
+			     to->gateway4_port_be) &&
+	       same_listener(is->gateway6, is->gateway6_port_be, to->gateway6,
+			     to->gateway6_port_be) &&
+	       (!to->gateway4_port_be || is->gateway4_cookie == to->gateway4_cookie) &&
+	       (!to->gateway6_port_be || is->gateway6_cookie == to->gateway6_cookie);
+}
+
+void zg_tables_restore_gateway(struct zg_tables *t)
+{
+	zg_tables_own_listener(t, true, t->gateway_meant.gateway4_cookie);
+	zg_tables_own_listener(t, false, t->gateway_meant.gateway6_cookie);
+	put_gateway(t);
 }
 
 /* One that is the same stays: connections are in the midst of it. */
@@ -474,25 +516,43 @@ static int list_contained(struct zg_tables *t, const char *name, bool contained)
 	return 0;
 }
 
+static int adopt_contained(const void *key, const void *value, void *arg)
+{
+	uint32_t index = *(const uint32_t *)key;
+	struct zg_tables *t = arg;
+	struct zg_profile p;
+
+	memcpy(&p, value, sizeof(p));
+	if (index / ZG_PROFILES_MAX != slot_in_force(t) || !p.contained || !p.name[0] ||
+	    !memchr(p.name, '\0', sizeof(p.name)))
+		return 0;
+	return list_contained(t, p.name, true);
+}
+
+int zg_tables_adopt_contained(struct zg_tables *t)
+{
+	return zg_map_each(&t->profile, adopt_contained, t);
+}
+
 int zg_tables_contain(struct zg_tables *t, const char *name, bool contained)
 {
 	struct by_name b;
 	int r = strlen(name) < ZG_NAME_LEN && name[0] ? find_profile(t, name, &b) : -EINVAL;
 
-	if (r == 0)
-		r = list_contained(t, name, contained);
-	if (r < 0 || !b.found)
-		return r;
-	b.profile.contained = contained;
-	return member_changed(t, zg_map_put(&t->profile, &b.index, &b.profile, 1));
+	if (r == 0 && contained)
+		r = list_contained(t, name, true);
+	if (r == 0 && b.found) {
+		b.profile.contained = contained;
+		r = member_changed(t, zg_map_put(&t->profile, &b.index, &b.profile, 1));
+		if (r == 0)
+			t->profile_meant[slot_in_force(t)][b.index - b.first].contained = contained;
+	}
+	return r < 0 || contained ? r : list_contained(t, name, false);
 }
 
 bool zg_tables_contained(const struct zg_tables *t, const char *name)
 {
-	struct by_name b;
-
-	return find_contained(t, name) < t->contained_count ||
-	       (find_profile(t, name, &b) == 0 && b.found && b.profile.contained);
+	return find_contained(t, name) < t->contained_count;
 }
 
 int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile)

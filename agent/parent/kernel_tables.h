@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "err.h"
+#include "kernel_exec.h"
 #include "kernel_map.h"
 #include "snapshot.h"
 
@@ -39,6 +40,11 @@ struct zg_tables {
 	size_t prefix_count;
 	char (*contained)[ZG_NAME_LEN]; /* profiles, of this generation or a later one */
 	size_t contained_count;
+	/* what else was put, for who reads it back: rows and denied executables by
+	 * slot, and of zg_ctl what is said of the gateway */
+	struct zg_profile profile_meant[2][ZG_PROFILES_MAX];
+	struct zg_exec_list exec_meant[2];
+	struct zg_ctl gateway_meant;
 	bool known; /* prefix is right and the three statements above hold */
 };
 
@@ -47,6 +53,11 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 		    struct zg_err *e) ZG_MUST_CHECK;
 void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const struct zg_listen *v4,
 			   const struct zg_listen *v6);
+/* Does zg_ctl say of the gateway what it was told? Write it again. */
+bool zg_tables_gateway_holds(const struct zg_tables *t);
+void zg_tables_restore_gateway(struct zg_tables *t);
+/* Take over who is contained in the slot in force; once, before anything is put. */
+int zg_tables_adopt_contained(struct zg_tables *t) ZG_MUST_CHECK;
 int zg_tables_contain(struct zg_tables *t, const char *name, bool contained) ZG_MUST_CHECK;
 bool zg_tables_contained(const struct zg_tables *t, const char *name);
 /* The listener of one family; nobody else's may be where it listens. */

@@ -5,18 +5,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "slice.h"
+
 #define BITS_BEFORE_PATH ((uint32_t)(offsetof(struct zg_unix_key, path) - sizeof(uint32_t)) * 8)
 
-struct row {
-	struct zg_unix_key key;
-	struct zg_unix_val val;
-};
-
 /* A whole path carries its NUL, so that no longer one matches. */
-static struct row row_of(const struct zg_unix_def *d, uint32_t slot)
+static struct zg_unix_row row_of(const struct zg_unix_def *d, uint32_t slot)
 {
 	size_t n = strlen(d->path) + !d->prefix;
-	struct row r = {
+	struct zg_unix_row r = {
 		.key = {.prefixlen = BITS_BEFORE_PATH + (uint32_t)n * 8,
 			.profile = d->profile,
 			.slot = slot},
@@ -30,37 +27,50 @@ static struct row row_of(const struct zg_unix_def *d, uint32_t slot)
 	return r;
 }
 
-static int put_one(const struct zg_map *m, const struct zg_unix_def *d, uint32_t slot)
+/* The snapshot's order. */
+static int by_place(const void *a, const void *b)
 {
-	struct row r = row_of(d, slot);
+	const struct zg_unix_def *x = a, *y = b;
+	int c = strcmp(x->path, y->path);
 
-	return zg_map_put(m, &r.key, &r.val, 1);
+	if (x->profile != y->profile)
+		return x->profile < y->profile ? -1 : 1;
+	return c ? c : (int)x->prefix - (int)y->prefix;
 }
 
-static int put_control(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot,
-		       const char *control)
+size_t zg_unix_rows(const struct zg_snapshot *s, const char *control)
+{
+	return s->unix_count + (control[0] ? s->profile_count : 0);
+}
+
+bool zg_unix_row(const struct zg_snapshot *s, const char *control, uint32_t slot, size_t i,
+		 struct zg_unix_row *out)
 {
 	struct zg_unix_def d = {.verdict = ZG_V_ALLOW};
-	size_t n = strlen(control);
-	int r = 0;
 
-	if (n >= sizeof(d.path))
-		return -ENAMETOOLONG;
-	memcpy(d.path, control, n);
-	for (uint32_t i = 0; n && i < s->profile_count && r == 0; i++) {
-		d.profile = ZG_PROFILE_FIRST + i;
-		r = put_one(m, &d, slot);
+	if (i < s->unix_count) {
+		*out = row_of(&s->unixes[i], slot);
+		return true;
 	}
-	return r;
+	d.profile = ZG_PROFILE_FIRST + (uint32_t)(i - s->unix_count);
+	(void)zg_str_cut(d.path, sizeof(d.path), zg_slice_str(control)); /* it fits */
+	if (s->unix_count && bsearch(&d, s->unixes, s->unix_count, sizeof(d), by_place))
+		return false;
+	*out = row_of(&d, slot);
+	return true;
 }
 
 int zg_unix_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot,
 		const char *control)
 {
-	int r = put_control(m, s, slot, control);
+	int r = 0;
 
-	for (size_t i = 0; i < s->unix_count && r == 0; i++)
-		r = put_one(m, &s->unixes[i], slot);
+	for (size_t i = 0; i < zg_unix_rows(s, control) && r == 0; i++) {
+		struct zg_unix_row row;
+
+		if (zg_unix_row(s, control, slot, i, &row))
+			r = zg_map_put(m, &row.key, &row.val, 1);
+	}
 	return r;
 }
 

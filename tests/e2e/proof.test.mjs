@@ -12,7 +12,7 @@ import { startSink } from './servers.mjs';
 const bpftool = fs.existsSync('/usr/sbin/bpftool') ? '/usr/sbin/bpftool' : 'bpftool';
 const bytes = (list) => list.map((b) => (typeof b === 'string' ? String(Number(b)) : String(b)));
 
-describe('self-proof', needs(), () => {
+describe('self-proof', needs({ timeout: 180000 }), () => {
 	let agent, sink, inside;
 	const pin = (name) => path.join(agent.dir, 'bpf/zerogate', name);
 	const bpf = (...args) => execFileSync(bpftool, ['-j', ...args], { encoding: 'utf8' });
@@ -22,13 +22,20 @@ describe('self-proof', needs(), () => {
 
 	before(async () => {
 		sink = await startSink();
-		agent = await startAgent({ allow: [{ cidr: '127.0.0.9/32', port: 9 }, { cidr: '10.9.0.0/16', port: 9 }] });
+		agent = await startAgent({
+			allow: [{ cidr: '127.0.0.9/32', port: 9 }, { cidr: '10.9.0.0/16', port: 9 }, { host: 'proof.example', port: 9 }, { unix: '/run/zg-proof/*' }],
+			more: '    exec: {deny: [/bin/true, /usr/bin/env]}\n  held:\n    cgroups: ["held.slice"]\n',
+		});
 		inside = await agent.inside();
 	});
 	after(async () => {
 		await agent?.stop();
 		await sink?.close();
 	});
+
+	const rows = (table) => JSON.parse(bpf('map', 'dump', 'pinned', pin(table)));
+	const put = (table, key, value) => bpf('map', 'update', 'pinned', pin(table), 'key', ...bytes(key), 'value', ...bytes(value));
+	const text = (list) => String.fromCharCode(...list.map(Number));
 
 	// Tampers, then asks the doctor, who must name what was wrong; after that
 	// all is as before, and the record tells both.
@@ -111,6 +118,32 @@ describe('self-proof', needs(), () => {
 		for (const { key, value } of rows.filter((r) => Number(r.value[8]))) // it has a name
 			bpf('map', 'update', 'pinned', pin('zg_profile'), 'key', ...bytes(key), 'value', ...bytes(value.with(0, 1)));
 	}, /profile/));
+
+	test('containment that was lifted, or made up, in the table', async () => {
+		const contained = async () => (await status()).contained;
+		const set = (bit) => {
+			for (const { key, value } of rows('zg_profile').filter((r) => text(r.value).includes('held')))
+				put('zg_profile', key, value.with(1, bit));
+		};
+		const inForce = () => rows('zg_profile').filter((r) => text(r.value).includes('held') && Number(r.value[1])).length;
+		assert.equal((await agent.zg(['contain', 'held'])).code, 0);
+		await foundAndRepaired(() => set(0), /contained profile is open/);
+		assert.ok(inForce() >= 1, 'it is closed again');
+		assert.equal(await contained(), 'held');
+		assert.equal((await agent.zg(['resume', 'held'])).code, 0);
+		await foundAndRepaired(() => set(1), /profile is contained/);
+		assert.equal(await contained(), '');
+	});
+
+	test('a unix socket that was deleted', () => foundAndRepaired(() => {
+		const { key } = rows('zg_unix').find((r) => text(r.key).includes('/run/zg-proof/'));
+		bpf('map', 'delete', 'pinned', pin('zg_unix'), 'key', ...bytes(key));
+	}, /unix socket/));
+
+	test('another port of the gateway', () => foundAndRepaired(() => {
+		const [{ key, value }] = rows('zg_ctl');
+		put('zg_ctl', key, value.with(57, Number(value[57]) ^ 1)); // gateway4_port_be
+	}, /gateway is elsewhere/));
 
 	test('a connection that got past missing programs is found, told and ended', async () => {
 		const before = await status();

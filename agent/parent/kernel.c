@@ -495,9 +495,13 @@ int zg_kernel_readback(const struct zg_kernel *k, const struct zg_intent *intent
 int zg_kernel_repair(struct zg_kernel *k, struct zg_err *e)
 {
 	struct bpf_program *p;
+	int signatures = zg_tables_set_signatures(&k->tables);
 
 	k->tables.known = false;
 	zg_tables_restore_gateway(&k->tables);
+	if (signatures < 0)
+		return zg_err_set(e, -signatures, "writing what MCP looks like: %s",
+				  strerror(-signatures));
 	bpf_object__for_each_program (p, k->gate->obj) {
 		struct zg_err ignored;
 		int r = zg_link_verify(&k->at, p, &ignored);

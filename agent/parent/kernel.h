@@ -167,11 +167,11 @@ int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
 
 /* What the maps should hold: the snapshot in force and who is governed. The
  * gate itself knows what else it was told: who is contained, the resolvers'
- * ports, where the gateway listens. Not compared is what the kernel or time
- * changes between two looks: learned names (zg_name: they come, expire, and
- * carry when a packet last needed them), processes that left their cgroup
- * (zg_sticky: the kernel adds and forgets them), and the nursery, whose rows
- * count only when a cgroup is made, which is then compared itself. */
+ * ports, where the gateway listens, what MCP looks like. Not compared is what
+ * the kernel or time changes between two looks: learned names (zg_name: they
+ * come, expire, and carry when a packet last needed them), processes that left
+ * their cgroup (zg_sticky: the kernel adds and forgets them), and the nursery,
+ * whose rows count only when a cgroup is made, which is then compared itself. */
 struct zg_intent {
 	const struct zg_snapshot *snapshot;
 	size_t members;
@@ -196,7 +196,7 @@ int zg_kernel_readback(const struct zg_kernel *k, const struct zg_intent *intent
 		       struct zg_readback *at, struct zg_err *e) ZG_MUST_CHECK;
 
 /* Attach and pin anew what zg_kernel_verify misses, say again where the gateway
- * listens, and let the next
+ * listens and what MCP looks like, and let the next
  * zg_kernel_apply trust the maps for nothing: it reads them first. */
 int zg_kernel_repair(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
 

@@ -131,6 +131,16 @@ static int member_there(struct pass *p, size_t i)
 	return 1;
 }
 
+static int signatures_there(struct pass *p, size_t i ZG_UNUSED)
+{
+	zg_autofree struct zg_automaton *wanted = calloc(1, sizeof(*wanted));
+	int r = wanted ? zg_tables_signatures_hold(p->t, wanted) : -ENOMEM;
+
+	if (r < 0)
+		return zg_err_set(p->e, -r, "reading back what MCP looks like: %s", strerror(-r));
+	return r ? 1 : differs(p->e, "what MCP looks like is another in the kernel's table");
+}
+
 /* How many numbers there are to look at. */
 
 static size_t prefixes_meant(const struct pass *p)
@@ -158,7 +168,7 @@ static size_t execs_meant(const struct pass *p)
 	return p->t->exec_meant[p->slot].count;
 }
 
-static size_t gateways_meant(const struct pass *p ZG_UNUSED)
+static size_t one_meant(const struct pass *p ZG_UNUSED)
 {
 	return 1;
 }
@@ -198,7 +208,8 @@ static const struct {
 	 {offsetof(struct zg_tables, exec)},
 	 1,
 	 "the kernel's table of denied executables does not have as many as it should"},
-	{gateways_meant, gateway_there, {0}, 0, ""},
+	{one_meant, gateway_there, {0}, 0, ""},
+	{one_meant, signatures_there, {0}, 0, ""},
 	{members_meant,
 	 member_there,
 	 {offsetof(struct zg_tables, member)},

@@ -439,22 +439,25 @@ void zg_tables_restore_gateway(struct zg_tables *t)
 	put_gateway(t);
 }
 
+int zg_tables_signatures_hold(const struct zg_tables *t, struct zg_automaton *wanted)
+{
+	zg_autofree struct zg_automaton *had = calloc(1, sizeof(*had));
+	const uint32_t key = 0;
+	int r = had ? zg_signature_build(wanted) : -ENOMEM;
+
+	if (r == 0)
+		r = zg_map_get(&t->automaton, &key, had);
+	return r < 0 ? r : memcmp(had, wanted, sizeof(*had)) == 0;
+}
+
 /* One that is the same stays: connections are in the midst of it. */
 int zg_tables_set_signatures(const struct zg_tables *t)
 {
 	zg_autofree struct zg_automaton *wanted = calloc(1, sizeof(*wanted));
-	zg_autofree struct zg_automaton *had = calloc(1, sizeof(*had));
 	const uint32_t key = 0;
-	int r;
+	int r = wanted ? zg_tables_signatures_hold(t, wanted) : -ENOMEM;
 
-	if (!wanted || !had)
-		return -ENOMEM;
-	r = zg_signature_build(wanted);
-	if (r == 0)
-		r = zg_map_get(&t->automaton, &key, had);
-	if (r < 0 || memcmp(had, wanted, sizeof(*had)) == 0)
-		return r;
-	return zg_map_put(&t->automaton, &key, wanted, 1);
+	return r == 0 ? zg_map_put(&t->automaton, &key, wanted, 1) : r < 0 ? r : 0;
 }
 
 static bool profile_valid(uint32_t profile)

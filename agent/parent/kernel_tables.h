@@ -65,6 +65,8 @@ void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie);
 /* What MCP looks like; before anything is attached, for without it all that
  * would be looked at is denied. */
 int zg_tables_set_signatures(const struct zg_tables *t) ZG_MUST_CHECK;
+/* 1: the table says so; 0: another; -errno. *wanted is zeroed room for it. */
+int zg_tables_signatures_hold(const struct zg_tables *t, struct zg_automaton *wanted) ZG_MUST_CHECK;
 int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
 int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id) ZG_MUST_CHECK;
 int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,

@@ -143,7 +143,7 @@ static uint32_t slot_in_force(const struct desk *d)
 static void tamper(const struct desk *d, const char *name, enum what what, size_t at,
 		   uint32_t profile)
 {
-	unsigned char key[sizeof(struct zg_unix_key)] = {0}, value[sizeof(struct zg_rule_val)];
+	unsigned char key[sizeof(struct zg_unix_key)] = {0}, value[sizeof(struct zg_automaton)];
 	zg_autofd int fd = table(d, name);
 	uint32_t index = slot_in_force(d) * ZG_PROFILES_MAX + profile;
 
@@ -187,6 +187,7 @@ static void what_was_changed_is_named_and_repaired(void **state ZG_UNUSED)
 		{PROFILE(mode), P_B, "profile is another one"},
 		{PROFILE(mode), ZG_PROFILE_GATEWAY, "profile is another one"},
 		{PROFILE(mode), ZG_PROFILE_CANARY, "profile is another one"},
+		{"zg_automaton", CHANGE, offsetof(struct zg_automaton, next), 0, "what MCP looks"},
 		{CTL(gateway4), 0, "gateway is elsewhere"},
 		{CTL(gateway6), 0, "gateway is elsewhere"},
 		{CTL(gateway4_port_be), 0, "gateway is elsewhere"},

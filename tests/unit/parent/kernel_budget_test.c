@@ -54,6 +54,9 @@ static void every_attached_program_stays_within_its_budget(void **state)
 	}
 	(void)closedir(d);
 	assert_true(programs >= 13); /* of the gate alone */
+	if (getenv("ZG_REQUIRE_LSM"))
+		assert_int_equal(zg_kernel_layer_state(lab->kernel, ZG_KL_LSM, NULL),
+				 ZG_LAYER_ATTACHED);
 }
 
 static const struct CMUnitTest tests[] = {

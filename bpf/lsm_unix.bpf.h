@@ -9,7 +9,6 @@
 #define ZG_LSM_UNIX_BPF_H
 
 #include "lsm.bpf.h"
-#include "unix.bpf.h"
 
 struct sockaddr_un {
 	__u16 sun_family;
@@ -32,6 +31,13 @@ static __always_inline bool zg_governed(void)
 	return !ctl || zg_profile_of(ZG_TASK, NULL, ZG_READ_ONCE(ctl->epoch) & 1);
 }
 
+/* That of unix.bpf.h, but static: until 6.7, which that one needs anyway, a map
+ * takes no key from what a global function was given, as n->key is. */
+static __noinline int zg_judge_named(struct zg_sun *n, struct zg_dest *d, struct zg_answer *a)
+{
+	return n ? zg_decide(ZG_TASK, n, d, a) : 0;
+}
+
 static __always_inline int zg_judge_peer(const struct sock *other)
 {
 	const struct unix_address *addr = BPF_CORE_READ((const struct unix_sock *)other, addr);
@@ -44,7 +50,7 @@ static __always_inline int zg_judge_peer(const struct sock *other)
 	if (!zg_read_sun(&n, (const void *)addr + bpf_core_field_offset(struct unix_address, name),
 			 BPF_CORE_READ(addr, len)))
 		d.refused = ZG_GR_UNIX;
-	zg_judge_unix(&n, &d, &a);
+	zg_judge_named(&n, &d, &a);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_LSM_PASS;
 	return zg_lsm_answer(&d, &a, AF_UNIX, n.key.path);

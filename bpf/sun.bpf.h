@@ -137,7 +137,7 @@ static __always_inline bool zg_any_user(const struct zg_sun *n, struct zg_sun *a
 
 /* From a sockaddr_un of that many bytes. False: it cannot be judged; what was
  * read is left for the record. */
-static __always_inline bool zg_read_sun(struct zg_sun *n, const void *addr, __u32 bytes)
+static __noinline ZG_UNUSED bool zg_read_sun(struct zg_sun *n, const void *addr, __u32 bytes)
 {
 	const char *path = (const char *)addr + ZG_SUN_PATH;
 	char head[sizeof(ZG_VAR)] = {};

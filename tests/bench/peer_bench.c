@@ -3,8 +3,8 @@
  * peer_bench.c - the gate beside what else could hold a process to a list of
  * addresses, with the same million addresses, in one run: nftables with a rule
  * for the cgroup (`socket cgroupv2`), and the program that systemd attaches for
- * IPAddressAllow= (peer.bpf.c: its like, not systemd itself, which reads such a
- * list in hours). And programs that do nothing: what the kernel takes for any.
+ * IPAddressAllow= (peer.bpf.c: its like, not systemd itself). And programs that
+ * do nothing: what the kernel takes for any.
  *
  * The processor's time of the calling thread is taken, and of each round its
  * ratio to the bare one beside it in time: a machine that is busy, or changes its

@@ -19,7 +19,7 @@ export const CLIENT_UID = 65533; // the workload: nobody's account
 // with ZG_REQUIRE=1 nothing is skipped, so that it fails instead.
 export function needs(options = {}) {
 	const lacks = process.getuid() !== 0 ? 'needs root' : '';
-	return { timeout: 90000, ...options, ...(lacks && process.env.ZG_REQUIRE !== '1' ? { skip: lacks } : {}) };
+	return { timeout: 180000, ...options, ...(lacks && process.env.ZG_REQUIRE !== '1' ? { skip: lacks } : {}) };
 }
 
 const run = (command, ...args) => execFileSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'] }).toString().trim();

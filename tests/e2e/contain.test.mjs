@@ -75,9 +75,8 @@ describe('containment', needs(), () => {
 		assert.equal((await inside.do('dial', { host: '127.0.0.1', port: agent.port })).error?.code, 'EPERM');
 		assert.equal((await inside.do('udp', { host: '127.0.0.1', port: sink.port })).error?.code, 'EPERM');
 		assert.equal(await status(), 'agent');
-		const record = await agent.record((r) => r.kind === 'profile.contain', 'profile.contain');
+		const record = await agent.record((r) => r.kind === 'profile.contain' && r.reason === 'it behaves oddly', 'profile.contain');
 		assert.equal(record.profile, 'agent');
-		assert.equal(record.reason, 'it behaves oddly');
 		assert.equal(record.approver_uid, 0);
 		assert.ok(record.approver_pid > 0 && record.count >= 3);
 		const refused = await agent.record((r) => r.kind === 'kernel.deny' && r.port === sink.port, 'kernel.deny');
@@ -87,7 +86,7 @@ describe('containment', needs(), () => {
 		assert.equal((await resume('--reason', 'false alarm')).code, 0);
 		assert.equal(await dial(), undefined);
 		assert.equal(await status(), '');
-		assert.equal((await agent.record((r) => r.kind === 'profile.resume', 'profile.resume')).reason, 'false alarm');
+		await agent.record((r) => r.kind === 'profile.resume' && r.reason === 'false alarm', 'profile.resume');
 		await inside.must('connect', { client: 'again', url: agent.url('github') });
 	});
 

@@ -12,7 +12,7 @@ import { startSink } from './servers.mjs';
 const bpftool = fs.existsSync('/usr/sbin/bpftool') ? '/usr/sbin/bpftool' : 'bpftool';
 const bytes = (list) => list.map((b) => (typeof b === 'string' ? String(Number(b)) : String(b)));
 
-describe('self-proof', needs({ timeout: 180000 }), () => {
+describe('self-proof', needs(), () => {
 	let agent, sink, inside;
 	const pin = (name) => path.join(agent.dir, 'bpf/zerogate', name);
 	const bpf = (...args) => execFileSync(bpftool, ['-j', ...args], { encoding: 'utf8' });

@@ -15,21 +15,23 @@ rules:
     match: {labels: {mcp.action: read}}
     decision: ALLOW
 `;
-const LIMIT = 1000; // ms, from the change to the end
+const LIMIT = 1000; // ms, from the moment that the change is in force
 
 async function reload(agent) {
 	const { code, stderr } = await agent.zg(['reload']);
 	assert.equal(code, 0, stderr);
 }
 
-// Run change, and see all of ends happen in time; the longest of them.
+// Run change, and see all of ends happen in time; how long that took from the
+// start, compiling the configuration included.
 async function inTime(change, ...ends) {
 	const started = performance.now();
-	const times = ends.map((end) => end.then(() => performance.now() - started));
+	const all = Promise.all(ends).then(() => performance.now());
 	await change();
-	const slowest = Math.max(...await within(Promise.all(times), 'the connections to end', 5000));
-	assert.ok(slowest < LIMIT, `it took ${Math.round(slowest)} ms`);
-	return slowest;
+	const inForce = performance.now();
+	const ended = await within(all, 'the connections to end', 5000);
+	assert.ok(ended - inForce < LIMIT, `it took ${Math.round(ended - inForce)} ms`);
+	return ended - started;
 }
 
 const closed = (socket) => new Promise((done) => socket.once('close', done));

@@ -107,37 +107,3 @@ int zg_exec_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t sl
 	}
 	return 0;
 }
-
-struct found {
-	struct zg_exec_key *key;
-	size_t count;
-	size_t room;
-	uint32_t slot;
-};
-
-static int collect(const void *key, const void *value ZG_UNUSED, void *arg)
-{
-	const struct zg_exec_key *k = key;
-	struct found *found = arg;
-	struct zg_exec_key *list;
-
-	if (k->slot != found->slot)
-		return 0;
-	list = zg_map_list_room(found->key, found->count, &found->room, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	found->key = list;
-	list[found->count++] = *k;
-	return 0;
-}
-
-int zg_exec_purge(const struct zg_map *m, uint32_t slot)
-{
-	struct found found = {.slot = slot};
-	int r = zg_map_each(m, collect, &found);
-
-	if (r == 0)
-		r = zg_map_delete(m, found.key, found.count);
-	free(found.key);
-	return r;
-}

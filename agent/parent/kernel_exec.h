@@ -15,10 +15,9 @@ struct zg_exec_list {
 	size_t count;
 };
 
-/* Fill, or empty, a slot. 0 or -errno. What was meant to be put replaces what
+/* Fill an empty slot. 0 or -errno. What was meant to be put replaces what
  * the list held; its key is the caller's to free. */
 int zg_exec_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot,
 		struct zg_exec_list *meant) ZG_MUST_CHECK;
-int zg_exec_purge(const struct zg_map *m, uint32_t slot) ZG_MUST_CHECK;
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <bpf/bpf.h>
 
@@ -93,4 +95,40 @@ void *zg_map_list_room(void *list, size_t count, size_t *room, size_t bytes)
 	if (grown)
 		*room = more;
 	return grown;
+}
+
+struct chosen {
+	const struct zg_map *map;
+	bool (*goes)(const void *key, const void *arg);
+	const void *arg;
+	char *keys;
+	size_t count, room;
+};
+
+static int choose(const void *key, const void *value ZG_UNUSED, void *arg)
+{
+	struct chosen *c = arg;
+	const size_t bytes = c->map->key_bytes;
+	char *keys;
+
+	if (!c->goes(key, c->arg))
+		return 0;
+	keys = zg_map_list_room(c->keys, c->count, &c->room, bytes);
+	if (!keys)
+		return -ENOMEM;
+	c->keys = keys;
+	memcpy(keys + c->count++ * bytes, key, bytes);
+	return 0;
+}
+
+int zg_map_delete_if(const struct zg_map *m, bool (*goes)(const void *key, const void *arg),
+		     const void *arg)
+{
+	struct chosen c = {.map = m, .goes = goes, .arg = arg};
+	int r = zg_map_each(m, choose, &c);
+
+	if (r == 0)
+		r = zg_map_delete(m, c.keys, c.count);
+	free(c.keys);
+	return r;
 }

@@ -6,6 +6,7 @@
 #ifndef ZG_KERNEL_MAP_H
 #define ZG_KERNEL_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,10 @@ int zg_map_get(const struct zg_map *m, const void *key, void *value) ZG_MUST_CHE
 /* Call fn for each element, until it fails. It must not change the map. */
 int zg_map_each(const struct zg_map *m, int (*fn)(const void *key, const void *value, void *arg),
 		void *arg) ZG_MUST_CHECK;
+
+/* Delete the elements whose key goes says, once all were read. */
+int zg_map_delete_if(const struct zg_map *m, bool (*goes)(const void *key, const void *arg),
+		     const void *arg) ZG_MUST_CHECK;
 
 /* Room for one more element of a list that grows while a map is read: the
  * list, moved or not; NULL without memory, and the old one stays. */

@@ -26,40 +26,6 @@ int zg_tables_put_names(struct zg_tables *t, uint32_t slot)
 	return 0;
 }
 
-struct name_keys {
-	struct zg_name_key *key;
-	size_t count;
-	size_t room;
-	uint32_t slot;
-};
-
-static int collect_name(const void *key, const void *value ZG_UNUSED, void *arg)
-{
-	const struct zg_name_key *k = key;
-	struct name_keys *found = arg;
-	struct zg_name_key *list;
-
-	if (k->slot != found->slot)
-		return 0;
-	list = zg_map_list_room(found->key, found->count, &found->room, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	found->key = list;
-	list[found->count++] = *k;
-	return 0;
-}
-
-int zg_tables_purge_names(struct zg_tables *t, uint32_t slot)
-{
-	struct name_keys found = {.slot = slot};
-	int r = zg_map_each(&t->name, collect_name, &found);
-
-	if (r == 0)
-		r = zg_map_delete(&t->name, found.key, found.count);
-	free(found.key);
-	return r;
-}
-
 int zg_tables_learn(struct zg_tables *t, struct zg_name_key key, const struct zg_name_val *val)
 {
 	key.slot = slot_in_force(t);

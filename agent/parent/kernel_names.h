@@ -9,9 +9,8 @@
 #include "kernel.h"
 #include "kernel_tables.h"
 
-/* Fill the idle slot from t->names, if there are any; empty a slot. */
+/* Fill the idle slot from t->names, if there are any. */
 int zg_tables_put_names(struct zg_tables *t, uint32_t slot) ZG_MUST_CHECK;
-int zg_tables_purge_names(struct zg_tables *t, uint32_t slot) ZG_MUST_CHECK;
 
 /* As zg_kernel_learn, _unlearn, _name_used and zg_kernel_remembered. */
 int zg_tables_learn(struct zg_tables *t, struct zg_name_key key,

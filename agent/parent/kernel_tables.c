@@ -42,50 +42,36 @@ static uint32_t slot_in_force(const struct zg_tables *t)
 
 /* rules ---------------------------------------------------------------------- */
 
-struct rule_keys {
-	struct zg_rule_key *key;
-	size_t count;
-	size_t room;
-	uint32_t slot;
-};
-
-static int collect_rule(const void *key, const void *value ZG_UNUSED, void *arg)
+static bool rule_of(const void *key, const void *slot)
 {
-	const struct zg_rule_key *k = key;
-	struct rule_keys *found = arg;
-	struct zg_rule_key *list;
-
-	if (k->slot != found->slot)
-		return 0;
-	list = zg_map_list_room(found->key, found->count, &found->room, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	found->key = list;
-	list[found->count++] = *k;
-	return 0;
+	return ((const struct zg_rule_key *)key)->slot == *(const uint32_t *)slot;
 }
 
-static int purge_rules(struct zg_tables *t, uint32_t slot)
+static bool unix_of(const void *key, const void *slot)
 {
-	struct rule_keys found = {.slot = slot};
-	int r = zg_map_each(&t->rule, collect_rule, &found);
+	return ((const struct zg_unix_key *)key)->slot == *(const uint32_t *)slot;
+}
 
-	if (r == 0)
-		r = zg_map_delete(&t->rule, found.key, found.count);
-	free(found.key);
-	return r;
+static bool exec_of(const void *key, const void *slot)
+{
+	return ((const struct zg_exec_key *)key)->slot == *(const uint32_t *)slot;
+}
+
+static bool name_of(const void *key, const void *slot)
+{
+	return ((const struct zg_name_key *)key)->slot == *(const uint32_t *)slot;
 }
 
 /* What exists for one slot only. */
 static int purge_slot(struct zg_tables *t, uint32_t slot)
 {
-	int r = purge_rules(t, slot);
+	int r = zg_map_delete_if(&t->rule, rule_of, &slot);
 
 	if (r == 0)
-		r = zg_unix_purge(&t->unix_, slot);
+		r = zg_map_delete_if(&t->unix_, unix_of, &slot);
 	if (r == 0)
-		r = zg_exec_purge(&t->exec, slot);
-	return r < 0 ? r : zg_tables_purge_names(t, slot);
+		r = zg_map_delete_if(&t->exec, exec_of, &slot);
+	return r < 0 ? r : zg_map_delete_if(&t->name, name_of, &slot);
 }
 
 static int put_rules(struct zg_tables *t, const struct zg_snapshot *s, uint32_t slot)
@@ -574,41 +560,28 @@ int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id)
 
 /* nursery ----------------------------------------------------------------------- */
 
-struct stale {
-	const struct zg_nursery_key *keep;
-	size_t kept;
-	struct zg_nursery_key *key;
-	size_t count, room;
+struct kept {
+	const struct zg_nursery_key *key;
+	size_t count;
 };
 
-static int collect_stale(const void *key, const void *value ZG_UNUSED, void *arg)
+static bool not_kept(const void *key, const void *arg)
 {
-	struct stale *s = arg;
-	struct zg_nursery_key *list;
+	const struct kept *kept = arg;
 
-	for (size_t i = 0; i < s->kept; i++)
-		if (memcmp(&s->keep[i], key, sizeof(s->keep[i])) == 0)
-			return 0;
-	list = zg_map_list_room(s->key, s->count, &s->room, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	s->key = list;
-	memcpy(&list[s->count++], key, sizeof(*list));
-	return 0;
+	for (size_t i = 0; i < kept->count; i++)
+		if (memcmp(&kept->key[i], key, sizeof(kept->key[i])) == 0)
+			return false;
+	return true;
 }
 
 int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,
 		      const struct zg_nursery *values, size_t count)
 {
-	struct stale s = {.keep = keys, .kept = count};
+	struct kept kept = {keys, count};
 	int r = zg_map_put(&t->nursery, keys, values, count);
 
-	if (r == 0)
-		r = zg_map_each(&t->nursery, collect_stale, &s);
-	if (r == 0)
-		r = zg_map_delete(&t->nursery, s.key, s.count);
-	free(s.key);
-	return r;
+	return r < 0 ? r : zg_map_delete_if(&t->nursery, not_kept, &kept);
 }
 
 /* reading back ------------------------------------------------------------------ */

@@ -27,7 +27,4 @@ bool zg_unix_row(const struct zg_snapshot *s, const char *control, uint32_t slot
 int zg_unix_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot,
 		const char *control) ZG_MUST_CHECK;
 
-/* Empty a slot. */
-int zg_unix_purge(const struct zg_map *m, uint32_t slot) ZG_MUST_CHECK;
-
 #endif

@@ -28,6 +28,7 @@ enum zg_conn_state {
 };
 
 struct zg_conn {
+	struct zg_client client; /* first */
 	LIST_ENTRY(zg_conn) link;
 	struct zg_worker *worker;
 	struct bufferevent *bev;
@@ -75,6 +76,11 @@ static const char *reason_of(int status)
 }
 
 static void drive(struct zg_conn *c);
+
+static struct zg_conn *conn_of(struct zg_client *client)
+{
+	return (struct zg_conn *)client;
+}
 
 static void conn_free(struct zg_conn *c)
 {
@@ -172,8 +178,9 @@ static void send_parts(struct zg_conn *c, struct zg_slice a, struct zg_slice b)
 		(void)evbuffer_add(out, b.ptr + done, b.len - done);
 }
 
-void zg_http_finish(struct zg_conn *c, const struct zg_http_answer *a)
+static void on_finish(struct zg_client *client, const struct zg_http_answer *a)
 {
+	struct zg_conn *c = conn_of(client);
 	struct zg_buf *head = &c->worker->scratch;
 
 	c->close |= a->close;
@@ -197,8 +204,9 @@ void zg_http_finish(struct zg_conn *c, const struct zg_http_answer *a)
 	answered(c);
 }
 
-void zg_http_stream_begin(struct zg_conn *c, struct zg_slice session)
+static void on_stream_begin(struct zg_client *client, struct zg_slice session)
 {
+	struct zg_conn *c = conn_of(client);
 	struct zg_buf *head = &c->worker->scratch;
 
 	c->streaming = true;
@@ -215,8 +223,9 @@ void zg_http_stream_begin(struct zg_conn *c, struct zg_slice session)
 		(void)shutdown(c->fd, SHUT_RDWR);
 }
 
-void zg_http_stream_write(struct zg_conn *c, struct zg_slice bytes)
+static void on_stream_write(struct zg_client *client, struct zg_slice bytes)
 {
+	struct zg_conn *c = conn_of(client);
 	struct evbuffer *out = bufferevent_get_output(c->bev);
 	bool idle = evbuffer_get_length(out) == 0;
 
@@ -231,8 +240,10 @@ void zg_http_stream_write(struct zg_conn *c, struct zg_slice bytes)
 		arm(c);
 }
 
-void zg_http_stream_end(struct zg_conn *c, bool cut)
+static void on_stream_end(struct zg_client *client, bool cut)
 {
+	struct zg_conn *c = conn_of(client);
+
 	if (cut)
 		c->close = true; /* without the last chunk the client knows it broke */
 	else
@@ -240,13 +251,17 @@ void zg_http_stream_end(struct zg_conn *c, bool cut)
 	answered(c);
 }
 
-size_t zg_http_backlog(const struct zg_conn *c)
+static size_t on_backlog(const struct zg_client *client)
 {
+	const struct zg_conn *c = (const struct zg_conn *)client;
+
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
-void zg_http_want_body(struct zg_conn *c)
+static void on_want_body(struct zg_client *client)
 {
+	struct zg_conn *c = conn_of(client);
+
 	if (c->state != CONN_BUSY)
 		return;
 	c->state = CONN_BODY;
@@ -281,7 +296,7 @@ static bool take_head(struct zg_conn *c)
 	n = zg_http_head_end((struct zg_slice){(char *)evbuffer_pullup(in, (ssize_t)have), have});
 	if (n == 0 && have < ZG_HTTP_HEADER_BYTES)
 		return false;
-	r = zg_request_new(c->worker, c);
+	r = zg_request_new(c->worker, &c->client);
 	if (!r) {
 		conn_kill(c);
 		return false;
@@ -403,12 +418,21 @@ static void on_timer(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *a
 	struct zg_conn *c = arg;
 
 	if ((c->state == CONN_BUSY || c->state == CONN_BODY) && c->request && c->body_taken) {
-		if (c->streaming && zg_http_backlog(c))
+		if (c->streaming && on_backlog(&c->client))
 			conn_drop(c);
 		return;
 	}
 	conn_drop(c);
 }
+
+static const struct zg_client_ops conn_ops = {
+	.want_body = on_want_body,
+	.finish = on_finish,
+	.stream_begin = on_stream_begin,
+	.stream_write = on_stream_write,
+	.stream_end = on_stream_end,
+	.backlog = on_backlog,
+};
 
 int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
 {
@@ -417,6 +441,7 @@ int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
 
 	if (!c)
 		return -ENOMEM;
+	c->client.ops = &conn_ops;
 	c->worker = w;
 	c->fd = fd;
 	c->attested = origin != NULL;
@@ -444,7 +469,7 @@ void zg_conns_release(struct zg_worker *w)
 
 	while ((c = LIST_FIRST(&w->conns))) {
 		if (c->request)
-			c->request->conn = NULL;
+			c->request->client = NULL;
 		c->request = NULL;
 		conn_free(c);
 	}

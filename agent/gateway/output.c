@@ -97,8 +97,8 @@ static int pass_plain(struct zg_request *r, const struct zg_sse_event *ev)
 	if (rc < 0)
 		return withhold(r, rc, "it could not be scanned");
 	count_findings(r, f);
-	if (f->count == 0 && r->conn)
-		zg_http_stream_write(r->conn, ev->raw);
+	if (f->count == 0 && r->client)
+		zg_client_stream_write(r->client, ev->raw);
 	return 0;
 }
 
@@ -112,17 +112,17 @@ static int on_event(void *arg, const struct zg_sse_event *ev)
 	if (!ev->data.len)
 		return pass_plain(r, ev);
 	rc = scan_message(r, ev->data, &changed);
-	if (rc < 0 || !r->conn)
+	if (rc < 0 || !r->client)
 		return rc;
 	if (!changed) {
-		zg_http_stream_write(r->conn, ev->raw);
+		zg_client_stream_write(r->client, ev->raw);
 		return 0;
 	}
 	zg_buf_reset(event);
 	zg_sse_rebuild(ev, zg_buf_slice(&r->output.released), event);
 	if (!zg_buf_ok(event))
 		return withhold(r, event->error, "it could not be rebuilt");
-	zg_http_stream_write(r->conn, zg_buf_slice(event));
+	zg_client_stream_write(r->client, zg_buf_slice(event));
 	return 0;
 }
 
@@ -133,8 +133,8 @@ void zg_output_head(struct zg_request *r)
 	if (o->status != 200 || o->media != ZG_MEDIA_SSE || o->encoded)
 		return;
 	o->streaming = true;
-	if (r->conn)
-		zg_http_stream_begin(r->conn, o->session);
+	if (r->client)
+		zg_client_stream_begin(r->client, o->session);
 }
 
 int zg_output_feed(struct zg_request *r, struct zg_slice bytes)

@@ -84,7 +84,7 @@ static void reply_own(struct zg_request *r)
 	if (a.status == 405)
 		a.allow = ZG_SLICE("GET, POST, DELETE");
 	a.body = zg_buf_slice(out);
-	zg_http_finish(r->conn, &a);
+	zg_client_finish(r->client, &a);
 }
 
 static void reply_forward(struct zg_request *r)
@@ -99,14 +99,14 @@ static void reply_forward(struct zg_request *r)
 
 	if (a.body.len)
 		a.type = ZG_SLICE("application/json");
-	zg_http_finish(r->conn, &a);
+	zg_client_finish(r->client, &a);
 }
 
 /* A stream that ended without the response: the client must not wait for it. */
 static void reply_stream(struct zg_request *r)
 {
 	struct zg_buf *out = &r->output.released;
-	struct zg_conn *c = r->conn;
+	struct zg_client *c = r->client;
 
 	if (r->rpc.kind == ZG_RPC_REQUEST && !r->output.answered && r->answer.text[0]) {
 		struct zg_buf *event = &r->worker->scratch;
@@ -119,9 +119,9 @@ static void reply_stream(struct zg_request *r)
 		zg_buf_add(event, out->ptr, out->len);
 		zg_buf_str(event, "\n\n");
 		if (zg_buf_ok(out) && zg_buf_ok(event))
-			zg_http_stream_write(c, zg_buf_slice(event));
+			zg_client_stream_write(c, zg_buf_slice(event));
 	}
-	zg_http_stream_end(c, false);
+	zg_client_stream_end(c, false);
 }
 
 void zg_reply(struct zg_request *r)
@@ -139,5 +139,5 @@ void zg_reply(struct zg_request *r)
 		reply_stream(r);
 		break;
 	}
-	r->conn = NULL;
+	r->client = NULL;
 }

@@ -19,8 +19,8 @@ static enum zg_next step_body(struct zg_request *r)
 {
 	if (r->body_complete)
 		return ZG_NEXT;
-	zg_http_want_body(r->conn);
-	if (!r->conn)
+	zg_client_want_body(r->client);
+	if (!r->client)
 		return zg_refuse(r, 499, ZG_C_HTTP, "the client left");
 	/* it may have been here already */
 	return r->body_complete ? ZG_NEXT : ZG_WAIT;
@@ -62,7 +62,7 @@ void zg_request_run(struct zg_request *r)
 		finish(r);
 }
 
-struct zg_request *zg_request_new(struct zg_worker *w, struct zg_conn *c)
+struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 {
 	struct zg_request *r = TAILQ_FIRST(&w->spare);
 
@@ -80,7 +80,7 @@ struct zg_request *zg_request_new(struct zg_worker *w, struct zg_conn *c)
 		zg_sse_init(&r->output.sse);
 	}
 	r->worker = w;
-	r->conn = c;
+	r->client = c;
 	r->live = zg_live_ref(w->live);
 	r->call = zg_worker_call(w);
 	r->started_ns = zg_now_ns();
@@ -149,7 +149,7 @@ static void finish(struct zg_request *r)
 		zg_evidence_outcome(r);
 	else
 		zg_evidence_refusal(r);
-	if (r->conn)
+	if (r->client)
 		zg_reply(r);
 	retire(r);
 }
@@ -159,7 +159,7 @@ void zg_requests_release(struct zg_worker *w)
 	struct zg_request *r;
 
 	while ((r = TAILQ_FIRST(&w->requests))) {
-		r->conn = NULL;
+		r->client = NULL;
 		retire(r);
 	}
 	while ((r = TAILQ_FIRST(&w->spare))) {
@@ -189,7 +189,7 @@ void zg_request_upstream_done(struct zg_request *r)
  */
 void zg_request_client_gone(struct zg_request *r)
 {
-	r->conn = NULL;
+	r->client = NULL;
 	if (r->running)
 		return; /* the step in progress sees it */
 	if (r->intent && r->head.method == ZG_HM_POST)

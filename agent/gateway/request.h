@@ -102,7 +102,7 @@ struct zg_transfer;
 struct zg_request {
 	TAILQ_ENTRY(zg_request) link;
 	struct zg_worker *worker;
-	struct zg_conn *conn; /* NULL: the client is gone */
+	struct zg_client *client; /* NULL: it is gone */
 	struct zg_live *live;
 	unsigned int step;
 	bool running;
@@ -150,7 +150,7 @@ struct zg_request {
 };
 
 /* A request whose head has been read into head_bytes; c runs it. NULL: no memory. */
-struct zg_request *zg_request_new(struct zg_worker *w, struct zg_conn *c);
+struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c);
 void zg_request_run(struct zg_request *r);
 
 /* From the connection: all of the body is there; the client has left. */

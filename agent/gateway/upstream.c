@@ -98,7 +98,8 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
 	n *= one;
 	if (!r)
 		return n;
-	if (r->conn && r->output.streaming && zg_http_backlog(r->conn) > ZG_CLIENT_BACKLOG_BYTES) {
+	if (r->client && r->output.streaming &&
+	    zg_client_backlog(r->client) > ZG_CLIENT_BACKLOG_BYTES) {
 		t->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry_tools.c - labels, risk tags and tool classes of an entry (registry_impl.h). */
+#include "registry_impl.h"
+
+static void read_labels(struct zg_registry_reader *r, const json_t *j,
+			const struct zg_json_path *at, struct zg_labels_src *out)
+{
+	size_t n = json_object_size(j);
+	const char *key;
+	json_t *value;
+
+	if (n > ZG_LABELS_MAX - 4) {
+		zg_registry_bad(r, at, "more than %d labels", ZG_LABELS_MAX - 4);
+		return;
+	}
+	out->item = zg_arena_alloc(r->ctx->arena, (n + 1) * sizeof(*out->item));
+	if (!out->item) {
+		zg_registry_bad(r, at, "the file needs too much memory");
+		return;
+	}
+	json_object_foreach((json_t *)(uintptr_t)j, key, value)
+	{
+		const struct zg_json_path here = {.up = at, .key = key};
+		struct zg_slice k = zg_slice_str(key);
+
+		if (!json_is_string(value)) {
+			zg_registry_bad(r, &here, "the value of a label must be a string");
+			continue;
+		}
+		if (!zg_word_ok(k, 128) || zg_slice_starts(k, ZG_SLICE("mcp."))) {
+			zg_registry_bad(r, &here, "'%.128s' is not a label that a registry may set",
+					key);
+			zg_diag_hint(r->ctx->diag, "letters, digits and . _ - / :; mcp.* is the "
+						   "agent's own");
+			continue;
+		}
+		out->item[out->count].key = zg_registry_keep(r, k, &here);
+		out->item[out->count++].value = zg_registry_keep(r, zg_registry_text(value), &here);
+	}
+}
+
+static void read_tags(struct zg_registry_reader *r, const json_t *j, const struct zg_json_path *at,
+		      struct zg_texts *out)
+{
+	size_t n = json_array_size(j), i;
+	json_t *value;
+
+	if (n > ZG_RISK_TAGS_MAX) {
+		zg_registry_bad(r, at, "more than %d risk tags", ZG_RISK_TAGS_MAX);
+		return;
+	}
+	out->item = zg_arena_alloc(r->ctx->arena, (n + 1) * sizeof(*out->item));
+	if (!out->item) {
+		zg_registry_bad(r, at, "the file needs too much memory");
+		return;
+	}
+	json_array_foreach((json_t *)(uintptr_t)j, i, value)
+	{
+		const struct zg_json_path here = {.up = at, .index = i};
+
+		if (!json_is_string(value) || !zg_word_ok(zg_registry_text(value), 128)) {
+			zg_registry_bad(r, &here,
+					"a risk tag is a string of letters, digits and . _ - / :");
+			continue;
+		}
+		out->item[out->count++] = zg_registry_keep(r, zg_registry_text(value), &here);
+	}
+}
+
+void zg_registry_take_labels(struct zg_registry_reader *r, const json_t *j,
+			     const struct zg_json_path *at)
+{
+	read_labels(r, j, at, &r->entry->policy.labels);
+}
+
+void zg_registry_take_tags(struct zg_registry_reader *r, const json_t *j,
+			   const struct zg_json_path *at)
+{
+	read_tags(r, j, at, &r->entry->policy.risk_tags);
+}
+
+/* One tool's class; jansson gives them in file order, compile.c sorts them. */
+static void take_tool(struct zg_registry_reader *r, struct zg_tool_src *tool, const json_t *j,
+		      const struct zg_json_path *at)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(j)) {
+		zg_registry_bad(r, at, "a tool's class must be an object");
+		return;
+	}
+	json_object_foreach((json_t *)(uintptr_t)j, key, value)
+	{
+		const struct zg_json_path here = {.up = at, .key = key};
+		struct zg_slice text =
+			json_is_string(value) ? zg_registry_text(value) : ZG_SLICE("");
+
+		if (strcmp(key, "action") == 0) {
+			if (zg_slice_eq(text, ZG_SLICE("read")))
+				tool->action = ZG_ACTION_READ;
+			else if (!zg_slice_eq(text, ZG_SLICE("write")))
+				zg_registry_bad(r, &here, "an action is \"read\" or \"write\"");
+		} else if (strcmp(key, "risk_tags") == 0 && json_is_array(value)) {
+			tool->has_risk_tags = true;
+			read_tags(r, value, &here, &tool->risk_tags);
+		} else if (strcmp(key, "labels") == 0 && json_is_object(value)) {
+			read_labels(r, value, &here, &tool->labels);
+		} else {
+			zg_registry_bad(r, &here,
+					"unknown or misshapen member '%.128s' in a tool's class",
+					key);
+			zg_diag_hint(r->ctx->diag, "action, risk_tags [..], labels {..}");
+		}
+	}
+	if (!json_object_get(j, "action"))
+		zg_registry_bad(r, at, "a tool's class has no 'action'");
+}
+
+void zg_registry_take_tools(struct zg_registry_reader *r, const json_t *j,
+			    const struct zg_json_path *at)
+{
+	struct zg_server_src *s = &r->entry->policy;
+	const char *key;
+	json_t *value;
+
+	s->tools = zg_arena_alloc(r->ctx->arena, (json_object_size(j) + 1) * sizeof(*s->tools));
+	if (!s->tools) {
+		zg_registry_bad(r, at, "the file needs too much memory");
+		return;
+	}
+	json_object_foreach((json_t *)(uintptr_t)j, key, value)
+	{
+		const struct zg_json_path here = {.up = at, .key = key};
+		struct zg_tool_src *tool = &s->tools[s->tool_count];
+
+		if (!key[0] || strlen(key) >= ZG_TOOL_LEN) {
+			zg_registry_bad(r, &here, "a tool's name has 1 to %d bytes",
+					ZG_TOOL_LEN - 1);
+			continue;
+		}
+		tool->pattern = zg_registry_keep(r, zg_slice_str(key), &here);
+		take_tool(r, tool, value, &here);
+		s->tool_count++;
+	}
+}

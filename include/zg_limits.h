@@ -104,6 +104,11 @@
 #define ZG_NAME_IDLE_SEC	10800 /* an open flow that is silent so long is cut; keepalive: 7200 */
 #define ZG_RESOLV_BYTES		65536 /* resolv.conf */
 
+/* secrets (zg_secrets.h) */
+#define ZG_SECRETS_MAX	     32768    /* entries: six of each server, and some */
+#define ZG_SECRETS_BYTES     33554432 /* of all */
+#define ZG_SECRET_FILE_BYTES 1048576  /* one file; a distribution's CA bundle has 220 KB */
+
 /* one envelope */
 #define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */
 #define ZG_RISK_TAGS_MAX  16

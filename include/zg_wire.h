@@ -103,6 +103,7 @@ enum zg_fd_kind {
 	ZG_FD_LEDGER,	  /* SEQPACKET: gateway <-> ledger; index: worker */
 	ZG_FD_STATE_DIR,  /* the ledger's folder, O_DIRECTORY */
 	ZG_FD_DNS,	  /* index: enum zg_dns_socket; profile: whose questions */
+	ZG_FD_SECRETS,	  /* gateway: of the snapshot that follows; zg_secrets.h */
 };
 
 enum zg_dns_socket { /* of one profile, on loopback */

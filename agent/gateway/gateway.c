@@ -157,13 +157,23 @@ static void take_cgroup_path(struct zg_worker *w, struct zg_msg_cgroup_path *m)
 		zg_cgroup_names_forget(&w->names, m->cgroup_id);
 }
 
+static int take_secrets(struct zg_worker *w, int fd)
+{
+	zg_close_(&w->secrets);
+	w->secrets = fd;
+	return 0;
+}
+
 static int take_snapshot(struct zg_worker *w, const struct zg_msg *m)
 {
 	const struct zg_msg_snapshot *s = (const struct zg_msg_snapshot *)m->body;
 	struct zg_msg_snapshot_ok ok = {.generation = s->generation};
 	struct zg_live *live;
 	struct zg_err e = {0};
-	int rc = zg_live_new(&live, m->fd, s->generation, &e);
+	int rc = zg_live_new(&live, m->fd, w->secrets, s->generation, &e);
+
+	zg_close_(&w->secrets);
+	w->secrets = -1;
 
 	if (rc < 0) {
 		/* the last good one stays; the parent sees that no OK comes */
@@ -195,6 +205,8 @@ static int on_parent_message(struct zg_worker *w, struct zg_msg *m)
 	case ZG_MSG_GIVE_FD:
 		if (give->kind == ZG_FD_LEDGER)
 			return take_ledger(w, zg_take_fd(&m->fd));
+		if (give->kind == ZG_FD_SECRETS)
+			return take_secrets(w, zg_take_fd(&m->fd));
 		if (give->kind == ZG_FD_LISTENER)
 			return zg_accept_add(w, zg_take_fd(&m->fd), give->index);
 		return -EPROTO;
@@ -246,6 +258,8 @@ static int inherit(struct zg_worker *w, struct inherited *in, struct zg_msg *m)
 		w->ledger = -1;
 		to = &w->ledger;
 		break;
+	case ZG_FD_SECRETS:
+		return take_secrets(w, zg_take_fd(&m->fd));
 	default:
 		break;
 	}
@@ -320,7 +334,7 @@ static int lock_in(struct zg_err *e)
 
 int zg_gateway_main(int sock)
 {
-	struct zg_worker w = {.channel = sock, .ledger = -1};
+	struct zg_worker w = {.channel = sock, .ledger = -1, .secrets = -1};
 	struct inherited in = {.ring = -1, .ring_event = -1};
 	struct zg_msg_ready ready = {.pid = (uint32_t)getpid()};
 	struct zg_err e = {0};

@@ -34,13 +34,14 @@ static void live_free(struct zg_live *l)
 {
 	zg_scanner_free(l->scanner);
 	zg_snapshot_close(&l->snap);
+	zg_secrets_close(&l->secrets);
 	free(l->endpoint_first);
 	free(l->endpoint_order);
 	free(l->endpoint_good);
 	free(l);
 }
 
-int zg_live_new(struct zg_live **out, int fd, uint64_t generation, struct zg_err *e)
+int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation, struct zg_err *e)
 {
 	struct zg_live *l = calloc(1, sizeof(*l));
 	int rc;
@@ -54,7 +55,11 @@ int zg_live_new(struct zg_live **out, int fd, uint64_t generation, struct zg_err
 	}
 	l->refs = 1;
 	l->generation = generation;
-	rc = zg_policy_open(&l->policy, l->snap.policy, l->snap.policy_bytes, e);
+	rc = zg_secrets_open(&l->secrets, secrets);
+	if (rc < 0)
+		rc = zg_err_set(e, -rc, "the secrets cannot be read: %s", strerror(-rc));
+	if (rc == 0)
+		rc = zg_policy_open(&l->policy, l->snap.policy, l->snap.policy_bytes, e);
 	if (rc == 0)
 		rc = zg_scanner_new(&l->scanner, l->snap.scandb, l->snap.scandb_bytes, e);
 	if (rc == 0 && group_endpoints(l) < 0)

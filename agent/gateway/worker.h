@@ -20,11 +20,13 @@
 #include "origin.h"
 #include "ring.h"
 #include "scan.h"
+#include "secrets.h"
 #include "snapshot.h"
 
 /* One configuration in force; requests that run keep theirs. */
 struct zg_live {
 	struct zg_snapshot snap;
+	struct zg_secrets secrets;
 	struct zg_policy policy;
 	struct zg_scanner *scanner;
 	uint64_t generation;
@@ -34,8 +36,9 @@ struct zg_live {
 	uint32_t *endpoint_good;  /* per server: which of its addresses answered last */
 };
 
-/* Take over a snapshot (fd stays the caller's). 0 or -errno. */
-int zg_live_new(struct zg_live **out, int fd, uint64_t generation, struct zg_err *e) ZG_MUST_CHECK;
+/* Take over a snapshot and its secrets (both fds stay the caller's). 0 or -errno. */
+int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation,
+		struct zg_err *e) ZG_MUST_CHECK;
 struct zg_live *zg_live_ref(struct zg_live *l);
 void zg_live_unref(struct zg_live *l);
 /* The nth known address of a server, counted from `first` and around; NULL if
@@ -62,6 +65,7 @@ struct zg_worker {
 	struct event *ledger_event;
 	struct zg_ring ring;
 	struct zg_live *live;
+	int secrets; /* of the next snapshot; -1 */
 	uint32_t index;
 	uint64_t call_base; /* see zg_worker_call */
 	uint64_t calls;

@@ -31,6 +31,11 @@ static bool is_resolver(const struct zg_child *c)
 	return c == &c->parent->children.resolver;
 }
 
+static bool is_gateway(const struct zg_child *c)
+{
+	return !is_ledger(c) && !is_resolver(c);
+}
+
 /* sending: in order, without ever blocking the loop ------------------------- */
 
 /* The socket's buffer holds more than a child is ever owed at once; a child
@@ -61,6 +66,8 @@ static void send_snapshot(struct zg_child *c)
 	struct zg_parent *p = c->parent;
 	struct zg_msg_snapshot body = {.generation = p->generation};
 
+	if (is_gateway(c))
+		give(c, ZG_FD_SECRETS, 0, p->secrets_fd);
 	memcpy(body.id, p->snapshot.header->id, sizeof(body.id));
 	send_to(c, ZG_MSG_SNAPSHOT, &body, p->snapshot_fd);
 }
@@ -303,7 +310,7 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 	case ZG_MSG_SNAPSHOT_OK:
 		return 0;
 	case ZG_MSG_CGROUP_QUERY:
-		if (is_ledger(c) || is_resolver(c))
+		if (!is_gateway(c))
 			return -EPROTO;
 		answer_cgroup(c, (const struct zg_msg_cgroup_query *)(const void *)m->body);
 		return 0;

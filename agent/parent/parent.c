@@ -22,6 +22,7 @@
 #include "proof.h"
 #include "reconcile.h"
 #include "reload.h"
+#include "secret_files.h"
 #include "state.h"
 #include "withdraw.h"
 
@@ -337,6 +338,9 @@ static int start(struct zg_parent *p, struct zg_err *e)
 	p->children.state_dir = zg_prepare_state(p, e);
 	if (p->children.state_dir < 0)
 		return p->children.state_dir;
+	p->secrets_fd = zg_parent_secrets(p, &p->snapshot, e);
+	if (p->secrets_fd < 0)
+		return p->secrets_fd;
 	rc = zg_children_prepare(p, e);
 	if (rc == 0)
 		rc = open_gate(p, e);
@@ -390,6 +394,8 @@ static void release(struct zg_parent *p)
 	zg_cgroups_close(&p->cgroups);
 	zg_snapshot_close(&p->snapshot);
 	zg_close_(&p->snapshot_fd);
+	zg_close_(&p->secrets_fd);
+	zg_close_(&p->keys_dir);
 	zg_close_(&p->runtime_lock);
 	zg_close_(&p->pin_lock);
 	zg_close_(&p->contained_dir);
@@ -520,7 +526,8 @@ int zg_parent_main(const struct zg_parent_options *o)
 	}
 	free(full);
 	p->options = o;
-	p->snapshot_fd = p->runtime_lock = p->pin_lock = p->contained_dir = p->run_inotify = -1;
+	p->snapshot_fd = p->secrets_fd = p->keys_dir = p->runtime_lock = p->pin_lock =
+		p->contained_dir = p->run_inotify = -1;
 	p->cgroups.root = p->cgroups.inotify = -1;
 	p->children.ring_event = p->children.state_dir = -1;
 	for (size_t i = 0; i <= ZG_WORKERS_MAX; i++)

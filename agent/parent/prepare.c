@@ -23,6 +23,7 @@
 #include "log.h"
 
 #define CONTAINED "contained"
+#define KEYS	  "keys"
 
 static int resolve(char out[ZG_PATH_LEN], const char *folder, const char *prefix, const char *path,
 		   struct zg_err *e)
@@ -207,23 +208,34 @@ int zg_prepare_locks(struct zg_parent *p, struct zg_err *e)
 }
 
 /* Root's folder in the ledger's: whoever else made one of that name is refused. */
-static int open_contained(int state, struct zg_err *e)
+static int open_own(int state, const char *name, struct zg_err *e)
 {
-	zg_autofd int fd =
-		openat(state, CONTAINED, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	zg_autofd int fd = openat(state, name, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return zg_err_set(e, errno, "cannot open " CONTAINED " in the state folder: %m");
+		return zg_err_set(e, errno, "cannot open %s in the state folder: %m", name);
 	if (st.st_uid != 0 || (st.st_mode & 07777) != 0700)
-		return zg_err_set(e, EPERM, CONTAINED " in the state folder is not root's alone");
+		return zg_err_set(e, EPERM, "%s in the state folder is not root's alone", name);
 	return zg_take_fd(&fd);
+}
+
+static bool is_there(int state, const char *name)
+{
+	struct stat st;
+
+	return fstatat(state, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool make_own(int state, const char *name)
+{
+	return mkdirat(state, name, 0700) == 0 || errno == EEXIST;
 }
 
 int zg_prepare_state(struct zg_parent *p, struct zg_err *e)
 {
 	zg_autofd int fd = -1;
-	struct stat st, inner;
+	struct stat st;
 	int rc = make_folders(p->state_dir, 0700, e);
 
 	if (rc < 0)
@@ -234,17 +246,16 @@ int zg_prepare_state(struct zg_parent *p, struct zg_err *e)
 	if (fstat(fd, &st) < 0)
 		return zg_err_set(e, errno, "cannot look at %s: %m", p->state_dir);
 	if (st.st_uid != p->ledger_uid || st.st_gid != p->ledger_gid ||
-	    (st.st_mode & 07777) != 0700 ||
-	    fstatat(fd, CONTAINED, &inner, AT_SYMLINK_NOFOLLOW) < 0) {
+	    (st.st_mode & 07777) != 0700 || !is_there(fd, CONTAINED) || !is_there(fd, KEYS)) {
 		/* its mode and content are its owner's to change: ours, for a moment */
-		if (fchown(fd, 0, 0) < 0 || fchmod(fd, 0700) < 0 ||
-		    (mkdirat(fd, CONTAINED, 0700) < 0 && errno != EEXIST) ||
-		    fchown(fd, p->ledger_uid, p->ledger_gid) < 0)
+		if (fchown(fd, 0, 0) < 0 || fchmod(fd, 0700) < 0 || !make_own(fd, CONTAINED) ||
+		    !make_own(fd, KEYS) || fchown(fd, p->ledger_uid, p->ledger_gid) < 0)
 			return zg_err_set(e, errno, "cannot give %s to %s: %m", p->state_dir,
 					  p->settings.ledger_user);
 	}
-	p->contained_dir = open_contained(fd, e);
-	return p->contained_dir < 0 ? p->contained_dir : zg_take_fd(&fd);
+	p->contained_dir = open_own(fd, CONTAINED, e);
+	p->keys_dir = p->contained_dir < 0 ? p->contained_dir : open_own(fd, KEYS, e);
+	return p->keys_dir < 0 ? p->keys_dir : zg_take_fd(&fd);
 }
 
 /* privileges ----------------------------------------------------------------------- */

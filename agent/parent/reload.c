@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "secret_files.h"
 #include "withdraw.h"
 
 /* Grows over restarts as well: by the wall clock, or by one. */
@@ -132,10 +133,16 @@ static int take(struct zg_parent *p, struct zg_err *e)
 {
 	uint64_t generation = next_generation(p);
 	struct zg_snapshot s;
+	zg_autofd int secrets = -1;
 	int rc = zg_snapshot_open(&s, p->configure.snapshot, e);
 
 	if (rc < 0)
 		return rc;
+	secrets = zg_parent_secrets(p, &s, e);
+	if (secrets < 0) {
+		zg_snapshot_close(&s);
+		return secrets;
+	}
 	rc = apply(p, &s, generation, e);
 	if (rc < 0) {
 		struct zg_err again;
@@ -149,6 +156,8 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	zg_close_(&p->snapshot_fd);
 	p->snapshot = s;
 	p->snapshot_fd = zg_take_fd(&p->configure.snapshot);
+	zg_close_(&p->secrets_fd);
+	p->secrets_fd = zg_take_fd(&secrets);
 	p->generation = generation;
 	zg_names_settle(p->names);
 	zg_children_snapshot(p);

@@ -149,6 +149,7 @@ struct zg_parent {
 	struct zg_settings settings; /* of the start */
 	struct zg_snapshot snapshot; /* in force */
 	int snapshot_fd;
+	int secrets_fd; /* of that snapshot */
 	uint64_t generation;
 	char last_reload_error[ZG_REASON_LEN];
 	struct zg_configure configure; /* of a running reload */
@@ -160,6 +161,7 @@ struct zg_parent {
 	/* things held */
 	int runtime_lock, pin_lock;
 	int contained_dir; /* see contain.h */
+	int keys_dir;	   /* see secret_files.c */
 	struct zg_cgroups cgroups;
 	struct zg_kernel *kernel;
 	struct zg_names *names;

@@ -115,6 +115,20 @@ static inline int lab_snapshot(uint16_t port)
 	return fd;
 }
 
+static inline int lab_secrets(void)
+{
+	static const char key[] = "thirty-two bytes that seal tokens";
+	struct zg_secrets_draft d;
+	int fd;
+
+	zg_secrets_draft_init(&d);
+	zg_secrets_add(&d, ZG_SK_SEAL, ZG_SLICE(""), (struct zg_slice){key, 32});
+	fd = zg_secrets_make(&d);
+	zg_secrets_draft_release(&d);
+	LAB_REQUIRE(fd >= 0);
+	return fd;
+}
+
 static inline void lab_copy_header(struct evhttp_request *q, const char *name, char *to,
 				   size_t size)
 {
@@ -156,9 +170,9 @@ static inline void lab_start(struct lab *l)
 	struct sockaddr_in sin;
 	socklen_t len = sizeof(sin);
 	struct zg_err e = {0};
-	int pair[2], fd;
+	int pair[2], fd, secrets = lab_secrets();
 
-	*l = (struct lab){.w = {.channel = -1, .ledger = -1}};
+	*l = (struct lab){.w = {.channel = -1, .ledger = -1, .secrets = -1}};
 	LAB_REQUIRE(zg_worker_init(&l->w) == 0);
 	l->server = evhttp_new(l->w.base);
 	LAB_REQUIRE(l->server);
@@ -170,11 +184,12 @@ static inline void lab_start(struct lab *l)
 		    0);
 	l->port = ntohs(sin.sin_port);
 	fd = lab_snapshot(l->port);
-	if (zg_live_new(&l->w.live, fd, 1, &e) < 0) {
+	if (zg_live_new(&l->w.live, fd, secrets, 1, &e) < 0) {
 		fprintf(stderr, "lab: %s\n", e.what);
 		abort();
 	}
 	close(fd);
+	close(secrets);
 	LAB_REQUIRE(zg_ipc_pair(pair, true) == 0);
 	l->w.channel = pair[0];
 	l->parent = pair[1];

@@ -122,7 +122,7 @@ struct { /* the same by 4-tuple, for the accepting side; never LRU */
 struct { /* (profile, address, protocol) -> what names have opened, and until when */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4 * ZG_NAMES_MAX); /* two protocols, two slots */
+	__uint(max_entries, 6 * ZG_NAMES_MAX); /* two protocols and the gateway, two slots */
 	__type(key, struct zg_name_key);
 	__type(value, struct zg_name_val);
 } zg_name SEC(".maps");

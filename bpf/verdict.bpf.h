@@ -275,14 +275,16 @@ __noinline int zg_judge_name(const struct zg_dest *d, struct zg_answer *a, bool 
 
 		if (i >= v->count)
 			return 0;
-		if (port < row->lo || port > row->hi || (!open && now >= row->expires_ns))
+		if (port < row->lo || port > row->hi || (!open && now >= row->expires_ns) ||
+		    (row->verdict != ZG_V_ALLOW && row->verdict != ZG_V_REDIRECT))
 			continue;
 		if (used && now - v->used_ns > ZG_NAME_TOUCH_NS)
 			v->used_ns = now;
-		a->verdict = ZG_V_ALLOW;
+		a->verdict = row->verdict;
 		a->reason = ZG_GR_NONE;
 		a->by_name = 1;
-		return 0;
+		if (a->verdict == ZG_V_REDIRECT) /* another name of this address may allow */
+			return 0;
 	}
 	return 0;
 }

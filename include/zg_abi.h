@@ -15,7 +15,7 @@
 #include "zg_limits.h"
 
 /* Changes whenever a pinned map changes shape: other pins are not taken over. */
-#define ZG_ABI_VERSION 5
+#define ZG_ABI_VERSION 6
 
 enum zg_verdict {
 	ZG_V_DENY = 0, /* zero is deny: an unset verdict never opens a door */
@@ -213,7 +213,8 @@ struct zg_name_row {
 	__u64 expires_ns; /* CLOCK_BOOTTIME */
 	__u16 lo;	  /* host order */
 	__u16 hi;
-	__u8 pad[4];
+	__u8 verdict; /* ZG_V_ALLOW or ZG_V_REDIRECT, which wins where rows overlap */
+	__u8 pad[3];
 };
 
 struct zg_name_val {

@@ -17,6 +17,8 @@ static int by_pattern(const void *a, const void *b)
 	return c ? c : memcmp(&x->val, &y->val, sizeof(x->val));
 }
 
+#define PORT_HTTPS 443
+
 static int by_lo(const void *a, const void *b)
 {
 	const struct zg_port_rule *x = a, *y = b;
@@ -43,40 +45,73 @@ static void settle_ports(struct zg_rule_val *v)
 	v->count = n;
 }
 
-/* -E2BIG: more ranges than one rule has. */
-static int ports_of(const struct zg_entry *e, struct zg_rule_val *out)
+static int add_range(struct zg_rule_val *out, uint32_t lo, uint32_t hi, enum zg_verdict verdict)
 {
+	if (lo > hi)
+		return 0;
+	if (out->count == ZG_PORT_RULES_MAX)
+		return -E2BIG;
+	out->port[out->count++] = (struct zg_port_rule){
+		.lo = (uint16_t)lo, .hi = (uint16_t)hi, .verdict = (uint8_t)verdict};
+	return 0;
+}
+
+/* Which part of a range is TLS and goes through the gateway: the same port gets
+ * the same verdict whatever range of the entry it stands in. */
+static int add_part(struct zg_rule_val *out, struct zg_port_range r, const struct zg_entry *e,
+		    bool verify)
+{
+	bool has_https = r.lo <= PORT_HTTPS && r.hi >= PORT_HTTPS;
+	int rc;
+
+	if (!verify || e->deny || e->tls == ZG_ET_OTHER)
+		return add_range(out, r.lo, r.hi, ZG_V_ALLOW);
+	if (e->tls == ZG_ET_TLS)
+		return add_range(out, r.lo, r.hi, ZG_V_REDIRECT);
+	if (!has_https)
+		return add_range(out, r.lo, r.hi, ZG_V_ALLOW);
+	rc = add_range(out, r.lo, PORT_HTTPS - 1, ZG_V_ALLOW);
+	if (rc == 0)
+		rc = add_range(out, PORT_HTTPS, PORT_HTTPS, ZG_V_REDIRECT);
+	return rc < 0 ? rc : add_range(out, PORT_HTTPS + 1, r.hi, ZG_V_ALLOW);
+}
+
+/* -E2BIG: more ranges than one rule has. */
+static int ports_of(const struct zg_entry *e, bool verify, struct zg_rule_val *out)
+{
+	int r = 0;
+
 	for (size_t i = 0; i < e->port_count; i++) {
 		struct zg_port_range part[2];
 		size_t parts = e->deny ? 0 : zg_ports_without_dot(e->ports[i], part);
 
 		if (e->deny)
 			part[parts++] = e->ports[i];
-		for (size_t p = 0; p < parts; p++) {
-			if (out->count == ZG_PORT_RULES_MAX)
-				return -E2BIG;
-			out->port[out->count++] = (struct zg_port_rule){
-				.lo = part[p].lo, .hi = part[p].hi, .verdict = ZG_V_ALLOW};
-		}
+		for (size_t p = 0; p < parts && r == 0; p++)
+			r = add_part(out, part[p], e, verify);
 	}
 	settle_ports(out);
-	return 0;
+	return r;
 }
 
-static int put_entry(const struct zg_entry *e, uint32_t profile, struct zg_buf *out)
+static int put_entry(const struct zg_entry *e, uint32_t profile, bool verify, struct zg_buf *out)
 {
 	const uint8_t proto[] = {IPPROTO_TCP, IPPROTO_UDP};
 	const bool wanted[] = {e->tcp, e->udp};
 	struct zg_name_def d = {.profile = profile, .local = e->local, .deny = e->deny};
-	int r = ports_of(e, &d.val);
 
-	if (r < 0)
-		return r;
 	(void)zg_str_cut(d.pattern, sizeof(d.pattern), e->text);
 	for (size_t i = 0; i < 2; i++) {
+		int r;
+
+		if (!wanted[i])
+			continue;
+		d.val = (struct zg_rule_val){0};
 		d.proto = proto[i];
-		if (wanted[i])
-			zg_buf_add(out, &d, sizeof(d));
+		r = ports_of(e, verify && proto[i] == IPPROTO_TCP, &d.val);
+		if (r < 0)
+			return r;
+		zg_buf_add(out, &d, sizeof(d));
 	}
 	return 0;
 }
@@ -85,7 +120,9 @@ int zg_hosts_build(const struct zg_settings_src *s, struct zg_buf *out, const st
 {
 	for (uint32_t i = 0; i < s->profile_count; i++) {
 		for (const struct zg_entry *e = s->profiles[i].entries; e; e = e->next) {
-			int r = e->kind == ZG_EK_NAME ? put_entry(e, ZG_PROFILE_FIRST + i, out) : 0;
+			int r = e->kind == ZG_EK_NAME ? put_entry(e, ZG_PROFILE_FIRST + i,
+								  s->profiles[i].verify_sni, out)
+						      : 0;
 
 			if (r < 0) {
 				*at = e;

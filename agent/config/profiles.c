@@ -16,6 +16,7 @@ struct entry_ctx {
 	struct zg_entry *e;
 	const struct zg_yaml *target; /* cidr, host or unix */
 	const struct zg_yaml *local;
+	const struct zg_yaml *tls;
 	bool localhost;
 	bool twice;
 };
@@ -103,18 +104,36 @@ static void parse_host(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, v
 	in->e->text = s;
 }
 
+static bool parse_bool(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, const char *what,
+		       bool *out)
+{
+	struct zg_slice s;
+
+	if (!zg_yaml_text(ctx, y, &s))
+		return false;
+	*out = y->plain && zg_slice_eq(s, ZG_SLICE("true"));
+	if (*out || (y->plain && zg_slice_eq(s, ZG_SLICE("false"))))
+		return true;
+	zg_yaml_error(ctx, y, "%s is true or false", what);
+	return false;
+}
+
 static void parse_local(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct entry_ctx *in = into;
 
-	struct zg_slice s;
-
 	in->local = y;
-	if (!zg_yaml_text(ctx, y, &s))
-		return;
-	in->e->local = y->plain && zg_slice_eq(s, ZG_SLICE("true"));
-	if (!in->e->local && !(y->plain && zg_slice_eq(s, ZG_SLICE("false"))))
-		zg_yaml_error(ctx, y, "local is true or false");
+	(void)parse_bool(ctx, y, "local", &in->e->local);
+}
+
+static void parse_entry_tls(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct entry_ctx *in = into;
+	bool tls;
+
+	in->tls = y;
+	if (parse_bool(ctx, y, "tls", &tls))
+		in->e->tls = tls ? ZG_ET_TLS : ZG_ET_OTHER;
 }
 
 static void parse_unix(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -197,8 +216,10 @@ static void parse_proto(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 }
 
 static const struct zg_yaml_field entry_fields[] = {
-	{"cidr", parse_cidr, false}, {"host", parse_host, false},   {"unix", parse_unix, false},
-	{"port", parse_port, false}, {"proto", parse_proto, false}, {"local", parse_local, false},
+	{"cidr", parse_cidr, false},	 {"host", parse_host, false},
+	{"unix", parse_unix, false},	 {"port", parse_port, false},
+	{"proto", parse_proto, false},	 {"local", parse_local, false},
+	{"tls", parse_entry_tls, false},
 };
 
 static void push(struct zg_profile_src *p, struct zg_entry *e)
@@ -235,6 +256,10 @@ static void parse_entry(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 	}
 	if (in.local && (e->kind != ZG_EK_NAME || deny)) {
 		zg_yaml_error(ctx, in.local, "local is for allow entries that name a host");
+		return;
+	}
+	if (in.tls && (e->kind != ZG_EK_NAME || deny)) {
+		zg_yaml_error(ctx, in.tls, "tls is for allow entries that name a host");
 		return;
 	}
 	if (in.localhost) {
@@ -361,6 +386,48 @@ static void parse_shadow_mcp(const struct zg_yaml_ctx *ctx, const struct zg_yaml
 	(void)zg_yaml_map(ctx, y, "shadow_mcp", fields, ZG_COUNT(fields), into);
 }
 
+static void parse_sni(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_profile_src *p = into;
+	struct zg_slice s;
+
+	if (!zg_yaml_text(ctx, y, &s))
+		return;
+	p->verify_sni = zg_slice_eq(s, ZG_SLICE("verify"));
+	if (!p->verify_sni && !zg_slice_eq(s, ZG_SLICE("off"))) {
+		zg_yaml_error(ctx, y, "'%.*s' says not what happens to server names", ZG_FMT(s));
+		zg_diag_hint(ctx->diag, "off or verify");
+	}
+}
+
+static void parse_tls(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	static const struct zg_yaml_field fields[] = {{"sni", parse_sni, false}};
+
+	(void)zg_yaml_map(ctx, y, "tls", fields, ZG_COUNT(fields), into);
+}
+
+/* What only holds beside the rest of the profile. */
+static void check_tls(const struct zg_yaml_ctx *ctx, const struct zg_profile_src *p)
+{
+	for (const struct zg_entry *e = p->entries; e; e = e->next) {
+		bool https = e->tls == ZG_ET_TLS;
+
+		for (size_t i = 0; i < e->port_count && e->tls == ZG_ET_UNSAID; i++)
+			https = https || (e->ports[i].lo <= 443 && e->ports[i].hi >= 443);
+		if (e->kind != ZG_EK_NAME || e->deny)
+			continue;
+		if (e->tls != ZG_ET_UNSAID && !p->verify_sni)
+			zg_diag_error(ctx->diag, ctx->file, e->line, e->column,
+				      "tls counts only in a profile with tls: {sni: verify}");
+		if (p->verify_sni && e->udp && https) {
+			zg_diag_error(ctx->diag, ctx->file, e->line, e->column,
+				      "QUIC hides its server name: udp cannot be verified");
+			zg_diag_hint(ctx->diag, "an entry of its own with tls: false opens it");
+		}
+	}
+}
+
 static void parse_servers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_profile_src *p = into;
@@ -373,10 +440,15 @@ static void parse_servers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 }
 
 static const struct zg_yaml_field profile_fields[] = {
-	{"cgroups", parse_cgroups, false},	 {"mode", parse_mode, false},
-	{"allow", parse_allow, false},		 {"deny", parse_deny, false},
-	{"servers", parse_servers, false},	 {"listen", zg_listen_parse, false},
-	{"shadow_mcp", parse_shadow_mcp, false}, {"exec", zg_exec_parse, false},
+	{"cgroups", parse_cgroups, false},
+	{"mode", parse_mode, false},
+	{"allow", parse_allow, false},
+	{"deny", parse_deny, false},
+	{"servers", parse_servers, false},
+	{"listen", zg_listen_parse, false},
+	{"shadow_mcp", parse_shadow_mcp, false},
+	{"exec", zg_exec_parse, false},
+	{"tls", parse_tls, false},
 };
 
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
@@ -410,5 +482,6 @@ void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 			zg_diag_error(ctx->diag, ctx->file, p->line, p->column,
 				      "'%.*s' is not a profile name", ZG_FMT(p->name));
 		(void)zg_yaml_map(ctx, m, "a profile", profile_fields, ZG_COUNT(profile_fields), p);
+		check_tls(ctx, p);
 	}
 }

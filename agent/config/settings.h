@@ -16,6 +16,9 @@ enum zg_entry_kind {
 	ZG_EK_UNIX,	/* a socket path, the last byte may be "*" */
 };
 
+/* Is what is dialled there TLS? Where nobody says it, port 443 is. */
+enum zg_entry_tls { ZG_ET_UNSAID = 0, ZG_ET_TLS, ZG_ET_OTHER };
+
 struct zg_port_range {
 	uint16_t lo, hi;
 };
@@ -27,6 +30,7 @@ struct zg_entry {
 	bool inbound; /* of listen: */
 	bool tcp, udp;
 	bool local; /* a name that may stand for addresses of this machine or its networks */
+	enum zg_entry_tls tls;
 	uint8_t addr[16];
 	uint32_t prefixlen;
 	struct zg_port_range *ports;
@@ -45,6 +49,7 @@ struct zg_profile_src {
 	struct zg_entry *listens;  /* ports are its own, addr is who may dial them */
 	uint8_t shadow_wire;	   /* enum zg_shadow */
 	uint8_t shadow_stdio;	   /* enum zg_shadow */
+	bool verify_sni;	   /* TLS to host names goes through the gateway */
 	struct zg_texts exec_deny; /* absolute paths */
 	struct zg_texts servers;   /* globs over registry ids */
 	uint32_t line, column;

@@ -10,10 +10,11 @@
 
 /* the gate's rows ------------------------------------------------------------ */
 
-static int add_row(struct zg_name_val *v, const struct zg_port_rule *p, uint64_t expires_ns)
+static int add_row(struct zg_name_val *v, const struct zg_port_rule *p, enum zg_verdict verdict,
+		   uint64_t expires_ns)
 {
 	for (uint32_t i = 0; i < v->count; i++) {
-		if (v->row[i].lo != p->lo || v->row[i].hi != p->hi)
+		if (v->row[i].lo != p->lo || v->row[i].hi != p->hi || v->row[i].verdict != verdict)
 			continue;
 		if (v->row[i].expires_ns < expires_ns)
 			v->row[i].expires_ns = expires_ns;
@@ -21,8 +22,8 @@ static int add_row(struct zg_name_val *v, const struct zg_port_rule *p, uint64_t
 	}
 	if (v->count == ZG_PORT_RULES_MAX)
 		return -E2BIG;
-	v->row[v->count++] =
-		(struct zg_name_row){.expires_ns = expires_ns, .lo = p->lo, .hi = p->hi};
+	v->row[v->count++] = (struct zg_name_row){
+		.expires_ns = expires_ns, .lo = p->lo, .hi = p->hi, .verdict = (uint8_t)verdict};
 	return 0;
 }
 
@@ -45,7 +46,8 @@ static int rows_of(const struct zg_names *n, struct zg_namerules rules,
 			if (d->proto != proto)
 				continue;
 			for (uint32_t i = 0; i < d->val.count; i++) {
-				int r = add_row(v, &d->val.port[i], a->expires_ns);
+				int r = add_row(v, &d->val.port[i], d->val.port[i].verdict,
+						a->expires_ns);
 
 				if (r < 0)
 					return r;
@@ -53,6 +55,41 @@ static int rows_of(const struct zg_names *n, struct zg_namerules rules,
 		}
 		if (v->used_ns < a->used_ns)
 			v->used_ns = a->used_ns;
+	}
+	return 0;
+}
+
+/* What one name sends through the gateway, the gateway itself has to reach. */
+static int add_gateway(const struct zg_names *n, const struct zg_name_addr *a,
+		       struct zg_name_val *v)
+{
+	const struct zg_namerules rules = zg_namerules_of(&n->snapshot, a->name->id);
+	const struct zg_name_def *d;
+	size_t at = 0;
+	int r = 0;
+
+	while ((d = zg_namerule_next(rules, zg_slice_str(a->name->host), &at))) {
+		for (uint32_t i = 0; d->proto == IPPROTO_TCP && i < d->val.count && r == 0; i++)
+			if (d->val.port[i].verdict == ZG_V_REDIRECT)
+				r = add_row(v, &d->val.port[i], ZG_V_ALLOW, a->expires_ns);
+	}
+	if (v->used_ns < a->used_ns)
+		v->used_ns = a->used_ns;
+	return r;
+}
+
+/* Of all profiles. -E2BIG as above. */
+static int gateway_rows_of(const struct zg_names *n, const uint8_t addr[16], struct zg_name_val *v)
+{
+	const struct zg_name_addr *a;
+
+	*v = (struct zg_name_val){0};
+	LIST_FOREACH(a, &n->by_addr[zg_names_addr_bucket(addr)], bucket)
+	{
+		int r = memcmp(a->addr, addr, 16) == 0 && a->name->id ? add_gateway(n, a, v) : 0;
+
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -67,31 +104,49 @@ static struct zg_name_key key_of(const struct zg_name_addr *a, uint8_t proto)
 	return key;
 }
 
-/* Make the gate hold what the table says about an address. */
+static struct zg_name_key gateway_key(const uint8_t addr[16])
+{
+	struct zg_name_key key = {.profile = ZG_PROFILE_GATEWAY, .proto = IPPROTO_TCP};
+
+	memcpy(key.addr, addr, sizeof(key.addr));
+	return key;
+}
+
+static int put(struct zg_names *n, const struct zg_name_key *key, struct zg_name_val *v)
+{
+	uint64_t used;
+
+	if (!v->count)
+		return zg_kernel_unlearn(n->kernel, key);
+	used = zg_kernel_name_used(n->kernel, key);
+	v->used_ns = v->used_ns < used ? used : v->used_ns;
+	return zg_kernel_learn(n->kernel, key, v);
+}
+
+/* Make the gate hold what the table says about an address; the gateway's way
+ * there is open before anybody is sent along it. */
 int zg_names_write(struct zg_names *n, struct zg_namerules rules, const struct zg_name_addr *a)
 {
-	for (size_t i = 0; i < sizeof(protocols); i++) {
+	const struct zg_name_key gateway = gateway_key(a->addr);
+	struct zg_name_val v;
+	int r = gateway_rows_of(n, a->addr, &v);
+
+	if (r == 0)
+		r = put(n, &gateway, &v);
+	for (size_t i = 0; r == 0 && i < sizeof(protocols); i++) {
 		const struct zg_name_key key = key_of(a, protocols[i]);
-		struct zg_name_val v;
-		int r = rows_of(n, rules, a, protocols[i], &v);
 
-		if (r == 0 && v.count) {
-			uint64_t used = zg_kernel_name_used(n->kernel, &key);
-
-			v.used_ns = v.used_ns < used ? used : v.used_ns;
-			r = zg_kernel_learn(n->kernel, &key, &v);
-		} else if (r == 0) {
-			r = zg_kernel_unlearn(n->kernel, &key);
-		}
-		if (r < 0)
-			return r;
+		r = rows_of(n, rules, a, protocols[i], &v);
+		if (r == 0)
+			r = put(n, &key, &v);
 	}
-	return 0;
+	return r;
 }
 
 uint64_t zg_names_used(struct zg_names *n, const struct zg_name_addr *a)
 {
-	uint64_t used = 0;
+	const struct zg_name_key gateway = gateway_key(a->addr);
+	uint64_t used = zg_kernel_name_used(n->kernel, &gateway);
 
 	for (size_t i = 0; i < sizeof(protocols); i++) {
 		const struct zg_name_key key = key_of(a, protocols[i]);
@@ -121,13 +176,14 @@ static void note_use(struct zg_names *n)
 	}
 }
 
-/* The first of its profile at its address: rows are staged once. */
-static bool leads(const struct zg_names *n, const struct zg_name_addr *of)
+/* The first of its profile (any: of all) at its address: rows are staged once. */
+static bool leads(const struct zg_names *n, const struct zg_name_addr *of, bool any)
 {
 	const struct zg_name_addr *a;
 
 	LIST_FOREACH(a, &n->by_addr[zg_names_addr_bucket(of->addr)], bucket)
-	if (memcmp(a->addr, of->addr, 16) == 0 && a->name->id == of->name->id)
+	if (memcmp(a->addr, of->addr, 16) == 0 &&
+	    (any ? a->name->id != ZG_PROFILE_NONE : a->name->id == of->name->id))
 		return a == of;
 	return false;
 }
@@ -137,7 +193,9 @@ static size_t stage_address(struct zg_names *n, const struct zg_snapshot *s,
 {
 	const struct zg_namerules rules = zg_namerules_of(s, a->name->id);
 
-	if (!leads(n, a))
+	if (leads(n, a, true) && gateway_rows_of(n, a->addr, &n->val[at]) == 0 && n->val[at].count)
+		n->key[at++] = gateway_key(a->addr);
+	if (!leads(n, a, false))
 		return at;
 	for (size_t i = 0; i < sizeof(protocols); i++) {
 		/* what no longer fits is left out: closed, until it is asked for again */
@@ -166,8 +224,8 @@ static int stage_names(struct zg_names *n, const struct zg_snapshot *s)
 
 	free(n->key);
 	free(n->val);
-	n->key = calloc(2 * n->addresses + 1, sizeof(*n->key));
-	n->val = calloc(2 * n->addresses + 2, sizeof(*n->val));
+	n->key = calloc(3 * n->addresses + 1, sizeof(*n->key));
+	n->val = calloc(3 * n->addresses + 2, sizeof(*n->val));
 	if (!n->key || !n->val)
 		return -ENOMEM;
 	TAILQ_FOREACH(name, &n->all, link)
@@ -188,8 +246,10 @@ static int stage_names(struct zg_names *n, const struct zg_snapshot *s)
 
 int zg_names_stage(struct zg_names *n, const struct zg_snapshot *s, struct zg_err *e)
 {
-	int r = zg_names_stage_sockets(n, s, e);
+	int r;
 
+	n->snapshot = *s;
+	r = zg_names_stage_sockets(n, s, e);
 	if (r < 0)
 		return r;
 	note_use(n);

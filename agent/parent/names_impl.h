@@ -42,6 +42,7 @@ struct zg_name_sockets {
 
 struct zg_names {
 	struct zg_kernel *kernel;
+	struct zg_snapshot snapshot; /* what was staged last; its mapping is its owner's */
 	TAILQ_HEAD(, zg_name) all;
 	LIST_HEAD(, zg_name) by_name[ZG_NAMES_BUCKETS];
 	LIST_HEAD(, zg_name_addr) by_addr[ZG_NAMES_BUCKETS];

@@ -81,8 +81,10 @@ static struct zg_name_val row_of(uint16_t port, int64_t sec)
 {
 	struct zg_name_val v = {.count = 1};
 
-	v.row[0] = (struct zg_name_row){
-		.expires_ns = boot_ns() + (uint64_t)(sec * 1000000000), .lo = port, .hi = port};
+	v.row[0] = (struct zg_name_row){.expires_ns = boot_ns() + (uint64_t)(sec * 1000000000),
+					.lo = port,
+					.hi = port,
+					.verdict = ZG_V_ALLOW};
 	return v;
 }
 

@@ -145,6 +145,14 @@
 #define ZG_RETRY_WINDOW_SEC	     600  /* and for how long */
 #define ZG_RUNTIME_DEFAULT_SEC	     300  /* a call that no rule bounds still ends */
 
+/* what clients keep for us: sealed tokens (agent/gateway/seal.h) */
+#define ZG_SEAL_PAYLOAD	    65536  /* of one token; a server's requestState is the largest */
+#define ZG_SEAL_SKEW_SEC    300	   /* how far the clock may be set back under live tokens */
+#define ZG_SESSION_TTL_SEC  604800 /* a session; then the client initialises anew */
+#define ZG_SESSION_ID_BYTES 512	   /* a server's own session or event id; real ones have 36 */
+#define ZG_STATE_TTL_SEC    900	   /* a person's answer to a server's question comes within it */
+#define ZG_STATES_MAX	    65536  /* request states that were used and have not expired */
+
 /* approvals */
 #define ZG_HOLD_DEFAULT_SEC	 45 /* SDK clients give up at 60 s */
 #define ZG_HOLD_MAX_SEC		 50

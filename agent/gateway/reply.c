@@ -17,18 +17,26 @@ static void tool_result(const struct zg_request *r, struct zg_buf *out)
 {
 	zg_buf_str(out, "{\"jsonrpc\":\"2.0\",\"id\":");
 	zg_buf_str(out, r->rpc.id);
-	zg_buf_str(out, ",\"result\":{\"content\":[{\"type\":\"text\",\"text\":");
+	zg_buf_str(out, ",\"result\":{");
+	if (zg_era_modern(r->era))
+		zg_buf_str(out, "\"resultType\":\"complete\",");
+	zg_buf_str(out, "\"content\":[{\"type\":\"text\",\"text\":");
 	zg_buf_json(out, zg_slice_str(r->answer.text));
 	zg_buf_str(out, "}],\"isError\":true}}");
 }
 
 static void rpc_error(const struct zg_request *r, struct zg_buf *out)
 {
-	zg_buf_str(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-	zg_buf_str(out, r->rpc.id[0] ? r->rpc.id : "null");
+	/* an id that could not be read is left out since 2026-07-28, null before */
+	zg_buf_str(out, "{\"jsonrpc\":\"2.0\"");
+	if (r->rpc.id[0] || !zg_era_modern(r->era))
+		zg_buf_fmt(out, ",\"id\":%s", r->rpc.id[0] ? r->rpc.id : "null");
 	zg_buf_fmt(out, ",\"error\":{\"code\":%d,\"message\":", r->answer.code);
 	zg_buf_json(out, zg_slice_str(r->answer.text));
-	if (r->hold.approval[0]) {
+	if (r->answer.code == ZG_C_VERSION) {
+		zg_buf_str(out, ",\"data\":");
+		zg_era_data(r->requested_version, out);
+	} else if (r->hold.approval[0]) {
 		zg_buf_str(out, ",\"data\":{\"approval\":");
 		zg_buf_json(out, zg_slice_str(r->hold.approval));
 		zg_buf_char(out, '}');
@@ -82,7 +90,7 @@ static void reply_own(struct zg_request *r)
 		a.type = (struct zg_slice){0};
 	}
 	if (a.status == 405)
-		a.allow = ZG_SLICE("GET, POST, DELETE");
+		a.allow = zg_era_modern(r->era) ? ZG_SLICE("POST") : ZG_SLICE("GET, POST, DELETE");
 	a.body = zg_buf_slice(out);
 	zg_client_finish(r->client, &a);
 }

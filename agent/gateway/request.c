@@ -34,6 +34,7 @@ static const struct {
 	{"route", zg_step_route},	  /* to which server; Host and Origin */
 	{"body", step_body},		  /* read it, within caps and time */
 	{"rpc", zg_step_rpc},		  /* one strict JSON-RPC message */
+	{"era", zg_step_era},		  /* which version of the protocol */
 	{"envelope", zg_step_envelope},	  /* server, method, tool, digest */
 	{"judge", zg_step_judge},	  /* the policy decision */
 	{"hold", zg_step_hold},		  /* a person's, if policy asks for it */

@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "decision.h"
 #include "envelope.h"
+#include "era.h"
 #include "http.h"
 #include "record.h"
 #include "rpc.h"
@@ -123,6 +124,8 @@ struct zg_request {
 	const struct zg_server_def *server;
 	/* what, and the answer of policy */
 	struct zg_rpc rpc;
+	enum zg_era era;		   /* which version it speaks; from zg_step_era on */
+	struct zg_slice requested_version; /* as the client named it */
 	struct zg_envelope env;
 	uint8_t args_sha256[32];
 	size_t args_bytes;
@@ -176,6 +179,7 @@ enum zg_next zg_answer_with(struct zg_request *r, enum zg_answer_kind kind, int 
 enum zg_next zg_step_origin(struct zg_request *r);    /* origin.c: the principal */
 enum zg_next zg_step_route(struct zg_request *r);     /* route.c: Host, Origin, path -> server */
 enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> message */
+enum zg_next zg_step_era(struct zg_request *r);	      /* era.c: the version it speaks */
 enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> envelope */
 enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */
 enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */

@@ -166,20 +166,6 @@ int zg_route_find(struct zg_route *out, const struct zg_http_head *h, const stru
 	return 0;
 }
 
-const char *zg_route_version(const struct zg_http_head *h)
-{
-	static const struct zg_slice spoken[] = {
-		{"2025-03-26", 10}, {"2025-06-18", 10}, {"2025-11-25", 10}};
-	struct zg_slice version = h->field[ZG_HF_MCP_PROTOCOL_VERSION];
-
-	if (!version.ptr)
-		return NULL;
-	for (size_t i = 0; i < sizeof(spoken) / sizeof(spoken[0]); i++)
-		if (zg_slice_eq(version, spoken[i]))
-			return NULL;
-	return "2025-03-26, 2025-06-18, 2025-11-25";
-}
-
 static bool is_json(struct zg_slice type)
 {
 	const char *end = type.len ? memchr(type.ptr, ';', type.len) : NULL;
@@ -191,7 +177,7 @@ static bool is_json(struct zg_slice type)
 
 enum zg_next zg_step_route(struct zg_request *r)
 {
-	const char *why = "", *versions;
+	const char *why = "";
 	struct zg_route route;
 	int status = zg_route_find(&route, &r->head, &r->origin, &r->live->snap, &why);
 
@@ -199,10 +185,6 @@ enum zg_next zg_step_route(struct zg_request *r)
 		return zg_refuse(r, status, ZG_C_HTTP, "%s", why);
 	r->server = route.server;
 	r->server_id = route.server_id;
-	versions = zg_route_version(&r->head);
-	if (versions)
-		return zg_refuse(r, 400, ZG_C_VERSION,
-				 "MCP-Protocol-Version is not supported; supported: %s", versions);
 	if (r->head.method == ZG_HM_POST && !is_json(r->head.field[ZG_HF_CONTENT_TYPE]))
 		return zg_refuse(r, 415, ZG_C_HTTP, "Content-Type is not application/json");
 	return ZG_NEXT;

@@ -20,7 +20,4 @@ struct zg_route {
 int zg_route_find(struct zg_route *out, const struct zg_http_head *h, const struct zg_origin *o,
 		  const struct zg_snapshot *s, const char **why) ZG_MUST_CHECK;
 
-/* NULL = fine (also when it is absent), else the versions that are spoken. */
-const char *zg_route_version(const struct zg_http_head *h);
-
 #endif

@@ -121,31 +121,11 @@ static void test_transparent(void **state)
 		check(&examples[i], true);
 }
 
-static void test_version(void **state)
-{
-	static const struct {
-		const char *version;
-		bool fine;
-	} cases[] = {
-		{"2025-03-26", true},  {"2025-06-18", true},  {"2025-11-25", true},
-		{"2024-11-05", false}, {"2026-07-28", false}, {"", false},
-	};
-	struct zg_http_head h = {0};
-
-	(void)state;
-	assert_null(zg_route_version(&h));
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		h.field[ZG_HF_MCP_PROTOCOL_VERSION] = zg_slice_str(cases[i].version);
-		assert_int_equal(zg_route_version(&h) == NULL, cases[i].fine);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_explicit),
 		cmocka_unit_test(test_transparent),
-		cmocka_unit_test(test_version),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

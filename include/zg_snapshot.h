@@ -151,19 +151,28 @@ enum zg_transport {
 	ZG_T_STDIO = 2,
 };
 
+enum zg_pinning {
+	ZG_PINNING_APPROVAL = 0, /* a person accepts every definition */
+	ZG_PINNING_FIRST_USE,	 /* those of a server's first list are accepted as they are */
+};
+
 struct zg_server_def {
 	char id[ZG_SERVER_LEN]; /* what policies call mcp.server */
 	char name[256];		/* the registry's reverse-DNS name */
 	char version[64];
 	char owner[64];
-	char url[ZG_PATH_LEN];	 /* "" for stdio */
-	char host[256];		 /* of the url, lower case, no brackets */
-	char path[ZG_PATH_LEN];	 /* path and query of the url, at least "/" */
-	uint16_t port;		 /* host order */
-	uint8_t tls;		 /* https */
-	uint8_t transport;	 /* enum zg_transport */
-	uint32_t endpoint_count; /* addresses known; 0 = unreachable until a name resolves */
-	uint8_t sha256[32];	 /* of its canonical registry entry */
+	char url[ZG_PATH_LEN];	       /* "" for stdio */
+	char host[256];		       /* of the url, lower case, no brackets */
+	char path[ZG_PATH_LEN];	       /* path and query of the url, at least "/" */
+	uint16_t port;		       /* host order */
+	uint8_t tls;		       /* https */
+	uint8_t transport;	       /* enum zg_transport */
+	uint32_t endpoint_count;       /* addresses known; 0 = unreachable until a name resolves */
+	uint8_t sha256[32];	       /* of its canonical registry entry */
+	char prefix[ZG_NAMESPACE_LEN]; /* of its names in lists; "" = none */
+	uint8_t pinning;	       /* enum zg_pinning */
+	uint8_t trust_annotations;
+	uint8_t pad[6];
 };
 
 struct zg_endpoint_def {

@@ -262,7 +262,7 @@ struct zg_msg_hold {
 	char rules[ZG_RULES_LEN];
 	char risk_tags[ZG_FINDINGS_LEN];
 	/* what the approval is bound to: SHA-256 over profile, uid, cgroup path,
-	 * server, method, tool, args_sha256, snapshot */
+	 * server, method, tool, args_sha256, the tool definition's digest, snapshot */
 	uint8_t binding[32];
 	uint8_t args_sha256[32]; /* canonical JSON of the arguments */
 	uint8_t snapshot[32];
@@ -290,6 +290,79 @@ struct zg_msg_hold_state {
 /* gateway -> ledger: nobody waits for this call any more; the approval stays */
 struct zg_msg_hold_release {
 	uint64_t call;
+};
+
+/* definitions of tools and of what stands beside them (agent/ledger/pin.h) */
+enum zg_pin_kind {
+	ZG_PIN_TOOL = 0,
+	ZG_PIN_PROMPT,
+	ZG_PIN_TEMPLATE,     /* of a resource; its name is the URI template */
+	ZG_PIN_INSTRUCTIONS, /* one a server */
+	ZG_PIN_IDENTITY,     /* likewise: the name in serverInfo */
+	ZG_PIN_KINDS
+};
+
+enum zg_pin_state {		       /* all but PINNED and UNLISTED: withheld */
+		    ZG_PS_UNKNOWN = 0, /* never seen in a list, and its server was listed */
+		    ZG_PS_NEW,	       /* seen, never accepted */
+		    ZG_PS_CHANGED,     /* not what was accepted */
+		    ZG_PS_FLAGGED,     /* it holds what a definition should not */
+		    ZG_PS_EXCESS,      /* its server has more than are kept */
+		    ZG_PS_UNAVAILABLE, /* could not be stored */
+		    ZG_PS_UNLISTED,    /* its server was never listed: nothing to compare with */
+		    ZG_PS_PINNED,      /* accepted, as it is */
+		    ZG_PS_MORE,	       /* not a state: the rest of the text is awaited */
+		    ZG_PS_LISTED,      /* not a state: what UNLISTED rested on is over */
+};
+
+/* What a definition should not hold. */
+enum zg_poison {
+#define X(NAME, text, patterns) ZG_PO_##NAME,
+#include "tbl/poison.h"
+#undef X
+	ZG_POISONS
+};
+_Static_assert(ZG_POISONS <= 32, "findings are bits of 32");
+
+#define ZG_POISON_BIT(name) (1u << ZG_PO_##name)
+/* these are shown, and withhold nothing */
+#define ZG_POISON_NOTES (ZG_POISON_BIT(NAME) | ZG_POISON_BIT(VERSION))
+
+#define ZG_PIN_READ_ONLY 1u /* hint: annotations.readOnlyHint is true */
+
+enum zg_pin_question {
+	ZG_PQ_ASK = 0, /* what is known of this name? */
+	ZG_PQ_SEEN,    /* this is in a list */
+	ZG_PQ_LISTED,  /* the list is complete */
+};
+
+/* gateway -> ledger; each is answered before its sender goes on */
+struct zg_msg_pin_seen {
+	uint64_t call;
+	uint32_t question; /* enum zg_pin_question */
+	uint32_t kind;	   /* enum zg_pin_kind */
+	char server[ZG_SERVER_LEN];
+	char name[ZG_TOOL_LEN];
+	uint8_t sha256[32];
+	uint32_t findings; /* bits of enum zg_poison */
+	uint32_t hints;	   /* ZG_PIN_READ_ONLY */
+	uint32_t bytes;	   /* of the canonical text, cut at ZG_PIN_TEXT_BYTES */
+	uint32_t offset;   /* of this chunk */
+	uint32_t chunk;
+	uint32_t pad;
+	char mentions[ZG_PIN_MENTIONS]; /* names in its prose, by blanks */
+	char text[ZG_PIN_CHUNK];
+};
+
+struct zg_msg_pin_state {
+	uint64_t call; /* 0: told unasked, to all gateways */
+	uint32_t kind;
+	uint32_t state; /* enum zg_pin_state */
+	char server[ZG_SERVER_LEN];
+	char name[ZG_TOOL_LEN];
+	uint8_t sha256[32]; /* of what was seen last */
+	uint32_t hints;	    /* of what is pinned */
+	uint32_t pad;
 };
 
 /* parent -> ledger: a control connection (fd) whose first request is the
@@ -447,6 +520,48 @@ struct zg_msg_ctl_approval_decide {
 	char approval[ZG_NAME_LEN];
 	uint32_t approve; /* 0 = deny */
 	uint32_t pad;
+	char reason[ZG_REASON_LEN];
+};
+
+struct zg_msg_ctl_pins_list {
+	char server[ZG_SERVER_LEN]; /* "" = of all */
+};
+
+struct zg_msg_ctl_pin {
+	char server[ZG_SERVER_LEN];
+	char name[ZG_TOOL_LEN];
+	uint32_t kind;
+	uint32_t state;
+	uint32_t findings;
+	uint32_t accepted_uid; /* of a person; UINT32_MAX = by first use, or not at all */
+	uint64_t first_ms;
+	uint64_t seen_ms;
+	uint64_t pinned_ms; /* 0 = never */
+	uint8_t seen_sha256[32];
+	uint8_t pinned_sha256[32];
+	char reason[ZG_REASON_LEN]; /* of who accepted it */
+	char note[ZG_REASON_LEN];   /* of whom it speaks, with what it can be confused */
+};
+
+struct zg_msg_ctl_pin_show { /* rows as of the list, each followed by its texts */
+	char server[ZG_SERVER_LEN];
+	char name[ZG_TOOL_LEN]; /* "" = all that are withheld */
+};
+
+struct zg_msg_ctl_pin_text { /* a text may span messages */
+	uint32_t seen;	     /* 0 = the pinned one */
+	uint32_t bytes;
+	uint32_t last;
+	uint32_t cut; /* there was more than is kept */
+	char text[ZG_PIN_CHUNK];
+};
+
+struct zg_msg_ctl_pin_trust { /* accept what was seen, if it is still this */
+	char server[ZG_SERVER_LEN];
+	char name[ZG_TOOL_LEN];
+	uint32_t kind;
+	uint32_t pad;
+	uint8_t sha256[32];
 	char reason[ZG_REASON_LEN];
 };
 

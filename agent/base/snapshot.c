@@ -100,7 +100,8 @@ static bool name_ok(const struct zg_snapshot *s, const struct zg_name_def *d)
 
 static bool server_ok(const struct zg_server_def *d)
 {
-	return ENDS(d->id) && ENDS(d->name) && ENDS(d->version) && ENDS(d->owner) && ENDS(d->url) &&
+	return ENDS(d->prefix) && d->pinning <= ZG_PINNING_FIRST_USE && ENDS(d->id) &&
+	       ENDS(d->name) && ENDS(d->version) && ENDS(d->owner) && ENDS(d->url) &&
 	       ENDS(d->host) && ENDS(d->path) && d->transport <= ZG_T_STDIO;
 }
 

@@ -191,13 +191,17 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	put_labels(out, &s->policy.labels, arena);
 	zg_buf_str(out, ",\"name\":");
 	zg_buf_json(out, zg_slice_str(s->def.name));
+	zg_buf_str(out, ",\"namespace\":");
+	zg_buf_json(out, zg_slice_str(s->def.prefix));
 	zg_buf_str(out, ",\"owner\":");
 	zg_buf_json(out, zg_slice_str(s->def.owner));
-	zg_buf_str(out, ",\"risk_tags\":");
+	zg_buf_fmt(out, ",\"pinning\":\"%s\",\"risk_tags\":",
+		   s->def.pinning == ZG_PINNING_FIRST_USE ? "first-use" : "approval");
 	put_set(out, &s->policy.risk_tags, arena);
 	zg_buf_str(out, ",\"tools\":");
 	put_tools(out, &s->policy, arena);
-	zg_buf_fmt(out, ",\"transport\":\"%s\",\"url\":", transport[s->def.transport]);
+	zg_buf_fmt(out, ",\"transport\":\"%s\",\"trust_annotations\":%s,\"url\":",
+		   transport[s->def.transport], s->def.trust_annotations ? "true" : "false");
 	zg_buf_json(out, zg_slice_str(s->def.url));
 	zg_buf_str(out, ",\"version\":");
 	zg_buf_json(out, zg_slice_str(s->def.version));

@@ -127,14 +127,6 @@ static void take_id(struct zg_registry_reader *r, const json_t *j, const struct 
 	r->entry->policy.id = zg_registry_keep(r, id, at);
 }
 
-static void take_trust(struct zg_registry_reader *r, const json_t *j, const struct zg_json_path *at)
-{
-	if (!json_is_true(j))
-		return;
-	zg_registry_bad(r, at, "trust_annotations: true is not implemented in this version");
-	zg_diag_hint(r->ctx->diag, "classify the server's tools under \"tools\"");
-}
-
 static void take_meta(struct zg_registry_reader *r, const json_t *j, const struct zg_json_path *at)
 {
 	static const struct zg_registry_member known[] = {
@@ -142,7 +134,9 @@ static void take_meta(struct zg_registry_reader *r, const json_t *j, const struc
 		{"owner", JSON_STRING, false, take_owner},
 		{"labels", JSON_OBJECT, false, zg_registry_take_labels},
 		{"risk_tags", JSON_ARRAY, false, zg_registry_take_tags},
-		{"trust_annotations", JSON_TRUE, false, take_trust},
+		{"trust_annotations", JSON_TRUE, false, zg_registry_take_trust},
+		{"pinning", JSON_STRING, false, zg_registry_take_pinning},
+		{"namespace", JSON_STRING, false, zg_registry_take_namespace},
 		{"tools", JSON_OBJECT, false, zg_registry_take_tools},
 		{"addresses", JSON_ARRAY, false, zg_registry_take_addresses},
 		{"command", JSON_STRING, false, zg_registry_take_command},
@@ -222,6 +216,7 @@ void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		zg_diag_error(ctx->diag, ctx->file, 1, 1, "a registry file holds one JSON object");
 	} else {
 		r.entry->file = ctx->file;
+		r.entry->def.pinning = ZG_PINNING_FIRST_USE;
 		if (zg_registry_members(&r, root, NULL, "a server", server_members,
 					ZG_COUNT(server_members)))
 			finish(&r);

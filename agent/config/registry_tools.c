@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry_tools.c - labels, risk tags and tool classes of an entry (registry_impl.h). */
+/* registry_tools.c - labels, risk tags, tool classes and pinning of an entry
+ * (registry_impl.h). */
 #include "registry_impl.h"
 
 static void read_labels(struct zg_registry_reader *r, const json_t *j,
@@ -143,4 +144,43 @@ void zg_registry_take_tools(struct zg_registry_reader *r, const json_t *j,
 		take_tool(r, tool, value, &here);
 		s->tool_count++;
 	}
+}
+
+void zg_registry_take_trust(struct zg_registry_reader *r, const json_t *j,
+			    const struct zg_json_path *at)
+{
+	(void)at;
+	r->entry->def.trust_annotations = json_is_true(j);
+}
+
+void zg_registry_take_pinning(struct zg_registry_reader *r, const json_t *j,
+			      const struct zg_json_path *at)
+{
+	struct zg_slice mode = zg_registry_text(j);
+
+	if (zg_slice_eq(mode, ZG_SLICE("approval"))) {
+		r->entry->def.pinning = ZG_PINNING_APPROVAL;
+	} else if (zg_slice_eq(mode, ZG_SLICE("first-use"))) {
+		r->entry->def.pinning = ZG_PINNING_FIRST_USE;
+	} else {
+		zg_registry_bad(r, at, "'%.64s' is no way of pinning", json_string_value(j));
+		zg_diag_hint(r->ctx->diag, "\"first-use\" (the default) or \"approval\"");
+	}
+}
+
+void zg_registry_take_namespace(struct zg_registry_reader *r, const json_t *j,
+				const struct zg_json_path *at)
+{
+	const char *s = json_string_value(j);
+	size_t n = strlen(s);
+
+	if (n == 0 || n >= ZG_NAMESPACE_LEN ||
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != n) {
+		zg_registry_bad(r, at, "'%.64s' is no prefix of names", s);
+		zg_diag_hint(r->ctx->diag,
+			     "letters, digits and _ - . , at most %d, such as \"gh_\"",
+			     ZG_NAMESPACE_LEN - 1);
+		return;
+	}
+	(void)zg_str_cut(r->entry->def.prefix, sizeof(r->entry->def.prefix), zg_slice_str(s));
 }

@@ -133,6 +133,11 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_APPROVAL_CONSUME:
 	case ZG_RK_AUDIT_RECOVER:
 	case ZG_RK_AUDIT_CHECKPOINT:
+	case ZG_RK_TOOL_PIN:
+	case ZG_RK_TOOL_CHANGE:
+	case ZG_RK_TOOL_TRUST:
+	case ZG_RK_TOOL_INTERFERENCE:
+	case ZG_RK_SERVER_MISMATCH:
 	case ZG_RK_MAX:
 		return false;
 	}

@@ -65,3 +65,7 @@ STR(path, "ZG_SOCKET_PATH", ZG_EVENT_PATH)  /* unix socket or executable */
 STR(names, "ZG_NAMES", ZG_REASON_LEN)	    /* host names that the verdict rests on */
 NUM(local_port, "ZG_LOCAL_PORT")	    /* of a packet: our end's */
 STR(evidence, "ZG_EVIDENCE", ZG_REASON_LEN) /* names of signatures that matched, never content */
+/* definitions of tools: agent/ledger/pin.h */
+STR(definition, "ZG_DEFINITION", ZG_NAME_LEN) /* tool, prompt, template, instructions, identity */
+HEX(definition_sha256, "ZG_DEFINITION_SHA256", 32)
+STR(withheld, "ZG_WITHHELD", ZG_FINDINGS_LEN) /* "why:count,..." of a list's entries */

@@ -137,17 +137,18 @@ static int by_pattern(const void *a, const void *b)
 }
 
 /* An array, not an object: tool names may be any text. */
-static void put_tools(struct zg_buf *out, const struct zg_server_src *s, struct zg_arena *arena)
+static void put_tools(struct zg_buf *out, const struct zg_tool_src *src, size_t n,
+		      struct zg_arena *arena)
 {
 	const struct zg_tool_src **tool =
-		zg_arena_alloc(arena, (s->tool_count + 1) * sizeof(const struct zg_tool_src *));
+		zg_arena_alloc(arena, (n + 1) * sizeof(const struct zg_tool_src *));
 
 	zg_buf_char(out, '[');
-	for (size_t i = 0; tool && i < s->tool_count; i++)
-		tool[i] = &s->tools[i];
+	for (size_t i = 0; tool && i < n; i++)
+		tool[i] = &src[i];
 	if (tool)
-		qsort(tool, s->tool_count, sizeof(const struct zg_tool_src *), by_pattern);
-	for (size_t i = 0; tool && i < s->tool_count; i++) {
+		qsort(tool, n, sizeof(const struct zg_tool_src *), by_pattern);
+	for (size_t i = 0; tool && i < n; i++) {
 		zg_buf_fmt(out, "%s{\"action\":\"%s\",\"labels\":", i ? "," : "",
 			   tool[i]->action == ZG_ACTION_READ ? "read" : "write");
 		put_labels(out, &tool[i]->labels, arena);
@@ -185,6 +186,10 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 
 	zg_buf_str(out, "{\"addresses\":");
 	put_addresses(out, s, arena);
+	if (s->policy.method_count) {
+		zg_buf_str(out, ",\"extensions\":");
+		put_tools(out, s->policy.methods, s->policy.method_count, arena);
+	}
 	zg_buf_str(out, ",\"id\":");
 	zg_buf_json(out, zg_slice_str(s->def.id));
 	zg_buf_str(out, ",\"labels\":");
@@ -199,7 +204,7 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 		   s->def.pinning == ZG_PINNING_FIRST_USE ? "first-use" : "approval");
 	put_set(out, &s->policy.risk_tags, arena);
 	zg_buf_str(out, ",\"tools\":");
-	put_tools(out, &s->policy, arena);
+	put_tools(out, s->policy.tools, s->policy.tool_count, arena);
 	zg_buf_fmt(out, ",\"transport\":\"%s\",\"trust_annotations\":%s,\"url\":",
 		   transport[s->def.transport], s->def.trust_annotations ? "true" : "false");
 	zg_buf_json(out, zg_slice_str(s->def.url));

@@ -138,6 +138,7 @@ static void take_meta(struct zg_registry_reader *r, const json_t *j, const struc
 		{"pinning", JSON_STRING, false, zg_registry_take_pinning},
 		{"namespace", JSON_STRING, false, zg_registry_take_namespace},
 		{"tools", JSON_OBJECT, false, zg_registry_take_tools},
+		{"extensions", JSON_OBJECT, false, zg_registry_take_extensions},
 		{"addresses", JSON_ARRAY, false, zg_registry_take_addresses},
 		{"command", JSON_STRING, false, zg_registry_take_command},
 		{"args", JSON_ARRAY, false, NULL},

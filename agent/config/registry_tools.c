@@ -10,8 +10,8 @@ static void read_labels(struct zg_registry_reader *r, const json_t *j,
 	const char *key;
 	json_t *value;
 
-	if (n > ZG_LABELS_MAX - 4) {
-		zg_registry_bad(r, at, "more than %d labels", ZG_LABELS_MAX - 4);
+	if (n > ZG_LABELS_MAX - 5) {
+		zg_registry_bad(r, at, "more than %d labels", ZG_LABELS_MAX - 5);
 		return;
 	}
 	out->item = zg_arena_alloc(r->ctx->arena, (n + 1) * sizeof(*out->item));
@@ -88,7 +88,7 @@ static void take_tool(struct zg_registry_reader *r, struct zg_tool_src *tool, co
 	json_t *value;
 
 	if (!json_is_object(j)) {
-		zg_registry_bad(r, at, "a tool's class must be an object");
+		zg_registry_bad(r, at, "a class must be an object");
 		return;
 	}
 	json_object_foreach((json_t *)(uintptr_t)j, key, value)
@@ -108,42 +108,59 @@ static void take_tool(struct zg_registry_reader *r, struct zg_tool_src *tool, co
 		} else if (strcmp(key, "labels") == 0 && json_is_object(value)) {
 			read_labels(r, value, &here, &tool->labels);
 		} else {
-			zg_registry_bad(r, &here,
-					"unknown or misshapen member '%.128s' in a tool's class",
+			zg_registry_bad(r, &here, "unknown or misshapen member '%.128s' in a class",
 					key);
 			zg_diag_hint(r->ctx->diag, "action, risk_tags [..], labels {..}");
 		}
 	}
 	if (!json_object_get(j, "action"))
-		zg_registry_bad(r, at, "a tool's class has no 'action'");
+		zg_registry_bad(r, at, "a class has no 'action'");
+}
+
+/* {"pattern": class, ...} of tools or of methods */
+static void take_classes(struct zg_registry_reader *r, const json_t *j,
+			 const struct zg_json_path *at, size_t max, struct zg_tool_src **out,
+			 size_t *count)
+{
+	struct zg_tool_src *item =
+		zg_arena_alloc(r->ctx->arena, (json_object_size(j) + 1) * sizeof(*item));
+	const char *key;
+	json_t *value;
+
+	if (!item) {
+		zg_registry_bad(r, at, "the file needs too much memory");
+		return;
+	}
+	*out = item;
+	json_object_foreach((json_t *)(uintptr_t)j, key, value)
+	{
+		const struct zg_json_path here = {.up = at, .key = key};
+		struct zg_tool_src *class = &item[*count];
+
+		if (!key[0] || strlen(key) >= max) {
+			zg_registry_bad(r, &here, "a name here has 1 to %zu bytes", max - 1);
+			continue;
+		}
+		class->pattern = zg_registry_keep(r, zg_slice_str(key), &here);
+		take_tool(r, class, value, &here);
+		(*count)++;
+	}
 }
 
 void zg_registry_take_tools(struct zg_registry_reader *r, const json_t *j,
 			    const struct zg_json_path *at)
 {
 	struct zg_server_src *s = &r->entry->policy;
-	const char *key;
-	json_t *value;
 
-	s->tools = zg_arena_alloc(r->ctx->arena, (json_object_size(j) + 1) * sizeof(*s->tools));
-	if (!s->tools) {
-		zg_registry_bad(r, at, "the file needs too much memory");
-		return;
-	}
-	json_object_foreach((json_t *)(uintptr_t)j, key, value)
-	{
-		const struct zg_json_path here = {.up = at, .key = key};
-		struct zg_tool_src *tool = &s->tools[s->tool_count];
+	take_classes(r, j, at, ZG_TOOL_LEN, &s->tools, &s->tool_count);
+}
 
-		if (!key[0] || strlen(key) >= ZG_TOOL_LEN) {
-			zg_registry_bad(r, &here, "a tool's name has 1 to %d bytes",
-					ZG_TOOL_LEN - 1);
-			continue;
-		}
-		tool->pattern = zg_registry_keep(r, zg_slice_str(key), &here);
-		take_tool(r, tool, value, &here);
-		s->tool_count++;
-	}
+void zg_registry_take_extensions(struct zg_registry_reader *r, const json_t *j,
+				 const struct zg_json_path *at)
+{
+	struct zg_server_src *s = &r->entry->policy;
+
+	take_classes(r, j, at, ZG_METHOD_LEN, &s->methods, &s->method_count);
 }
 
 void zg_registry_take_trust(struct zg_registry_reader *r, const json_t *j,

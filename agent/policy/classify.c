@@ -9,37 +9,17 @@
 
 #include <errno.h>
 
-/* Methods that only read, or that carry no call of their own. */
-static const char *const read_methods[] = {
-	"initialize",
-	"ping",
-	"tools/list",
-	"resources/list",
-	"resources/templates/list",
-	"resources/read",
-	"resources/subscribe",
-	"resources/unsubscribe",
-	"prompts/list",
-	"prompts/get",
-	"completion/complete",
-	"logging/setLevel",
-	"response",	  /* a client's answer to a request of the server's */
-	"stream/open",	  /* the transport's GET */
-	"session/delete", /* the transport's DELETE */
-};
+enum asker { CLIENT = 1, SERVER = 2, BOTH = 3 };
 
-enum zg_method_class zg_method_class(struct zg_slice method)
-{
-	if (zg_slice_eq(method, ZG_SLICE("tools/call")))
-		return ZG_METHOD_TOOL;
-	if (zg_slice_starts(method, ZG_SLICE("notifications/")) &&
-	    method.len > strlen("notifications/"))
-		return ZG_METHOD_READ;
-	for (size_t i = 0; i < ZG_COUNT(read_methods); i++)
-		if (zg_slice_eq(method, zg_slice_str(read_methods[i])))
-			return ZG_METHOD_READ;
-	return ZG_METHOD_UNKNOWN;
-}
+static const struct {
+	struct zg_slice text;
+	enum asker asker;
+	enum zg_method_class class;
+} methods[] = {
+#define X(text, asker, class, era) {{"" text, sizeof(text) - 1}, asker, ZG_METHOD_##class},
+#include "tbl/mcp_method.h"
+#undef X
+};
 
 const struct zg_row_server *zg_find_server(const struct zg_policy_view *v, struct zg_slice id)
 {
@@ -54,14 +34,16 @@ const struct zg_row_server *zg_find_server(const struct zg_policy_view *v, struc
 	return NULL;
 }
 
-static const struct zg_row_tool *find_tool(const struct zg_policy_view *v,
-					   const struct zg_row_server *s, struct zg_slice name)
+/* The class of a tool or an extension method by its name, then by pattern. */
+static const struct zg_row_tool *find_class(const struct zg_policy_view *v,
+					    struct zg_row_span exact, struct zg_row_span globs,
+					    struct zg_slice name)
 {
-	uint32_t lo = 0, hi = s->tools.count;
+	uint32_t lo = 0, hi = exact.count;
 
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		const struct zg_row_tool *t = &v->tools[s->tools.first + mid];
+		const struct zg_row_tool *t = &v->tools[exact.first + mid];
 		int c = zg_slice_order(zg_row_slice(v, t->pattern), name);
 
 		if (c == 0)
@@ -71,13 +53,28 @@ static const struct zg_row_tool *find_tool(const struct zg_policy_view *v,
 		else
 			hi = mid;
 	}
-	for (uint32_t i = 0; i < s->globs.count; i++) {
-		const struct zg_row_tool *t = &v->tools[s->globs.first + i];
+	for (uint32_t i = 0; i < globs.count; i++) {
+		const struct zg_row_tool *t = &v->tools[globs.first + i];
 
 		if (zg_star_match(zg_row_slice(v, t->pattern), name))
 			return t;
 	}
 	return NULL;
+}
+
+enum zg_method_class zg_method_class(const struct zg_policy_view *v,
+				     const struct zg_row_server *server,
+				     const struct zg_envelope *env, const struct zg_row_tool **row)
+{
+	const enum asker asker = env->from_server ? SERVER : CLIENT;
+
+	*row = NULL;
+	for (size_t i = 0; i < ZG_COUNT(methods); i++)
+		if (zg_slice_eq(env->method, methods[i].text))
+			return methods[i].asker & asker ? methods[i].class : ZG_METHOD_UNKNOWN;
+	if (server)
+		*row = find_class(v, server->methods, server->method_globs, env->method);
+	return *row ? ZG_METHOD_EXTENSION : ZG_METHOD_UNKNOWN;
 }
 
 void zg_envelope_label(struct zg_envelope *env, struct zg_slice key, struct zg_slice value)
@@ -122,21 +119,21 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 {
 	const struct zg_policy_view v = zg_policy_view(p);
 	const struct zg_row_server *s = zg_find_server(&v, env->server);
-	const enum zg_method_class class = zg_method_class(env->method);
-	const struct zg_row_tool *tool = NULL;
+	const struct zg_row_tool *row;
+	const enum zg_method_class class = zg_method_class(&v, s, env, &row);
 
 	env->action = class == ZG_METHOD_READ ? ZG_ACTION_READ : ZG_ACTION_WRITE;
 	if (s) {
 		add_labels(&v, s->labels, env);
 		set_tags(&v, s->tags, env);
 		if (class == ZG_METHOD_TOOL)
-			tool = find_tool(&v, s, env->tool);
+			row = find_class(&v, s->tools, s->globs, env->tool);
 	}
-	if (tool) {
-		env->action = (enum zg_action)tool->action;
-		add_labels(&v, tool->labels, env);
-		if (tool->has_tags)
-			set_tags(&v, tool->tags, env);
+	if (row) {
+		env->action = (enum zg_action)row->action;
+		add_labels(&v, row->labels, env);
+		if (row->has_tags)
+			set_tags(&v, row->tags, env);
 	}
 	zg_envelope_label(env, ZG_SLICE("mcp.server"), env->server);
 	zg_envelope_label(env, ZG_SLICE("mcp.method"), env->method);
@@ -144,6 +141,8 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 		zg_envelope_label(env, ZG_SLICE("mcp.tool"), env->tool);
 	zg_envelope_label(env, ZG_SLICE("mcp.action"),
 			  env->action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
+	if (env->from_server)
+		zg_envelope_label(env, ZG_SLICE("mcp.direction"), ZG_SLICE("server"));
 	if (!s)
 		return -ENOENT;
 	return class == ZG_METHOD_UNKNOWN ? -ENOTSUP : 0;

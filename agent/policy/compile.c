@@ -505,18 +505,19 @@ static int by_tool(const void *a, const void *b)
 	return zg_slice_order(x->pattern, y->pattern);
 }
 
-static void put_tools(struct compiler *c, const struct zg_server_src *s, struct zg_row_server *row)
+/* Classes of tools, or of methods: the exact names, then the patterns. */
+static void put_tools(struct compiler *c, const struct zg_tool_src *src, size_t n,
+		      struct zg_row_span *exact, struct zg_row_span *globs)
 {
-	const struct zg_tool_src **tool =
-		alloc(c, s->tool_count, sizeof(const struct zg_tool_src *));
+	const struct zg_tool_src **tool = alloc(c, n, sizeof(const struct zg_tool_src *));
 
-	row->tools.first = rows(c, ZG_PT_TOOLS, sizeof(struct zg_row_tool));
+	*exact = *globs = (struct zg_row_span){rows(c, ZG_PT_TOOLS, sizeof(struct zg_row_tool)), 0};
 	if (!tool)
 		return;
-	for (size_t i = 0; i < s->tool_count; i++)
-		tool[i] = &s->tools[i];
-	qsort(tool, s->tool_count, sizeof(const struct zg_tool_src *), by_tool);
-	for (size_t i = 0; i < s->tool_count; i++) {
+	for (size_t i = 0; i < n; i++)
+		tool[i] = &src[i];
+	qsort(tool, n, sizeof(const struct zg_tool_src *), by_tool);
+	for (size_t i = 0; i < n; i++) {
 		struct zg_row_tool t = {
 			.pattern = put_text(c, tool[i]->pattern),
 			.labels = put_labels(c, &tool[i]->labels),
@@ -525,11 +526,11 @@ static void put_tools(struct compiler *c, const struct zg_server_src *s, struct 
 			.has_tags = tool[i]->has_risk_tags,
 		};
 
-		row->tools.count += !zg_is_glob(tool[i]->pattern);
+		exact->count += !zg_is_glob(tool[i]->pattern);
 		zg_buf_add(&c->table[ZG_PT_TOOLS], &t, sizeof(t));
 	}
-	row->globs.first = row->tools.first + row->tools.count;
-	row->globs.count = (uint32_t)s->tool_count - row->tools.count;
+	globs->first = exact->first + exact->count;
+	globs->count = (uint32_t)n - exact->count;
 }
 
 static int by_server(const void *a, const void *b)
@@ -559,7 +560,8 @@ static void put_servers(struct compiler *c, const struct zg_server_src *servers,
 
 		zg_buf_add(&c->table[ZG_PT_PROFILES], s->profiles,
 			   s->profile_count * sizeof(uint32_t));
-		put_tools(c, s, &row);
+		put_tools(c, s->tools, s->tool_count, &row.tools, &row.globs);
+		put_tools(c, s->methods, s->method_count, &row.methods, &row.method_globs);
 		zg_buf_add(&c->table[ZG_PT_SERVERS], &row, sizeof(row));
 	}
 	if (zg_buf_ok(&c->table[ZG_PT_SERVERS]) && zg_buf_ok(&c->table[ZG_PT_TEXT]))

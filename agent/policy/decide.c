@@ -298,10 +298,11 @@ static bool judge_first(const struct zg_policy_view *v, const struct zg_envelope
 			struct zg_decision *d)
 {
 	const struct zg_row_server *s = zg_find_server(v, env->server);
+	const struct zg_row_tool *row;
 
 	if (!s)
 		deny(d, ZG_DR_UNREGISTERED);
-	else if (zg_method_class(env->method) == ZG_METHOD_UNKNOWN)
+	else if (zg_method_class(v, s, env, &row) == ZG_METHOD_UNKNOWN)
 		deny(d, ZG_DR_UNKNOWN_METHOD);
 	else if (env->principal && !profile_may(v, s, env->principal->profile_id))
 		deny(d, ZG_DR_PROFILE);

@@ -27,12 +27,13 @@ struct zg_envelope {
 	struct zg_slice method;
 	struct zg_slice tool; /* tool or prompt name, resource URI; may be empty */
 	enum zg_action action;
-	struct zg_label
-		labels[ZG_LABELS_MAX]; /* includes mcp.server, mcp.tool, mcp.method, mcp.action */
+	struct zg_label labels[ZG_LABELS_MAX]; /* includes mcp.server, mcp.tool, mcp.method,
+				     mcp.action; of a server's request mcp.direction */
 	size_t label_count;
 	struct zg_slice risk_tags[ZG_RISK_TAGS_MAX];
 	size_t risk_tag_count;
 	const struct zg_principal *principal; /* NULL offline */
+	bool from_server;		      /* the server asks the client, not the other way */
 	bool overflow;			      /* more labels or tags than fit: must be denied */
 };
 

@@ -7,11 +7,17 @@
 
 enum zg_method_class {
 	ZG_METHOD_UNKNOWN = 0, /* denied */
+	ZG_METHOD_WRITE,
 	ZG_METHOD_READ,
-	ZG_METHOD_TOOL, /* the registry's class of the tool counts */
+	ZG_METHOD_TOOL,	     /* the registry's class of the tool counts */
+	ZG_METHOD_EXTENSION, /* the registry's class of the method counts */
 };
 
-enum zg_method_class zg_method_class(struct zg_slice method);
+/* The class of env's method, from whoever env says that it comes; server NULL =
+ * not registered. For an EXTENSION *row is its class, else NULL. */
+enum zg_method_class zg_method_class(const struct zg_policy_view *v,
+				     const struct zg_row_server *server,
+				     const struct zg_envelope *env, const struct zg_row_tool **row);
 
 /* By registry id, exactly; NULL = not registered. */
 const struct zg_row_server *zg_find_server(const struct zg_policy_view *v, struct zg_slice id);

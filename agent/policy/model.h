@@ -80,6 +80,8 @@ struct zg_server_src {
 	struct zg_texts risk_tags;
 	struct zg_tool_src *tools;
 	size_t tool_count;
+	struct zg_tool_src *methods; /* extensions of the protocol that it may use */
+	size_t method_count;
 	uint32_t *profiles; /* kernel profile ids that may use it */
 	size_t profile_count;
 };

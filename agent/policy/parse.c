@@ -60,6 +60,7 @@ static const struct own_label {
 	{"mcp.tool", {NULL}},
 	{"mcp.method", {NULL}},
 	{"mcp.action", {"read", "write", NULL}},
+	{"mcp.direction", {"server", NULL}},
 };
 
 static bool can_match(const struct own_label *l, struct zg_slice pattern)
@@ -84,15 +85,17 @@ static void check_own_label(const struct zg_yaml_ctx *ctx, const struct zg_yaml 
 	if (!l) {
 		zg_diag_error(ctx->diag, ctx->file, y->key_line, y->key_column,
 			      "no call ever has the label '%.*s'", ZG_FMT(y->key));
-		zg_diag_hint(ctx->diag, "labels below mcp. are mcp.server, mcp.tool, mcp.method "
-					"and mcp.action");
+		zg_diag_hint(ctx->diag, "labels below mcp. are mcp.server, mcp.tool, mcp.method, "
+					"mcp.action and mcp.direction");
 		return;
 	}
 	for (size_t i = 0; i < values->count; i++)
 		possible += can_match(l, values->item[i]);
 	if (!possible) {
 		zg_yaml_error(ctx, y, "%s can never have this value", l->key);
-		zg_diag_hint(ctx->diag, "it is 'read' or 'write'");
+		zg_diag_hint(ctx->diag, "it is '%s'%s%s%s", l->values[0],
+			     l->values[1] ? " or '" : "", l->values[1] ? l->values[1] : "",
+			     l->values[1] ? "'" : "");
 	}
 }
 

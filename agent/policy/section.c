@@ -127,7 +127,9 @@ static bool registry_ok(const struct zg_policy_view *v)
 
 		if (!text_ok(v, s->id) || !span_ok(v, s->labels, ZG_PT_LABELS) ||
 		    !span_ok(v, s->tags, ZG_PT_TAGS) || !span_ok(v, s->tools, ZG_PT_TOOLS) ||
-		    !span_ok(v, s->globs, ZG_PT_TOOLS) || !span_ok(v, s->profiles, ZG_PT_PROFILES))
+		    !span_ok(v, s->globs, ZG_PT_TOOLS) || !span_ok(v, s->methods, ZG_PT_TOOLS) ||
+		    !span_ok(v, s->method_globs, ZG_PT_TOOLS) ||
+		    !span_ok(v, s->profiles, ZG_PT_PROFILES))
 			return false;
 	}
 	return slots_ok(v->server_slots, rows(v, ZG_PT_SERVER_SLOTS), rows(v, ZG_PT_SERVERS));

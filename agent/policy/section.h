@@ -82,8 +82,10 @@ struct zg_row_server {
 	struct zg_row_text id;
 	struct zg_row_span labels;
 	struct zg_row_span tags;
-	struct zg_row_span tools;    /* TOOLS with an exact name, sorted */
-	struct zg_row_span globs;    /* TOOLS with a pattern, most specific first */
+	struct zg_row_span tools;   /* TOOLS with an exact name, sorted */
+	struct zg_row_span globs;   /* TOOLS with a pattern, most specific first */
+	struct zg_row_span methods; /* extension methods, likewise in TOOLS */
+	struct zg_row_span method_globs;
 	struct zg_row_span profiles; /* PROFILES that may use it, ascending */
 };
 

@@ -24,6 +24,14 @@ static struct zg_slice text_of(const json_t *j)
 	return (struct zg_slice){json_string_value(j), json_string_length(j)};
 }
 
+/* "all but server optional": null is absent. */
+static const json_t *optional(const json_t *j, const char *key)
+{
+	const json_t *v = json_object_get(j, key);
+
+	return json_is_null(v) ? NULL : v;
+}
+
 static int read_texts(struct zg_envelope *env, const json_t *j, struct zg_err *e)
 {
 	const struct {
@@ -43,15 +51,14 @@ static int read_texts(struct zg_envelope *env, const json_t *j, struct zg_err *e
 		return zg_err_set(e, EINVAL, "the envelope has no 'server'");
 	if (!env->method.len)
 		env->method = ZG_SLICE("tools/call");
+	if (optional(j, "direction")) {
+		struct zg_slice direction = text_of(json_object_get(j, "direction"));
+
+		env->from_server = zg_slice_eq(direction, ZG_SLICE("server"));
+		if (!env->from_server && !zg_slice_eq(direction, ZG_SLICE("client")))
+			return zg_err_set(e, EINVAL, "'direction' is \"client\" or \"server\"");
+	}
 	return 0;
-}
-
-/* "all but server optional": null is absent. */
-static const json_t *optional(const json_t *j, const char *key)
-{
-	const json_t *v = json_object_get(j, key);
-
-	return json_is_null(v) ? NULL : v;
 }
 
 /* Labels given here replace the derived ones of the same name. */
@@ -94,8 +101,8 @@ static int replace_tags(struct zg_envelope *env, const json_t *tags, struct zg_e
 
 static int known_members(const json_t *j, struct zg_err *e)
 {
-	static const char *const known[] = {"server", "tool",	   "method",   "arguments",
-					    "labels", "risk_tags", "principal"};
+	static const char *const known[] = {"server", "tool",	   "method",	"arguments",
+					    "labels", "risk_tags", "principal", "direction"};
 	const char *key;
 	json_t *v;
 

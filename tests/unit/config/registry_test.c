@@ -25,7 +25,7 @@ static const struct {
 	{HEAD REMOTE META ", \"tools\":\n {\"get\": {\"action\": \"rad\"}}}}}",
 	 "s0:4:21: an action is \"read\" or \"write\""},
 	{HEAD REMOTE META ", \"tools\": {\"get\": {}}}}}",
-	 "s0:3:66: a tool's class has no 'action'"},
+	 "s0:3:66: a class has no 'action'"},
 	{HEAD REMOTE META ", \"labels\": {\"mcp.action\": \"read\"}}}}",
 	 "s0:3:74: 'mcp.action' is not a label that a registry may set"},
 	{HEAD REMOTE META ", \"labels\": {\"a\": 1}}}}",

@@ -463,6 +463,8 @@ struct zg_msg_ctl_run_started {
 	uint64_t run; /* ticket for ctl_run_report */
 	char cgroup[ZG_CGROUP_LEN];
 	char profile[ZG_NAME_LEN];
+	char ca_file[ZG_PATH_LEN];   /* the local CA; "" = no https server is registered */
+	char ca_bundle[ZG_PATH_LEN]; /* and with the system's */
 };
 
 struct zg_msg_ctl_run_report {

@@ -68,11 +68,12 @@ int zg_parent_secrets(struct zg_parent *p, const struct zg_snapshot *s, struct z
 	struct zg_secrets_draft d;
 	int rc;
 
-	(void)s; /* nothing of it needs a secret yet */
 	zg_secrets_draft_init(&d);
 	rc = add_seal(p, &d);
 	if (rc < 0)
 		rc = zg_err_set(e, -rc, "keys/" SEAL_KEY " in the state folder: %s", strerror(-rc));
+	if (rc == 0)
+		rc = zg_trust_secrets(p, s, &d, e);
 	if (rc == 0) {
 		rc = zg_secrets_make(&d);
 		if (rc < 0)

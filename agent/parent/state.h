@@ -18,6 +18,7 @@
 #include "record.h"
 #include "ring.h"
 #include "snapshot.h"
+#include "trust.h"
 
 struct zg_parent;
 struct zg_proof;
@@ -162,6 +163,7 @@ struct zg_parent {
 	int runtime_lock, pin_lock;
 	int contained_dir; /* see contain.h */
 	int keys_dir;	   /* see secret_files.c */
+	struct zg_trust trust;
 	struct zg_cgroups cgroups;
 	struct zg_kernel *kernel;
 	struct zg_names *names;
@@ -181,7 +183,7 @@ struct zg_parent {
 	int run_inotify;
 	uint64_t run_next;
 	struct zg_control *control;
-	struct event *event[16]; /* signals, timers, inotify, kernel */
+	struct event *event[24]; /* signals, timers, inotify, kernel */
 	size_t events;
 	struct zg_proof *proof;
 	struct zg_canary *canary;

@@ -14,12 +14,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "buf.h"
 #include "cli.h"
 #include "refusal.h"
 #include "slice.h"
 
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND	    127
+#define TRUST_BYTES	    16777216 /* of one CA bundle that the user has set */
 
 /* What the child tells its parent before it executes. */
 struct started {
@@ -76,6 +78,56 @@ static int give_up(void)
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
+/* trust --------------------------------------------------------------------------- */
+
+/* What programs read to learn whom TLS may believe. Those that add to the
+ * system's CAs get ours alone, those that replace them get all. */
+static const struct {
+	const char *name;
+	bool adds;
+} trust_variables[] = {
+	{"NODE_EXTRA_CA_CERTS", true}, {"DENO_CERT", true},
+	{"SSL_CERT_FILE", false}, /* OpenSSL, Go, Ruby, uv, ... */
+	{"REQUESTS_CA_BUNDLE", false}, {"CURL_CA_BUNDLE", false},
+	{"GIT_SSL_CAINFO", false},     {"PIP_CERT", false},
+	{"AWS_CA_BUNDLE", false},      {"CARGO_HTTP_CAINFO", false},
+	{"NIX_SSL_CERT_FILE", false},  {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", false},
+};
+
+/* Is all of one file in the other? */
+static bool holds(const char *bundle, const char *ca)
+{
+	zg_autobuf all = ZG_BUF(TRUST_BYTES), ours = ZG_BUF(TRUST_BYTES);
+	zg_autofd int a = open(bundle, O_RDONLY | O_CLOEXEC);
+	zg_autofd int b = open(ca, O_RDONLY | O_CLOEXEC);
+
+	return a >= 0 && b >= 0 && zg_buf_read(&all, a) == 0 && zg_buf_read(&ours, b) == 0 &&
+	       ours.len && all.len && memmem(all.ptr, all.len, ours.ptr, ours.len);
+}
+
+/* What the user has set stays, and is not left to fail without a word. */
+static void set_trust(const struct zg_msg_ctl_run_started *to)
+{
+	for (size_t i = 0; i < sizeof(trust_variables) / sizeof(trust_variables[0]); i++) {
+		const char *name = trust_variables[i].name, *has = getenv(name);
+		const char *ours = trust_variables[i].adds ? to->ca_file : to->ca_bundle;
+
+		if (!has || !has[0]) {
+			if (setenv(name, ours, 1) < 0)
+				perror("zerogate: setenv");
+			continue;
+		}
+		if (strcmp(has, ours) == 0 || holds(has, to->ca_file))
+			continue;
+		fprintf(stderr, "zerogate: %s is set and stays; ", name);
+		zg_print_safe(stderr, has);
+		fprintf(stderr,
+			" lacks %s, without which programs that read it refuse registered https "
+			"servers\n",
+			to->ca_file);
+	}
+}
+
 static _Noreturn void child(struct zg_cli *cli, const char *profile, char **command, int report)
 {
 	struct zg_msg_ctl_run_started answer = {0};
@@ -84,6 +136,10 @@ static _Noreturn void child(struct zg_cli *cli, const char *profile, char **comm
 
 	if (said.error < 0) {
 		said.run = answer.run;
+		ZG_MSG_TEXT(answer.ca_file);
+		ZG_MSG_TEXT(answer.ca_bundle);
+		if (answer.ca_file[0] && answer.ca_bundle[0])
+			set_trust(&answer);
 		rc = give_up();
 		if (rc < 0) {
 			fprintf(stderr, "zerogate: cannot renounce privileges: %s\n",

@@ -46,7 +46,7 @@ export async function freePort() {
 	throw new Error('no port is free');
 }
 
-class Base extends EventEmitter {
+export class Base extends EventEmitter {
 	connections = 0; // of any kind: what "nothing arrives" is measured by
 	async open(handler, kind) {
 		this.setMaxListeners(0);

@@ -122,7 +122,8 @@ void zg_evidence_refusal(struct zg_request *r)
 	else if (skipped)
 		ZG_REC_NUM(&rec, count, skipped + 1);
 	/* what the client is told, not the rules' text alone */
-	zg_record_str(&rec, ZG_RF_reason, zg_slice_str(r->answer.text));
+	zg_record_str(&rec, ZG_RF_reason,
+		      zg_slice_str(r->recorded[0] ? r->recorded : r->answer.text));
 	zg_record_str(&rec, ZG_RF_message, zg_slice_str(r->answer.text));
 	ZG_REC_NUM(&rec, status, (uint64_t)r->answer.status);
 	if (!r->principal.cgroup_id && r->origin.cgroup_id) {

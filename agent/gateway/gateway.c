@@ -35,6 +35,14 @@ uint64_t zg_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+uint64_t zg_real_sec(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec;
+}
+
 /* Seconds of the start, a count, the worker: no two workers or lives collide
  * below a million calls a second, and the number is exact in a double. */
 uint64_t zg_worker_call(struct zg_worker *w)
@@ -51,6 +59,7 @@ int zg_worker_init(struct zg_worker *w)
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	w->call_base = ((uint64_t)now.tv_sec << 20) + w->index % ZG_WORKERS_MAX;
 	w->scratch = ZG_BUF(2 * ZG_RESPONSE_BYTES);
+	w->token = ZG_BUF(2 * ZG_SEAL_PAYLOAD);
 	LIST_INIT(&w->conns);
 	TAILQ_INIT(&w->requests);
 	TAILQ_INIT(&w->spare);
@@ -84,6 +93,7 @@ void zg_worker_release(struct zg_worker *w)
 	zg_admission_release(&w->admission);
 	zg_findings_release(&w->findings);
 	zg_buf_release(&w->scratch);
+	zg_buf_release(&w->token);
 	zg_live_unref(w->live);
 	w->live = NULL;
 	if (w->base)

@@ -30,8 +30,19 @@ static int group_endpoints(struct zg_live *l)
 	return 0;
 }
 
+static int make_keys(struct zg_live *l, struct zg_err *e)
+{
+	struct zg_slice root = zg_secrets_find(&l->secrets, ZG_SK_SEAL, ZG_SLICE(""), 0);
+
+	if (root.len < 32)
+		return zg_err_set(e, EBADMSG, "the secrets hold no key to seal with");
+	zg_seal_keys(&l->seal, root);
+	return 0;
+}
+
 static void live_free(struct zg_live *l)
 {
+	explicit_bzero(&l->seal, sizeof(l->seal));
 	zg_scanner_free(l->scanner);
 	zg_snapshot_close(&l->snap);
 	zg_secrets_close(&l->secrets);
@@ -58,6 +69,8 @@ int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation, 
 	rc = zg_secrets_open(&l->secrets, secrets);
 	if (rc < 0)
 		rc = zg_err_set(e, -rc, "the secrets cannot be read: %s", strerror(-rc));
+	if (rc == 0)
+		rc = make_keys(l, e);
 	if (rc == 0)
 		rc = zg_policy_open(&l->policy, l->snap.policy, l->snap.policy_bytes, e);
 	if (rc == 0)

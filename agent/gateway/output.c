@@ -17,6 +17,34 @@ static void count_findings(struct zg_request *r, const struct zg_findings *f)
 
 /* event streams ------------------------------------------------------------- */
 
+/* Send an event on: as it came, if neither its data nor its id has changed. */
+static int pass_event(struct zg_request *r, const struct zg_sse_event *ev,
+		      const struct zg_slice *data)
+{
+	struct zg_buf *event = &r->worker->scratch;
+	struct zg_slice id = {0};
+	int rc = 0;
+
+	if (ev->id.len) {
+		r->output.resumable = true;
+		rc = zg_session_event_id(r, ev->id, &id);
+	}
+	if (rc < 0)
+		return zg_withhold(r, rc, "an event id could not be sealed");
+	if (!r->client)
+		return 0;
+	if (!data && !id.ptr) {
+		zg_client_stream_write(r->client, ev->raw);
+		return 0;
+	}
+	zg_buf_reset(event);
+	zg_sse_rewrite(ev, id.ptr ? &id : NULL, data, event);
+	if (!zg_buf_ok(event))
+		return zg_withhold(r, event->error, "it could not be rebuilt");
+	zg_client_stream_write(r->client, zg_buf_slice(event));
+	return 0;
+}
+
 /* An event without data (a comment, a retry time): passed on if it is clean. */
 static int pass_plain(struct zg_request *r, const struct zg_sse_event *ev)
 {
@@ -28,39 +56,31 @@ static int pass_plain(struct zg_request *r, const struct zg_sse_event *ev)
 	if (rc < 0)
 		return zg_withhold(r, rc, "it could not be scanned");
 	count_findings(r, f);
-	if (f->count == 0 && r->client)
-		zg_client_stream_write(r->client, ev->raw);
-	return 0;
+	return f->count == 0 ? pass_event(r, ev, NULL) : 0;
 }
 
 static int on_event(void *arg, const struct zg_sse_event *ev)
 {
 	struct zg_request *r = arg;
-	struct zg_buf *event = &r->worker->scratch;
 	struct zg_server_message m;
 	int rc;
 
 	if (!ev->data.len)
 		return pass_plain(r, ev);
 	rc = zg_server_message(r, ev->data, &m);
-	if (rc < 0 || m.drop || !r->client)
+	if (rc < 0 || m.drop)
 		return rc;
-	if (!m.changed) {
-		zg_client_stream_write(r->client, ev->raw);
-		return 0;
-	}
-	zg_buf_reset(event);
-	zg_sse_rebuild(ev, m.text, event);
-	if (!zg_buf_ok(event))
-		return zg_withhold(r, event->error, "it could not be rebuilt");
-	zg_client_stream_write(r->client, zg_buf_slice(event));
-	return 0;
+	return pass_event(r, ev, m.changed ? &m.text : NULL);
 }
 
 void zg_output_head(struct zg_request *r)
 {
 	struct zg_output *o = &r->output;
 
+	if (o->session.ptr && zg_session_seal(r) < 0) {
+		(void)zg_withhold(r, -EBADMSG, "its session id is malformed or too long");
+		return;
+	}
 	if (o->status != 200 || o->media != ZG_MEDIA_SSE || o->encoded)
 		return;
 	o->streaming = true;
@@ -74,6 +94,8 @@ int zg_output_feed(struct zg_request *r, struct zg_slice bytes)
 	int rc;
 
 	o->bytes += bytes.len;
+	if (o->withheld)
+		return -EBADMSG; /* by its head */
 	if (o->encoded)
 		return zg_withhold(r, -EBADMSG, "it is compressed");
 	if (o->streaming) {
@@ -149,10 +171,13 @@ static enum zg_next stream_over(struct zg_request *r)
 {
 	bool missing = r->rpc.kind == ZG_RPC_REQUEST && !r->output.answered;
 
+	r->output.broken = r->failure[0] != '\0';
 	if (r->output.withheld)
 		(void)withheld(r);
 	else if (r->cut)
 		r->outcome = r->head.method == ZG_HM_GET ? ZG_O_OK : ZG_O_TIMEOUT;
+	else if (missing && r->output.resumable)
+		r->outcome = ZG_O_DEFERRED; /* the client asks again from the last id it saw */
 	else if (missing)
 		(void)upstream_failed(r, "ended the stream without a response");
 	else if (!r->output.answered)

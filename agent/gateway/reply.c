@@ -110,7 +110,8 @@ static void reply_forward(struct zg_request *r)
 	zg_client_finish(r->client, &a);
 }
 
-/* A stream that ended without the response: the client must not wait for it. */
+/* A stream that ended without the response: the client must not wait for it,
+ * unless the server gave it a place from which to ask again. */
 static void reply_stream(struct zg_request *r)
 {
 	struct zg_buf *out = &r->output.released;
@@ -129,7 +130,8 @@ static void reply_stream(struct zg_request *r)
 		if (zg_buf_ok(out) && zg_buf_ok(event))
 			zg_client_stream_write(c, zg_buf_slice(event));
 	}
-	zg_client_stream_end(c, false);
+	/* one that broke and can be resumed must not look complete */
+	zg_client_stream_end(c, r->output.broken && r->outcome == ZG_O_DEFERRED);
 }
 
 void zg_reply(struct zg_request *r)

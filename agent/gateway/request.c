@@ -36,6 +36,7 @@ static const struct {
 	{"rpc", zg_step_rpc},		  /* one strict JSON-RPC message */
 	{"era", zg_step_era},		  /* which version of the protocol */
 	{"envelope", zg_step_envelope},	  /* server, method, tool, digest */
+	{"session", zg_step_session},	  /* tokens that are not the caller's own */
 	{"judge", zg_step_judge},	  /* the policy decision */
 	{"hold", zg_step_hold},		  /* a person's, if policy asks for it */
 	{"constrain", zg_step_constrain}, /* hosts, retries, run time */

@@ -39,6 +39,7 @@ enum zg_rpc_code {
 	ZG_C_WITHHELD = -31007,	       /* the output was not safe to release */
 	ZG_C_BUSY = -31008,	       /* too many at once */
 	ZG_C_HTTP = -31009,	       /* refused before there was a message */
+	ZG_C_TOKEN = -31010,	       /* a session, state or event id that does not open */
 	ZG_C_HEADER_MISMATCH = -32020, /* these two are the specification's */
 	ZG_C_VERSION = -32022,
 };
@@ -59,7 +60,8 @@ struct zg_answer {
 	X(RPC_ERROR, "rpc_error")                                                                  \
 	X(TIMEOUT, "timeout")                                                                      \
 	X(CANCELLED, "cancelled")                                                                  \
-	X(QUARANTINED, "quarantined")
+	X(QUARANTINED, "quarantined")                                                              \
+	X(DEFERRED, "deferred") /* its answer comes on another stream */
 
 enum zg_outcome {
 #define X(NAME, text) ZG_O_##NAME,
@@ -93,6 +95,8 @@ struct zg_output {
 	struct zg_sse sse;
 	bool streaming;	      /* the client has been sent the head of a stream */
 	bool answered;	      /* the stream held the response */
+	bool resumable;	      /* it held event ids: a client can go on from there */
+	bool broken;	      /* it did not end as its server meant it to */
 	const char *withheld; /* why the output was not released */
 	uint64_t bytes;	      /* from the server */
 	uint32_t found[32];   /* findings per detector */
@@ -127,6 +131,8 @@ struct zg_request {
 	enum zg_era era;		   /* which version it speaks; from zg_step_era on */
 	struct zg_slice requested_version; /* as the client named it */
 	struct zg_envelope env;
+	/* its tokens, opened: the head's fields hold what the server knows */
+	struct zg_slice session_token; /* Mcp-Session-Id as the client sent it */
 	uint8_t args_sha256[32];
 	size_t args_bytes;
 	bool judged;
@@ -136,9 +142,10 @@ struct zg_request {
 	char reason[ZG_REASON_LEN];
 	struct zg_hold hold;
 	uint32_t runtime_sec;
-	bool cut;		     /* the time was over */
-	bool cancelled;		     /* nobody listens to this stream any more */
-	char failure[ZG_REASON_LEN]; /* of the exchange with the server */
+	bool cut;		      /* the time was over */
+	bool cancelled;		      /* nobody listens to this stream any more */
+	char failure[ZG_REASON_LEN];  /* of the exchange with the server */
+	char recorded[ZG_REASON_LEN]; /* of a refusal, for the record alone */
 	uint8_t retry_key[32];
 	/* the server's part */
 	struct event timer; /* of the hold, then of the call */
@@ -181,6 +188,7 @@ enum zg_next zg_step_route(struct zg_request *r);     /* route.c: Host, Origin, 
 enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> message */
 enum zg_next zg_step_era(struct zg_request *r);	      /* era.c: the version it speaks */
 enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> envelope */
+enum zg_next zg_step_session(struct zg_request *r);   /* session.c */
 enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */
 enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */
 enum zg_next zg_step_constrain(struct zg_request *r); /* constrain.c */
@@ -197,6 +205,19 @@ void zg_worker_read_ledger(struct zg_worker *w);
 
 /* envelope.c: canonical JSON of the arguments, into out */
 int zg_arguments_text(const struct zg_rpc *m, struct zg_buf *out) ZG_MUST_CHECK;
+
+/* session.c */
+/* The server's session id becomes the client's token. -errno: it is unfit. */
+int zg_session_seal(struct zg_request *r) ZG_MUST_CHECK;
+/* The id under which an event goes to the client, until the next is sealed: a
+ * server with sessions has it come back within one; else it is sealed. out is
+ * left alone if it goes as it is. */
+int zg_session_event_id(struct zg_request *r, struct zg_slice id,
+			struct zg_slice *out) ZG_MUST_CHECK;
+/* A token that did not open: the client is told the same whatever was wrong,
+ * but for its age; the record says what. */
+enum zg_next zg_refuse_token(struct zg_request *r, int status, const char *what,
+			     enum zg_seal_verdict v);
 
 /* output.c: the server's head is complete; bytes of its body, as they come.
  * -errno ends the exchange. */

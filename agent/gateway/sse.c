@@ -17,19 +17,19 @@ void zg_sse_release(struct zg_sse *s)
 	zg_buf_release(&s->data);
 }
 
-/* "data" -> the value, else ptr NULL. A field's name must match exactly. */
-static struct zg_slice data_of(struct zg_slice line)
+/* The value if the line is that field, else ptr NULL. Its name must match exactly. */
+static struct zg_slice value_of(struct zg_slice line, struct zg_slice field)
 {
 	struct zg_slice none = {0};
 
-	if (!zg_slice_starts(line, ZG_SLICE("data")))
+	if (!zg_slice_starts(line, field))
 		return none;
-	if (line.len == 4)
-		return (struct zg_slice){line.ptr + 4, 0};
-	if (line.ptr[4] != ':')
+	if (line.len == field.len)
+		return (struct zg_slice){line.ptr + field.len, 0};
+	if (line.ptr[field.len] != ':')
 		return none;
-	line.ptr += 5;
-	line.len -= 5;
+	line.ptr += field.len + 1;
+	line.len -= field.len + 1;
 	if (line.len && line.ptr[0] == ' ') {
 		line.ptr++;
 		line.len--;
@@ -37,18 +37,29 @@ static struct zg_slice data_of(struct zg_slice line)
 	return line;
 }
 
+static struct zg_slice data_of(struct zg_slice line)
+{
+	return value_of(line, ZG_SLICE("data"));
+}
+
+static struct zg_slice id_of(struct zg_slice line)
+{
+	return value_of(line, ZG_SLICE("id"));
+}
+
 static void reset_event(struct zg_sse *s)
 {
 	zg_buf_reset(&s->raw);
 	zg_buf_reset(&s->data);
 	s->line = 0;
+	s->id_at = s->id_len = 0;
 	s->has_data = false;
 }
 
 /* A line is complete: s->raw[s->line..) without its end. */
 static int take_line(struct zg_sse *s, struct zg_slice line, bool *empty)
 {
-	struct zg_slice data;
+	struct zg_slice data, id;
 
 	if (!s->started && zg_slice_starts(line, ZG_SLICE(BOM))) {
 		line.ptr += sizeof(BOM) - 1;
@@ -56,6 +67,11 @@ static int take_line(struct zg_sse *s, struct zg_slice line, bool *empty)
 	}
 	s->started = true;
 	*empty = line.len == 0;
+	id = id_of(line);
+	if (id.ptr && !memchr(id.ptr, '\0', id.len)) { /* one with a NUL is ignored */
+		s->id_at = (size_t)(id.ptr - s->raw.ptr);
+		s->id_len = id.len;
+	}
 	data = data_of(line);
 	if (!data.ptr)
 		return 0;
@@ -82,8 +98,10 @@ static int end_line(struct zg_sse *s, zg_sse_fn *fn, void *arg)
 			zg_buf_char(&s->raw, '\n');
 		if (!zg_buf_ok(&s->raw))
 			return s->raw.error;
-		ev = (struct zg_sse_event){zg_buf_slice(&s->raw), zg_buf_slice(&s->data),
-					   s->has_data};
+		ev = (struct zg_sse_event){zg_buf_slice(&s->raw),
+					   zg_buf_slice(&s->data),
+					   s->has_data,
+					   {s->raw.ptr + s->id_at, s->id_len}};
 		rc = fn(arg, &ev);
 		reset_event(s);
 	}
@@ -145,10 +163,18 @@ static void put_data(struct zg_slice data, struct zg_buf *out)
 	}
 }
 
-void zg_sse_rebuild(const struct zg_sse_event *ev, struct zg_slice data, struct zg_buf *out)
+static void put_id(struct zg_slice id, struct zg_buf *out)
+{
+	zg_buf_str(out, "id: ");
+	zg_buf_add(out, id.ptr, id.len);
+	zg_buf_char(out, '\n');
+}
+
+void zg_sse_rewrite(const struct zg_sse_event *ev, const struct zg_slice *id,
+		    const struct zg_slice *data, struct zg_buf *out)
 {
 	struct zg_slice raw = ev->raw;
-	bool done = false;
+	bool data_done = false, id_done = false;
 
 	if (zg_slice_starts(raw, ZG_SLICE(BOM))) {
 		raw.ptr += sizeof(BOM) - 1;
@@ -157,6 +183,7 @@ void zg_sse_rebuild(const struct zg_sse_event *ev, struct zg_slice data, struct 
 	while (raw.len) {
 		size_t n = 0;
 		struct zg_slice line;
+		bool is_data, is_id;
 
 		while (n < raw.len && raw.ptr[n] != '\n' && raw.ptr[n] != '\r')
 			n++;
@@ -166,13 +193,23 @@ void zg_sse_rebuild(const struct zg_sse_event *ev, struct zg_slice data, struct 
 		raw.len -= n;
 		if (!line.len)
 			continue; /* the LF of a CRLF, or the event's end */
-		if (!data_of(line).ptr) {
+		is_data = data && data_of(line).ptr;
+		is_id = id && id_of(line).ptr;
+		if (is_data && !data_done)
+			put_data(*data, out);
+		else if (is_id && !id_done)
+			put_id(*id, out);
+		else if (!is_data && !is_id) {
 			zg_buf_add(out, line.ptr, line.len);
 			zg_buf_char(out, '\n');
-		} else if (!done) {
-			put_data(data, out);
-			done = true;
 		}
+		data_done |= is_data;
+		id_done |= is_id;
 	}
 	zg_buf_char(out, '\n');
+}
+
+void zg_sse_rebuild(const struct zg_sse_event *ev, struct zg_slice data, struct zg_buf *out)
+{
+	zg_sse_rewrite(ev, NULL, &data, out);
 }

@@ -20,6 +20,7 @@
 #include "origin.h"
 #include "ring.h"
 #include "scan.h"
+#include "seal.h"
 #include "secrets.h"
 #include "snapshot.h"
 
@@ -27,6 +28,7 @@
 struct zg_live {
 	struct zg_snapshot snap;
 	struct zg_secrets secrets;
+	struct zg_seal_keys seal;
 	struct zg_policy policy;
 	struct zg_scanner *scanner;
 	uint64_t generation;
@@ -82,6 +84,7 @@ struct zg_worker {
 	struct zg_requests spare;    /* kept for their buffers */
 	size_t spare_count;
 	struct zg_buf scratch;	     /* of one step; never across a wait */
+	struct zg_buf token;	     /* likewise */
 	struct zg_findings findings; /* likewise */
 	int status;		     /* exit status of the loop */
 };
@@ -94,6 +97,7 @@ void zg_worker_release(struct zg_worker *w);
 /* A number that no other call of this host's workers has; below 2^53. */
 uint64_t zg_worker_call(struct zg_worker *w);
 
-uint64_t zg_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t zg_now_ns(void);   /* CLOCK_MONOTONIC */
+uint64_t zg_real_sec(void); /* CLOCK_REALTIME */
 
 #endif

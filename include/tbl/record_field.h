@@ -34,7 +34,7 @@ STR(reason, "ZG_REASON", ZG_REASON_LEN)
 HEX(snapshot, "ZG_SNAPSHOT", 32)
 NUM(decide_ns, "ZG_DECIDE_NS")
 /* what came of it */
-/* ok, tool_error, rpc_error, upstream_error, timeout, cancelled, quarantined */
+/* ok, tool_error, rpc_error, upstream_error, timeout, cancelled, quarantined, deferred */
 STR(outcome, "ZG_OUTCOME", ZG_NAME_LEN)
 NUM(status, "ZG_STATUS") /* HTTP status from the server, exit status of a child */
 NUM(duration_us, "ZG_DURATION_US")

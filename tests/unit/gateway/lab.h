@@ -45,8 +45,11 @@ struct lab {
 	char last[4096];     /* body of the last request */
 	const char *type;    /* of the answer; NULL = JSON */
 	const char *answer;  /* NULL = never answers */
-	const char *session; /* Mcp-Session-Id that it saw */
+	int status;	     /* of the answer; 0 = 200 */
+	const char *session; /* Mcp-Session-Id that it gives */
 	char session_seen[64];
+	char event_seen[64]; /* Last-Event-ID */
+
 	char authorization_seen[64];
 };
 
@@ -148,6 +151,7 @@ static inline void lab_serve(struct evhttp_request *q, void *arg)
 	n = n < sizeof(l->last) ? n : sizeof(l->last) - 1;
 	l->last[evbuffer_copyout(in, l->last, n)] = '\0';
 	lab_copy_header(q, "Mcp-Session-Id", l->session_seen, sizeof(l->session_seen));
+	lab_copy_header(q, "Last-Event-ID", l->event_seen, sizeof(l->event_seen));
 	lab_copy_header(q, "Authorization", l->authorization_seen, sizeof(l->authorization_seen));
 	if (strstr(l->last, "notifications/")) {
 		evhttp_send_reply(q, 202, "Accepted", NULL);
@@ -161,7 +165,7 @@ static inline void lab_serve(struct evhttp_request *q, void *arg)
 		evhttp_add_header(evhttp_request_get_output_headers(q), "Mcp-Session-Id",
 				  l->session);
 	evbuffer_add(out, l->answer, strlen(l->answer));
-	evhttp_send_reply(q, 200, "OK", NULL);
+	evhttp_send_reply(q, l->status ? l->status : 200, "OK", NULL);
 }
 
 static inline void lab_start(struct lab *l)
@@ -302,17 +306,22 @@ static inline void lab_send(int fd, const char *text)
 	LAB_REQUIRE(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
 }
 
-static inline void lab_post(int fd, const char *path, const char *body)
+static inline void lab_post_with(int fd, const char *path, const char *headers, const char *body)
 {
-	char head[512];
+	char head[4096];
 
 	snprintf(head, sizeof(head),
 		 "POST %s HTTP/1.1\r\nHost: localhost:7411\r\nContent-Type: application/json\r\n"
-		 "Authorization: Bearer of-the-client\r\nMcp-Session-Id: abc\r\n"
+		 "Authorization: Bearer of-the-client\r\n%s"
 		 "Content-Length: %zu\r\n\r\n",
-		 path, strlen(body));
+		 path, headers, strlen(body));
 	lab_send(fd, head);
 	lab_send(fd, body);
+}
+
+static inline void lab_post(int fd, const char *path, const char *body)
+{
+	lab_post_with(fd, path, "", body);
 }
 
 /* The next record; false if there is none. */

@@ -26,7 +26,7 @@ static int pass_event(struct zg_request *r, const struct zg_sse_event *ev,
 	int rc = 0;
 
 	if (ev->id.len) {
-		r->output.resumable = true;
+		r->output.resumable = !zg_era_modern(r->era); /* which has no resumption */
 		rc = zg_session_event_id(r, ev->id, &id);
 	}
 	if (rc < 0)

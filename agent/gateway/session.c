@@ -112,7 +112,8 @@ int zg_session_event_id(struct zg_request *r, struct zg_slice id, struct zg_slic
 	int rc;
 
 	/* one that could not come back as a header is of no use to anybody */
-	if (r->session_token.ptr || r->output.session.ptr || !fits(id, 0x20))
+	if (r->session_token.ptr || r->output.session.ptr || zg_era_modern(r->era) ||
+	    !fits(id, 0x20))
 		return 0;
 	rc = seal(r, ZG_SEAL_EVENT, id, token);
 	if (rc == 0)

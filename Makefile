@@ -43,7 +43,7 @@ uses_main    := base parent gateway ledger resolver config canary
 uses_cli     := base policy scan config
 
 # Debian package names of the libraries stand in tools/install-deps.
-PKGS := libbpf libelf zlib jansson libnl-3.0 libevent libcurl yaml-0.1 libcrypto \
+PKGS := libbpf libelf zlib jansson libnl-3.0 libevent libevent_openssl libcurl yaml-0.1 libssl libcrypto \
         libhs sqlite3 libseccomp libsystemd libpcre2-8 ldns
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 PKG_CFLAGS := $(shell $(PKGCONF) --cflags $(PKGS) 2>/dev/null)

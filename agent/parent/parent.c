@@ -353,7 +353,7 @@ static int start(struct zg_parent *p, struct zg_err *e)
 	if (rc == 0)
 		rc = zg_runs_start(p, e);
 	if (rc == 0)
-		rc = zg_trust_start(p, e);
+		rc = zg_certs_start(p, e);
 	if (rc == 0)
 		rc = zg_control_start(p, e);
 	if (rc < 0)
@@ -397,7 +397,7 @@ static void release(struct zg_parent *p)
 	zg_snapshot_close(&p->snapshot);
 	zg_close_(&p->snapshot_fd);
 	zg_close_(&p->secrets_fd);
-	zg_trust_release(p);
+	zg_certs_release(p);
 	zg_close_(&p->keys_dir);
 	zg_close_(&p->runtime_lock);
 	zg_close_(&p->pin_lock);

@@ -161,7 +161,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	p->generation = generation;
 	zg_names_settle(p->names);
 	zg_children_snapshot(p);
-	zg_trust_publish(p);
+	zg_certs_publish(p);
 	(void)zg_withdraw(p); /* what is left open is judged by packet */
 	return 0;
 }

@@ -192,7 +192,7 @@ int zg_runs_begin(struct zg_parent *p, const struct zg_msg_ctl_run *ask, pid_t p
 	*out = (struct zg_msg_ctl_run_started){.run = r.ticket};
 	memcpy(out->cgroup, r.path, sizeof(out->cgroup));
 	memcpy(out->profile, r.profile, sizeof(out->profile));
-	zg_trust_paths(p, out->ca_file, out->ca_bundle);
+	zg_certs_paths(p, out->ca_file, out->ca_bundle);
 	return 0;
 }
 

@@ -73,7 +73,7 @@ int zg_parent_secrets(struct zg_parent *p, const struct zg_snapshot *s, struct z
 	if (rc < 0)
 		rc = zg_err_set(e, -rc, "keys/" SEAL_KEY " in the state folder: %s", strerror(-rc));
 	if (rc == 0)
-		rc = zg_trust_secrets(p, s, &d, e);
+		rc = zg_certs_secrets(p, s, &d, e);
 	if (rc == 0) {
 		rc = zg_secrets_make(&d);
 		if (rc < 0)

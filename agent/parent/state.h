@@ -18,7 +18,7 @@
 #include "record.h"
 #include "ring.h"
 #include "snapshot.h"
-#include "trust.h"
+#include "certs.h"
 
 struct zg_parent;
 struct zg_proof;
@@ -163,7 +163,7 @@ struct zg_parent {
 	int runtime_lock, pin_lock;
 	int contained_dir; /* see contain.h */
 	int keys_dir;	   /* see secret_files.c */
-	struct zg_trust trust;
+	struct zg_certs certs;
 	struct zg_cgroups cgroups;
 	struct zg_kernel *kernel;
 	struct zg_names *names;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trust.c - see trust.h. Trust: hosts of a checked snapshot; the system's CA
+ * certs.c - see certs.h. Trust: hosts of a checked snapshot; the system's CA
  * bundle is root's file, handed on as bytes.
  */
-#include "trust.h"
+#include "certs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +72,7 @@ static int mint(struct zg_ca *ca, struct zg_slice host, time_t now, struct zg_se
 	return rc;
 }
 
-int zg_trust_secrets(struct zg_parent *p, const struct zg_snapshot *s, struct zg_secrets_draft *d,
+int zg_certs_secrets(struct zg_parent *p, const struct zg_snapshot *s, struct zg_secrets_draft *d,
 		     struct zg_err *e)
 {
 	zg_autofree struct zg_slice *host = NULL;
@@ -80,17 +80,17 @@ int zg_trust_secrets(struct zg_parent *p, const struct zg_snapshot *s, struct zg
 	size_t count = 0;
 	int rc = hosts_of(s, &host, &count);
 
-	if (rc == 0 && count && !p->trust.ca) {
-		rc = zg_ca_open(&p->trust.ca, p->keys_dir, e);
+	if (rc == 0 && count && !p->certs.ca) {
+		rc = zg_ca_open(&p->certs.ca, p->keys_dir, e);
 		if (rc < 0)
 			return rc;
 	}
 	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = mint(p->trust.ca, host[i], now, d);
+		rc = mint(p->certs.ca, host[i], now, d);
 	if (rc < 0)
 		return zg_err_set(e, -rc, "cannot make the gateway's certificates: %s",
 				  strerror(-rc));
-	p->trust.minted = count ? now : 0;
+	p->certs.minted = count ? now : 0;
 	return 0;
 }
 
@@ -129,7 +129,7 @@ static void add_system(struct zg_buf *out)
 static int publish(struct zg_parent *p, const struct zg_slice *host, size_t count)
 {
 	zg_autobuf ours = ZG_BUF(ZG_SECRETS_BYTES), all = ZG_BUF(ZG_SECRETS_BYTES);
-	int rc = zg_ca_certificate(p->trust.ca, host, count, time(NULL), &ours);
+	int rc = zg_ca_certificate(p->certs.ca, host, count, time(NULL), &ours);
 
 	if (rc < 0)
 		return rc;
@@ -141,13 +141,13 @@ static int publish(struct zg_parent *p, const struct zg_slice *host, size_t coun
 	return rc < 0 ? rc : put(p->runtime_lock, ZG_CA_FILE, &ours);
 }
 
-void zg_trust_publish(struct zg_parent *p)
+void zg_certs_publish(struct zg_parent *p)
 {
 	zg_autofree struct zg_slice *host = NULL;
 	size_t count = 0;
 	int rc = hosts_of(&p->snapshot, &host, &count);
 
-	p->trust.published = false;
+	p->certs.published = false;
 	if (rc == 0 && !count)
 		return; /* what is there stays: clients that run may still read it */
 	if (rc == 0)
@@ -155,15 +155,15 @@ void zg_trust_publish(struct zg_parent *p)
 	if (rc < 0)
 		zg_log(ZG_LOG_ERR, "the local CA cannot be published in %s: %s", p->runtime_dir,
 		       strerror(-rc));
-	p->trust.published = rc == 0;
+	p->certs.published = rc == 0;
 }
 
-void zg_trust_paths(const struct zg_parent *p, char file[ZG_PATH_LEN], char bundle[ZG_PATH_LEN])
+void zg_certs_paths(const struct zg_parent *p, char file[ZG_PATH_LEN], char bundle[ZG_PATH_LEN])
 {
 	int a, b;
 
 	file[0] = bundle[0] = '\0';
-	if (!p->trust.published)
+	if (!p->certs.published)
 		return;
 	a = snprintf(file, ZG_PATH_LEN, "%s/" ZG_CA_FILE, p->runtime_dir);
 	b = snprintf(bundle, ZG_PATH_LEN, "%s/" ZG_CA_BUNDLE, p->runtime_dir);
@@ -180,13 +180,13 @@ static void renew(struct zg_parent *p, time_t now)
 
 	if (secrets < 0) {
 		zg_log_err(ZG_LOG_ERR, "the gateway's certificates are not renewed", &e);
-		p->trust.minted = now - RENEW_SEC + RETRY_SEC;
+		p->certs.minted = now - RENEW_SEC + RETRY_SEC;
 		return;
 	}
 	zg_close_(&p->secrets_fd);
 	p->secrets_fd = secrets;
 	zg_children_snapshot(p);
-	zg_trust_publish(p);
+	zg_certs_publish(p);
 }
 
 /* By the wall clock, which certificates are judged by: it may jump, so it is
@@ -198,22 +198,22 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (p->trust.minted &&
-	    (now > p->trust.minted + RENEW_SEC || now < p->trust.minted - ZG_CA_BACKDATE_SEC / 2))
+	if (p->certs.minted &&
+	    (now > p->certs.minted + RENEW_SEC || now < p->certs.minted - ZG_CA_BACKDATE_SEC / 2))
 		renew(p, now);
 }
 
-int zg_trust_start(struct zg_parent *p, struct zg_err *e)
+int zg_certs_start(struct zg_parent *p, struct zg_err *e)
 {
 	static const struct timeval look = {.tv_sec = LOOK_SEC};
 	int rc = zg_parent_watch(p, -1, EV_PERSIST, &look, on_look);
 
-	zg_trust_publish(p);
+	zg_certs_publish(p);
 	return rc < 0 ? zg_err_set(e, -rc, "no timer to renew certificates") : 0;
 }
 
-void zg_trust_release(struct zg_parent *p)
+void zg_certs_release(struct zg_parent *p)
 {
-	zg_ca_free(p->trust.ca);
-	p->trust.ca = NULL;
+	zg_ca_free(p->certs.ca);
+	p->certs.ca = NULL;
 }

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "http_line.h"
+
 static const struct {
 	struct zg_slice name;
 	const char *forward;
@@ -38,21 +40,6 @@ ssize_t zg_http_head_end(struct zg_slice text)
 	return 0;
 }
 
-/* RFC 9110 token characters */
-static bool is_tchar(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static bool is_token(struct zg_slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!is_tchar((unsigned char)s.ptr[i]))
-			return false;
-	return s.len > 0;
-}
-
 /* visible ASCII, blanks allowed or not */
 static bool is_visible(struct zg_slice s, bool blanks)
 {
@@ -65,29 +52,6 @@ static bool is_visible(struct zg_slice s, bool blanks)
 	return true;
 }
 
-/* The next line without its CRLF; text is a complete head. */
-static struct zg_slice next_line(struct zg_slice *text)
-{
-	const char *lf = memchr(text->ptr, '\n', text->len);
-	size_t n = lf ? (size_t)(lf - text->ptr) + 1 : text->len;
-	struct zg_slice line = {text->ptr, n < 2 ? 0 : n - 2};
-
-	text->ptr += n;
-	text->len -= n;
-	return line;
-}
-
-static struct zg_slice cut_at(struct zg_slice *s, char c)
-{
-	const char *at = s->len ? memchr(s->ptr, c, s->len) : NULL;
-	struct zg_slice head = {s->ptr, at ? (size_t)(at - s->ptr) : s->len};
-	size_t skip = head.len + (at ? 1 : 0);
-
-	s->ptr += skip;
-	s->len -= skip;
-	return head;
-}
-
 static int parse_request_line(struct zg_http_head *h, struct zg_slice line, const char **why)
 {
 	static const struct {
@@ -98,11 +62,11 @@ static int parse_request_line(struct zg_http_head *h, struct zg_slice line, cons
 		{{"GET", 3}, ZG_HM_GET},
 		{{"DELETE", 6}, ZG_HM_DELETE},
 	};
-	struct zg_slice method = cut_at(&line, ' ');
-	struct zg_slice target = cut_at(&line, ' ');
+	struct zg_slice method = zg_http_cut_at(&line, ' ');
+	struct zg_slice target = zg_http_cut_at(&line, ' ');
 
 	*why = "the request line is malformed";
-	if (!is_token(method) || !target.len || !is_visible(target, false) ||
+	if (!zg_http_is_token(method) || !target.len || !is_visible(target, false) ||
 	    !zg_slice_starts(line, ZG_SLICE("HTTP/")))
 		return 400;
 	if (!zg_slice_eq(line, ZG_SLICE("HTTP/1.1"))) {
@@ -150,23 +114,10 @@ static int keep_field(struct zg_http_head *h, struct zg_slice name, struct zg_sl
 
 static int parse_field(struct zg_http_head *h, struct zg_slice line, const char **why)
 {
-	bool colon = line.len && memchr(line.ptr, ':', line.len);
-	struct zg_slice name = cut_at(&line, ':');
+	struct zg_slice name, value;
 
-	/* folding begins with a blank, which is no token character */
-	if (!colon || !is_token(name)) {
-		*why = "a header line is malformed";
-		return 400;
-	}
-	for (size_t i = 0; i < line.len; i++) {
-		unsigned char c = (unsigned char)line.ptr[i];
-
-		if ((c < 0x20 && c != '\t') || c == 0x7f) {
-			*why = "a header value holds control bytes";
-			return 400;
-		}
-	}
-	return keep_field(h, name, zg_slice_trim(line), why);
+	*why = zg_http_split_field(line, &name, &value);
+	return *why ? 400 : keep_field(h, name, value, why);
 }
 
 /* What the fields say about the message's length and the connection. */
@@ -222,9 +173,9 @@ int zg_http_head_parse(struct zg_http_head *h, struct zg_slice text, const char 
 	int status;
 
 	*h = (struct zg_http_head){0};
-	status = parse_request_line(h, next_line(&text), why);
+	status = parse_request_line(h, zg_http_next_line(&text), why);
 	while (!status && text.len) {
-		struct zg_slice line = next_line(&text);
+		struct zg_slice line = zg_http_next_line(&text);
 
 		if (!line.len)
 			break;

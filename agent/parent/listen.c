@@ -10,39 +10,15 @@
 #include <sys/un.h>
 
 #include "slice.h"
+#include "sockaddr.h"
 
 #define BACKLOG	   1024 /* connections that wait while a worker restarts */
 #define PORT_TRIES 16
 
-static bool is_v4(const uint8_t addr[16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(addr, mapped, sizeof(mapped)) == 0;
-}
-
-static socklen_t address(const struct zg_listen *at, struct sockaddr_storage *out)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)out;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-
-	memset(out, 0, sizeof(*out));
-	if (is_v4(at->addr)) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(at->port);
-		memcpy(&in->sin_addr, at->addr + 12, 4);
-		return sizeof(*in);
-	}
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(at->port);
-	memcpy(&in6->sin6_addr, at->addr, 16);
-	return sizeof(*in6);
-}
-
 int zg_listen_tcp(const struct zg_listen *at, struct zg_err *e)
 {
 	struct sockaddr_storage addr;
-	socklen_t len = address(at, &addr);
+	socklen_t len = zg_sockaddr(&addr, at->addr, at->port);
 	char text[INET6_ADDRSTRLEN];
 	zg_autofd int fd = -1;
 	int one = 1, rc;
@@ -66,7 +42,7 @@ int zg_listen_tcp(const struct zg_listen *at, struct zg_err *e)
 static int bind_dns(struct zg_listen *at, int type)
 {
 	struct sockaddr_storage addr;
-	socklen_t len = address(at, &addr);
+	socklen_t len = zg_sockaddr(&addr, at->addr, at->port);
 	zg_autofd int fd = socket(addr.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int one = 1;
 

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "server.h"
+#include "sockaddr.h"
 
 #define ATTEMPTS_MIN 2 /* a lone server is asked again */
 
@@ -26,25 +27,6 @@ void zg_upstream_end(struct zg_query *q)
 	q->stream = NULL;
 	zg_close_(&q->sock);
 	q->sock = -1;
-}
-
-static socklen_t address_of(const struct zg_listen *at, struct sockaddr_storage *out)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
-	struct sockaddr_in *in = (struct sockaddr_in *)out;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-
-	*out = (struct sockaddr_storage){0};
-	if (memcmp(at->addr, mapped, sizeof(mapped)) == 0) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(at->port);
-		memcpy(&in->sin_addr, at->addr + 12, 4);
-		return sizeof(*in);
-	}
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(at->port);
-	memcpy(&in6->sin6_addr, at->addr, 16);
-	return sizeof(*in6);
 }
 
 static const struct zg_listen *server_of(const struct zg_query *q)
@@ -85,7 +67,7 @@ static int ask_stream(struct zg_query *q)
 	static const struct timeval limit = {.tv_sec = ZG_DNS_UPSTREAM_MS / 1000,
 					     .tv_usec = ZG_DNS_UPSTREAM_MS % 1000 * 1000};
 	struct sockaddr_storage to;
-	socklen_t bytes = address_of(server_of(q), &to);
+	socklen_t bytes = zg_sockaddr(&to, server_of(q)->addr, server_of(q)->port);
 	uint8_t message[2 + ZG_DNS_QUERY_BYTES];
 	size_t len = zg_dns_question_write(&q->question, q->id, message + 2);
 
@@ -134,7 +116,7 @@ static int ask_datagram(struct zg_query *q)
 	static const struct timeval limit = {.tv_sec = ZG_DNS_UPSTREAM_MS / 1000,
 					     .tv_usec = ZG_DNS_UPSTREAM_MS % 1000 * 1000};
 	struct sockaddr_storage to;
-	socklen_t bytes = address_of(server_of(q), &to);
+	socklen_t bytes = zg_sockaddr(&to, server_of(q)->addr, server_of(q)->port);
 	uint8_t message[ZG_DNS_QUERY_BYTES];
 	size_t len = zg_dns_question_write(&q->question, q->id, message);
 

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 
+#include "plain.h"
 #include "request.h"
 #include "upstream.h"
 
 struct zg_upstream {
 	struct zg_worker *worker;
 	CURLM *multi;
+	struct zg_plain_pool *plain;
 	struct event timer;
 	LIST_HEAD(, zg_transfer) pool, used;
 	size_t pooled;
@@ -121,11 +123,6 @@ struct zg_transfer *zg_transfer_new(struct zg_worker *w)
 		t = calloc(1, sizeof(*t));
 		if (!t)
 			return NULL;
-		t->easy = zg_transfer_easy(t);
-		if (!t->easy) {
-			free(t);
-			return NULL;
-		}
 	}
 	*t = (struct zg_transfer){.easy = t->easy, .worker = w};
 	zg_arena_init(&t->arena, 2 * ZG_REQUEST_ARENA_BYTES);
@@ -133,12 +130,47 @@ struct zg_transfer *zg_transfer_new(struct zg_worker *w)
 	return t;
 }
 
+CURL *zg_transfer_handle(struct zg_transfer *t)
+{
+	if (!t->easy)
+		t->easy = zg_transfer_easy(t);
+	return t->easy;
+}
+
 int zg_transfer_start(struct zg_transfer *t)
 {
-	if (curl_multi_add_handle(t->worker->upstream->multi, t->easy) != CURLM_OK)
+	struct zg_upstream *up = t->worker->upstream;
+
+	if (t->head.ptr) {
+		t->plain = zg_plain_start(up->plain, t->addr, t->port, t->head, t->body,
+					  &zg_transfer_plain, t);
+		return t->plain ? 0 : -errno;
+	}
+	if (curl_multi_add_handle(up->multi, t->easy) != CURLM_OK)
 		return -EIO;
 	t->running = true;
 	return 0;
+}
+
+static void on_limit(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	zg_transfer_free(arg);
+}
+
+int zg_transfer_limit(struct zg_transfer *t, int sec)
+{
+	const struct timeval wait = {sec, 0};
+
+	(void)event_assign(&t->limit, t->worker->base, -1, 0, on_limit, t);
+	return event_add(&t->limit, &wait) < 0 ? -ENOMEM : 0;
+}
+
+/* Nothing borrowed may stay behind in the handle. */
+static bool clean(CURL *e)
+{
+	return !e || (curl_easy_setopt(e, CURLOPT_HTTPHEADER, NULL) == CURLE_OK &&
+		      curl_easy_setopt(e, CURLOPT_CONNECT_TO, NULL) == CURLE_OK &&
+		      curl_easy_setopt(e, CURLOPT_POSTFIELDS, NULL) == CURLE_OK);
 }
 
 void zg_transfer_free(struct zg_transfer *t)
@@ -147,16 +179,16 @@ void zg_transfer_free(struct zg_transfer *t)
 
 	if (t->running)
 		(void)curl_multi_remove_handle(up->multi, t->easy);
+	if (t->plain)
+		zg_plain_abort(t->plain);
+	if (event_initialized(&t->limit))
+		(void)event_del(&t->limit);
 	LIST_REMOVE(t, link);
 	zg_arena_release(&t->arena);
+	t->plain = NULL;
 	t->running = false;
 	t->request = NULL;
-	/* nothing borrowed may stay behind in the handle */
-	if (up->pooled >= ZG_UPSTREAM_POOL_MAX ||
-	    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
-	    curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, NULL) != CURLE_OK ||
-	    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK ||
-	    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT, 0L) != CURLE_OK) {
+	if (up->pooled >= ZG_UPSTREAM_POOL_MAX || !clean(t->easy)) {
 		curl_easy_cleanup(t->easy);
 		free(t);
 		return;
@@ -176,7 +208,10 @@ int zg_upstream_init(struct zg_worker *w)
 		return -ENOMEM;
 	up->worker = w;
 	up->multi = curl_multi_init();
-	if (!up->multi) {
+	up->plain = zg_plain_pool_new(w->base);
+	if (!up->multi || !up->plain) {
+		zg_plain_pool_free(up->plain);
+		(void)curl_multi_cleanup(up->multi);
 		free(up);
 		return -ENOMEM;
 	}
@@ -188,6 +223,7 @@ int zg_upstream_init(struct zg_worker *w)
 	    curl_multi_setopt(up->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK ||
 	    curl_multi_setopt(up->multi, CURLMOPT_MAXCONNECTS, (long)ZG_UPSTREAM_POOL_MAX) !=
 		    CURLM_OK) {
+		zg_plain_pool_free(up->plain);
 		(void)curl_multi_cleanup(up->multi);
 		free(up);
 		return -EIO;
@@ -211,6 +247,7 @@ void zg_upstream_release(struct zg_worker *w)
 		curl_easy_cleanup(t->easy);
 		free(t);
 	}
+	zg_plain_pool_free(up->plain);
 	(void)curl_multi_cleanup(up->multi);
 	(void)event_del(&up->timer);
 	free(up);

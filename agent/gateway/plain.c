@@ -151,18 +151,27 @@ static void keep(struct zg_plain *x)
 		(void)event_add(&p->sweep, &soon);
 }
 
-/* One that the server has not closed and on which it has said nothing. */
+/* The server may have closed it, or spoken, since the loop last looked; one
+ * that was in use a moment ago is not asked. */
+static bool is_alive(const struct zg_plain *x, time_t now)
+{
+	char c;
+
+	return x->idle_since == now ||
+	       (recv(x->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN);
+}
+
 static struct zg_plain *take_idle(struct zg_plain_pool *p, const uint8_t addr[16], uint16_t port)
 {
 	struct connections *of = bucket(p, addr, port);
 	struct zg_plain *x = LIST_FIRST(of), *next;
-	char c;
+	time_t now = now_sec();
 
 	for (; x; x = next) {
 		next = LIST_NEXT(x, link);
 		if (x->port != port || memcmp(x->addr, addr, sizeof(x->addr)) != 0)
 			continue;
-		if (recv(x->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN) {
+		if (!is_alive(x, now)) {
 			drop_idle(x);
 			continue;
 		}

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "multi.h"
+#include "plain.h"
 #include "request.h"
 
 /* headers that only we speak for; an empty value keeps libcurl from adding its own */
@@ -90,6 +91,12 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
 	return n;
 }
 
+static bool client_is_behind(const struct zg_request *r)
+{
+	return r->client && r->output.streaming &&
+	       zg_client_backlog(r->client) > ZG_CLIENT_BACKLOG_BYTES;
+}
+
 static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
 {
 	struct zg_transfer *t = arg;
@@ -98,8 +105,7 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
 	n *= one;
 	if (!r)
 		return n;
-	if (r->client && r->output.streaming &&
-	    zg_client_backlog(r->client) > ZG_CLIENT_BACKLOG_BYTES) {
+	if (client_is_behind(r)) {
 		t->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
@@ -118,6 +124,66 @@ static int on_send(void *arg, char *ip ZG_UNUSED, char *local ZG_UNUSED, int por
 		zg_live_endpoint_answered(r->live, r->server, t->first + t->nth);
 	return t->sends++ ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
+
+/* the same of a plain exchange ---------------------------------------------- */
+
+static void on_plain_field(void *arg, struct zg_slice name, struct zg_slice value)
+{
+	struct zg_transfer *t = arg;
+
+	if (t->request)
+		take_header(t->request, name, value);
+}
+
+static void on_plain_head(void *arg, int status)
+{
+	struct zg_transfer *t = arg;
+	struct zg_request *r = t->request;
+
+	if (!r)
+		return;
+	if (!r->origin.transparent)
+		zg_live_endpoint_answered(r->live, r->server, t->first + t->nth);
+	r->output.status = status;
+	zg_output_head(r);
+}
+
+static int on_plain_body(void *arg, struct zg_slice bytes)
+{
+	struct zg_transfer *t = arg;
+	int rc;
+
+	if (!t->request)
+		return 0;
+	rc = zg_output_feed(t->request, bytes);
+	if (rc < 0)
+		return rc;
+	t->paused = client_is_behind(t->request);
+	return t->paused;
+}
+
+/* In libcurl's terms, so that each failure has one text. */
+static void on_plain_done(void *arg, int rc, bool sent)
+{
+	struct zg_transfer *t = arg;
+	int code = CURLE_WRITE_ERROR; /* output.c says why */
+
+	if (rc == 0)
+		code = CURLE_OK;
+	else if (!sent)
+		code = CURLE_COULDNT_CONNECT;
+	else if (rc == -EBADMSG || rc == -EFBIG)
+		code = t->request && t->request->output.status ? CURLE_WRITE_ERROR
+							       : CURLE_WEIRD_SERVER_REPLY;
+	else if (rc == -ECONNRESET)
+		code = CURLE_RECV_ERROR;
+	t->plain = NULL;
+	t->sends += sent;
+	zg_transfer_done(t, code);
+}
+
+const struct zg_plain_calls zg_transfer_plain = {on_plain_field, on_plain_head, on_plain_body,
+						 on_plain_done};
 
 CURL *zg_transfer_easy(struct zg_transfer *t)
 {
@@ -225,31 +291,76 @@ static bool pick_address(const struct zg_transfer *t, const struct zg_request *r
 	return true;
 }
 
+/* Where libcurl is not needed: plain HTTP/1.1, dialled directly. */
+static bool is_plain(const struct zg_request *r)
+{
+	return !r->server->tls;
+}
+
 static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
 {
 	const struct zg_server_def *s = r->server;
 	bool v6 = strchr(s->host, ':') != NULL;
 	char url[ZG_PATH_LEN + 512], to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
-	uint8_t addr[16];
-	uint16_t port;
 	int n;
 
-	if (!pick_address(t, r, addr, &port))
+	if (!pick_address(t, r, t->addr, &t->port))
 		return false;
-	zg_addr_text(ip, sizeof(ip), addr);
-	(void)snprintf(to, sizeof(to), strchr(ip, ':') ? "::[%s]:%u" : "::%s:%u", ip, port);
+	if (is_plain(r))
+		return true;
+	zg_addr_text(ip, sizeof(ip), t->addr);
+	(void)snprintf(to, sizeof(to), strchr(ip, ':') ? "::[%s]:%u" : "::%s:%u", ip, t->port);
 	t->connect_to = (struct curl_slist){zg_arena_copy(&t->arena, zg_slice_str(to)), NULL};
 	n = snprintf(url, sizeof(url), "http://%s%s%s:%u%s", v6 ? "[" : "", s->host, v6 ? "]" : "",
 		     s->port, s->path);
 	return n > 0 && (size_t)n < sizeof(url) && zg_arena_ok(&t->arena) &&
-	       curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK &&
+	       zg_transfer_handle(t) && curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK &&
 	       curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, &t->connect_to) == CURLE_OK;
 }
 
-static bool set_message(struct zg_transfer *t, enum zg_http_method method, struct zg_slice body)
+/* The head of a plain request; a header that is there to be left out ends in ':'. */
+static bool set_plain(struct zg_transfer *t, const struct zg_request *r, enum zg_http_method method,
+		      struct zg_slice body)
+{
+	static const char *const names[] = {
+		[ZG_HM_POST] = "POST", [ZG_HM_GET] = "GET", [ZG_HM_DELETE] = "DELETE"};
+	const struct zg_server_def *s = r->server;
+	bool v6 = strchr(s->host, ':') != NULL;
+	struct zg_buf *head = &t->worker->scratch;
+
+	zg_buf_reset(head);
+	zg_buf_str(head, names[method]);
+	zg_buf_char(head, ' ');
+	zg_buf_str(head, s->path);
+	zg_buf_str(head, v6 ? " HTTP/1.1\r\nHost: [" : " HTTP/1.1\r\nHost: ");
+	zg_buf_str(head, s->host);
+	zg_buf_str(head, v6 ? "]:" : ":");
+	zg_buf_u64(head, s->port);
+	for (const struct curl_slist *h = t->headers; h; h = h->next) {
+		size_t len = h->data ? strlen(h->data) : 0;
+
+		if (!len || h->data[len - 1] == ':')
+			continue;
+		zg_buf_str(head, "\r\n");
+		zg_buf_add(head, h->data, len);
+	}
+	if (method == ZG_HM_POST) {
+		zg_buf_str(head, "\r\nContent-Length: ");
+		zg_buf_u64(head, body.len);
+		t->body = body;
+	}
+	zg_buf_str(head, "\r\n\r\n");
+	t->head = (struct zg_slice){zg_arena_copy(&t->arena, zg_buf_slice(head)), head->len};
+	return zg_buf_ok(head) && zg_arena_ok(&t->arena);
+}
+
+static bool set_message(struct zg_transfer *t, const struct zg_request *r,
+			enum zg_http_method method, struct zg_slice body)
 {
 	CURL *e = t->easy;
 
+	if (is_plain(r))
+		return set_plain(t, r, method, body);
 	if (curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method == ZG_HM_DELETE ? "DELETE" : NULL) !=
 		    CURLE_OK)
@@ -259,6 +370,17 @@ static bool set_message(struct zg_transfer *t, enum zg_http_method method, struc
 	return curl_easy_setopt(e, CURLOPT_POST, 1L) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_POSTFIELDS, body.ptr) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len) == CURLE_OK;
+}
+
+/* The first address that takes the connection, from t->nth on. */
+static bool dial(struct zg_transfer *t, const struct zg_request *r)
+{
+	while (zg_transfer_start(t) < 0) {
+		t->nth++;
+		if (!set_destination(t, r))
+			return false;
+	}
+	return true;
 }
 
 static int start(struct zg_request *r)
@@ -273,8 +395,8 @@ static int start(struct zg_request *r)
 	t->request = r;
 	t->first = zg_live_endpoint_good(r->live, r->server);
 	add_headers(t, r, false);
-	if (!set_destination(t, r) || !set_message(t, r->head.method, zg_buf_slice(&r->body)) ||
-	    zg_transfer_start(t) < 0) {
+	if (!set_destination(t, r) || !set_message(t, r, r->head.method, zg_buf_slice(&r->body)) ||
+	    !dial(t, r)) {
 		zg_transfer_free(t);
 		return -EHOSTUNREACH;
 	}
@@ -314,7 +436,7 @@ void zg_transfer_done(struct zg_transfer *t, int code)
 	/* nothing was sent: the next address of the same server may be tried */
 	if (code == CURLE_COULDNT_CONNECT && !t->sends) {
 		t->nth++;
-		if (set_destination(t, r) && zg_transfer_start(t) == 0)
+		if (set_destination(t, r) && dial(t, r))
 			return;
 	}
 	r->upstream = NULL;
@@ -345,6 +467,10 @@ void zg_upstream_resume(struct zg_request *r)
 	if (!t || !t->paused)
 		return;
 	t->paused = false;
+	if (t->plain) {
+		zg_plain_resume(t->plain);
+		return;
+	}
 	if (curl_easy_pause(t->easy, CURLPAUSE_CONT) != CURLE_OK)
 		zg_upstream_stop(r);
 }
@@ -369,9 +495,8 @@ static void cancel(struct zg_request *r)
 	t->first = zg_live_endpoint_good(r->live, r->server);
 	add_headers(t, r, true);
 	if (!copy || !set_destination(t, r) ||
-	    !set_message(t, ZG_HM_POST, (struct zg_slice){copy, body.len}) ||
-	    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT, (long)ZG_CANCEL_SEC) != CURLE_OK ||
-	    zg_transfer_start(t) < 0)
+	    !set_message(t, r, ZG_HM_POST, (struct zg_slice){copy, body.len}) ||
+	    zg_transfer_limit(t, ZG_CANCEL_SEC) < 0 || zg_transfer_start(t) < 0)
 		zg_transfer_free(t);
 }
 

@@ -104,6 +104,31 @@
 #define ZG_NAME_IDLE_SEC	10800 /* an open flow that is silent so long is cut; keepalive: 7200 */
 #define ZG_RESOLV_BYTES		65536 /* resolv.conf */
 
+/* stdio servers */
+#define ZG_STDIO_ID_LEN		25    /* of a server's id: "server:<id>" is a profile's name */
+#define ZG_STDIO_ARGS_MAX	64    /* arguments of one command */
+#define ZG_STDIO_ENV_MAX	32    /* fixed variables, and as many that a client may set */
+#define ZG_STDIO_TEXT_BYTES	32768 /* of all of them together */
+#define ZG_STDIO_ENV_LEN	4096  /* value of a variable that a client sets */
+#define ZG_STDIO_MEMORY		(UINT64_C(1) << 30) /* default; Node's servers take 60 to 200 MB */
+#define ZG_STDIO_MEMORY_MIN	(UINT64_C(16) << 20)
+#define ZG_STDIO_PIDS		256   /* default: threads count, and Node has eleven */
+#define ZG_STDIO_PIDS_MAX	32768
+#define ZG_STDIO_CPU_MAX	6400  /* per cent of one processor */
+#define ZG_STDIO_TMP_BYTES	"64m" /* of each private tmp; it counts as the server's memory */
+#define ZG_STDIO_FILES		4096  /* descriptors of one server */
+#define ZG_STDIO_MAX		256   /* servers that run at once, each under a uid of its own */
+#define ZG_STDIO_CALLER_MAX	32    /* of one uid that is not root */
+#define ZG_STDIO_UID		60800 /* the first of those: neither Debian nor systemd gives them out */
+#define ZG_STDIO_HASH_BYTES	268435456 /* an executable with a sha256; Node has 100 MB */
+#define ZG_STDIO_START_MS	20000 /* from the client's question to the running command */
+#define ZG_STDIO_END_MS		2000  /* to end when its input ends, then to end when told to */
+#define ZG_STDIO_STALL_SEC	75    /* a peer that takes nothing of what waits for it */
+#define ZG_STDIO_LOG_LEN	512   /* one line of a server's stderr */
+#define ZG_STDIO_LOG_SEC	20    /* lines of one server's stderr a second */
+#define ZG_STDIO_GARBAGE_MAX	1024  /* lines that are no message; then the server is ended */
+#define ZG_STDIO_RESTARTS	3     /* of one session; then its end is the session's */
+
 /* secrets (zg_secrets.h) */
 #define ZG_SECRETS_MAX	     32768    /* entries: six of each server, and some */
 #define ZG_SECRETS_BYTES     33554432 /* of all */

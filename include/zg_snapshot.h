@@ -34,6 +34,8 @@ enum zg_section {
 	ZG_S_UNIX,	   /* struct zg_unix_def[], sorted by (profile, path) */
 	ZG_S_NAMES,	   /* struct zg_name_def[], sorted by (profile, pattern) */
 	ZG_S_EXECS,	   /* struct zg_exec_def[] */
+	ZG_S_STDIO,	   /* struct zg_stdio_def[], in the order of their servers */
+	ZG_S_TEXT,	   /* bytes: texts of ZG_S_STDIO, each with its NUL */
 	ZG_S_MAX,
 };
 
@@ -173,6 +175,44 @@ struct zg_server_def {
 	uint8_t pinning;	       /* enum zg_pinning */
 	uint8_t trust_annotations;
 	uint8_t pad[6];
+};
+
+enum zg_stdio_user {
+	ZG_SU_OWN = 0, /* a uid that nobody else has, for as long as it runs */
+	ZG_SU_NAMED,   /* .user */
+	ZG_SU_CALLER,  /* whoever started the client; never root */
+};
+
+enum zg_stdio_restart { ZG_SR_NEVER = 0, ZG_SR_ON_FAILURE };
+
+/* Consecutive texts in ZG_S_TEXT */
+struct zg_texts_ref {
+	uint32_t offset; /* of the first */
+	uint32_t count;
+};
+
+/* How a local server is started. */
+struct zg_stdio_def {
+	char server[ZG_SERVER_LEN];
+	char command[ZG_PATH_LEN]; /* absolute */
+	char cwd[ZG_PATH_LEN];	   /* absolute, or "" */
+	char user[ZG_NAME_LEN];	   /* of ZG_SU_NAMED */
+	uint32_t profile;	   /* kernel profile id of "server:<id>" */
+	struct zg_texts_ref args;  /* without argv[0] */
+	struct zg_texts_ref env;   /* "NAME=value" */
+	struct zg_texts_ref pass;  /* names that a client may set */
+	uint64_t memory;	   /* bytes */
+	uint32_t pids;
+	uint32_t cpu;	     /* per cent of one processor; 0 = no limit */
+	uint8_t who;	     /* enum zg_stdio_user */
+	uint8_t restart;     /* enum zg_stdio_restart */
+	uint8_t private_tmp; /* else the machine's */
+	uint8_t has_sha256;
+	uint32_t pad;
+	uint8_t sha256[32];	 /* of the executable */
+	uint8_t args_sha256[32]; /* of command and arguments, each with its NUL */
+	uint8_t digest[32];	 /* of all that decides how it is started and what it may reach */
+	uint8_t may[ZG_PROFILES_MAX / 8]; /* bit n: kernel profile n may start it */
 };
 
 struct zg_endpoint_def {

@@ -578,6 +578,84 @@ struct zg_msg_ctl_audit_line { /* a line may span messages */
 	char text[4096];
 };
 
+/* A session with a local server: ctl_stdio (fd: where the client's messages come
+ * from), then ctl_stdio_ask for each variable that the client may set and one with
+ * last, ctl_stdio_env as often as the client has one, ctl_stdio_go (fd: where the
+ * server's messages go), ctl_stdio_started; ctl_end when all is over. */
+struct zg_msg_ctl_stdio {
+	char server[ZG_SERVER_LEN];
+};
+
+struct zg_msg_ctl_stdio_ask {
+	uint32_t last; /* 1: no name, go on */
+	uint32_t pad;
+	char name[ZG_METHOD_LEN];
+};
+
+struct zg_msg_ctl_stdio_env {
+	char name[ZG_METHOD_LEN];
+	char value[ZG_STDIO_ENV_LEN];
+};
+
+struct zg_msg_ctl_stdio_go {
+	uint32_t pad[2];
+};
+
+struct zg_msg_ctl_stdio_started {
+	uint32_t pid;
+	uint32_t pad;
+	char cgroup[ZG_CGROUP_LEN];
+	char limits[ZG_REASON_LEN]; /* in force, and what this machine cannot bound */
+};
+
+/* parent -> gateway: the ends of one session, then its opening. The server's ends
+ * may come again, after it was restarted. */
+enum zg_stdio_end {
+	ZG_SE_CLIENT_IN = 0, /* the client's messages */
+	ZG_SE_CLIENT_OUT,
+	ZG_SE_SERVER_IN,
+	ZG_SE_SERVER_OUT,
+	ZG_SE_SERVER_ERR, /* its log */
+	ZG_SE_MAX,
+};
+
+struct zg_msg_stdio_fd {
+	uint64_t session;
+	uint32_t end; /* enum zg_stdio_end */
+	uint32_t pad;
+};
+
+struct zg_msg_stdio_open {
+	uint64_t session;
+	uint32_t again; /* the server was restarted: say again what the client said first */
+	uint32_t pad;
+	struct zg_principal principal;
+	char server[ZG_SERVER_LEN];
+};
+
+struct zg_msg_stdio_close {
+	uint64_t session;
+};
+
+enum zg_stdio_cause {
+	ZG_SC_NONE = 0,
+	ZG_SC_CLIENT,  /* its input ended, or it takes nothing */
+	ZG_SC_SERVER,  /* its output ended */
+	ZG_SC_GARBAGE, /* it says what is no message */
+	ZG_SC_REFUSED, /* the gateway cannot serve the session now */
+};
+
+/* gateway -> parent: no end of it is held any more; or, with lost, the server's are
+ * not, and another one may be given. */
+struct zg_msg_stdio_closed {
+	uint64_t session;
+	uint32_t cause; /* enum zg_stdio_cause */
+	uint32_t lost;
+	uint64_t garbage;  /* lines of the server that were no message, dropped */
+	uint64_t withheld; /* messages of the server that were not passed on */
+	uint64_t muted;	   /* lines of its log that were too many */
+};
+
 struct zg_msg_ctl_end {
 	int32_t error;		  /* 0, or -errno */
 	uint32_t exit;		  /* what the CLI should exit with: 0..3 */

@@ -23,6 +23,8 @@ static const size_t element[ZG_S_MAX] = {
 	[ZG_S_UNIX] = sizeof(struct zg_unix_def),
 	[ZG_S_EXECS] = sizeof(struct zg_exec_def),
 	[ZG_S_NAMES] = sizeof(struct zg_name_def),
+	[ZG_S_STDIO] = sizeof(struct zg_stdio_def),
+	[ZG_S_TEXT] = 1,
 };
 
 static bool sections_ok(const struct zg_snapshot_header *h, size_t bytes)
@@ -105,6 +107,32 @@ static bool server_ok(const struct zg_server_def *d)
 	       ENDS(d->host) && ENDS(d->path) && d->transport <= ZG_T_STDIO;
 }
 
+/* All its texts lie in the section, which ends in a NUL. */
+static bool texts_ok(const struct zg_snapshot *s, const struct zg_texts_ref *ref, uint32_t max)
+{
+	size_t at = ref->offset;
+
+	if (ref->count > max)
+		return false;
+	for (uint32_t i = 0; i < ref->count; i++) {
+		if (at >= s->text_bytes)
+			return false;
+		at += strlen(s->text + at) + 1;
+	}
+	return true;
+}
+
+static bool stdio_ok(const struct zg_snapshot *s, const struct zg_stdio_def *d)
+{
+	return ENDS(d->server) && ENDS(d->command) && d->command[0] == '/' && ENDS(d->cwd) &&
+	       ENDS(d->user) && profile_known(s, d->profile) &&
+	       texts_ok(s, &d->args, ZG_STDIO_ARGS_MAX) && texts_ok(s, &d->env, ZG_STDIO_ENV_MAX) &&
+	       texts_ok(s, &d->pass, ZG_STDIO_ENV_MAX) && d->memory >= ZG_STDIO_MEMORY_MIN &&
+	       d->pids && d->pids <= ZG_STDIO_PIDS_MAX && d->cpu <= ZG_STDIO_CPU_MAX &&
+	       d->who <= ZG_SU_CALLER && d->restart <= ZG_SR_ON_FAILURE && d->private_tmp <= 1 &&
+	       d->has_sha256 <= 1;
+}
+
 static bool content_ok(const struct zg_snapshot *s)
 {
 	if (!settings_ok(s->settings) || s->profile_count > ZG_PROFILE_CANARY - ZG_PROFILE_FIRST ||
@@ -135,6 +163,11 @@ static bool content_ok(const struct zg_snapshot *s)
 			return false;
 	for (size_t i = 0; i < s->server_count; i++)
 		if (!server_ok(&s->servers[i]))
+			return false;
+	if (s->text_bytes && s->text[s->text_bytes - 1])
+		return false;
+	for (size_t i = 0; i < s->stdio_count; i++)
+		if (!stdio_ok(s, &s->stdios[i]))
 			return false;
 	for (size_t i = 0; i < s->endpoint_count; i++)
 		if (s->endpoints[i].server >= s->server_count)
@@ -182,6 +215,8 @@ int zg_snapshot_open(struct zg_snapshot *out, int fd, struct zg_err *e)
 	s.unixes = section(&s, ZG_S_UNIX, &s.unix_count);
 	s.execs = section(&s, ZG_S_EXECS, &s.exec_count);
 	s.names = section(&s, ZG_S_NAMES, &s.name_count);
+	s.stdios = section(&s, ZG_S_STDIO, &s.stdio_count);
+	s.text = section(&s, ZG_S_TEXT, &s.text_bytes);
 	if (!content_ok(&s))
 		goto broken;
 	*out = s;
@@ -238,6 +273,29 @@ const struct zg_server_def *zg_snapshot_endpoint(const struct zg_snapshot *s,
 			hi = mid;
 	}
 	return NULL;
+}
+
+const struct zg_stdio_def *zg_snapshot_stdio(const struct zg_snapshot *s, const char *server)
+{
+	for (size_t i = 0; i < s->stdio_count; i++)
+		if (strcmp(s->stdios[i].server, server) == 0)
+			return &s->stdios[i];
+	return NULL;
+}
+
+bool zg_stdio_may(const struct zg_stdio_def *d, uint32_t profile)
+{
+	return profile < ZG_PROFILES_MAX && (d->may[profile / 8] >> (profile % 8) & 1);
+}
+
+const char *zg_snapshot_text(const struct zg_snapshot *s, const struct zg_texts_ref *ref)
+{
+	return s->text + ref->offset;
+}
+
+const char *zg_snapshot_text_next(const char *at)
+{
+	return at + strlen(at) + 1;
 }
 
 const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile)

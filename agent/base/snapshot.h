@@ -32,6 +32,10 @@ struct zg_snapshot {
 	size_t unix_count;
 	const struct zg_name_def *names;
 	size_t name_count;
+	const struct zg_stdio_def *stdios;
+	size_t stdio_count;
+	const char *text;
+	size_t text_bytes;
 };
 
 /* Map and check fd, which must carry F_SEAL_SHRINK|GROW|WRITE|SEAL; it may be
@@ -43,6 +47,13 @@ void zg_snapshot_close(struct zg_snapshot *s);
 const struct zg_server_def *zg_snapshot_server(const struct zg_snapshot *s, struct zg_slice id);
 const struct zg_server_def *zg_snapshot_endpoint(const struct zg_snapshot *s,
 						 const uint8_t addr[16], uint16_t port);
+/* How a local server is started; NULL = it is none. */
+const struct zg_stdio_def *zg_snapshot_stdio(const struct zg_snapshot *s, const char *server);
+/* May a profile start it? */
+bool zg_stdio_may(const struct zg_stdio_def *d, uint32_t profile);
+/* The text after `at` of a reference; the first is zg_snapshot_text(s, ref). */
+const char *zg_snapshot_text(const struct zg_snapshot *s, const struct zg_texts_ref *ref);
+const char *zg_snapshot_text_next(const char *at);
 /* Profile name of a kernel profile id, "" if there is none. */
 const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile);
 /* Kernel profile id of a name, ZG_PROFILE_NONE if there is none. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "compile.h"
+#include "stdio_build.h"
 
 static int by_text(const void *a, const void *b)
 {
@@ -203,6 +204,8 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	zg_buf_fmt(out, ",\"pinning\":\"%s\",\"risk_tags\":",
 		   s->def.pinning == ZG_PINNING_FIRST_USE ? "first-use" : "approval");
 	put_set(out, &s->policy.risk_tags, arena);
+	if (s->command)
+		zg_stdio_canonical(out, s->command);
 	zg_buf_str(out, ",\"tools\":");
 	put_tools(out, s->policy.tools, s->policy.tool_count, arena);
 	zg_buf_fmt(out, ",\"transport\":\"%s\",\"trust_annotations\":%s,\"url\":",

@@ -272,8 +272,8 @@ static void parse_entry(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 	push(p, e);
 }
 
-static void parse_entries(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
-			  struct zg_profile_src *p, bool deny)
+void zg_entries_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+		      struct zg_profile_src *p, bool deny)
 {
 	if (y->kind != ZG_Y_LIST) {
 		zg_yaml_error(ctx, y, "%s must be a list of entries", deny ? "deny" : "allow");
@@ -286,12 +286,12 @@ static void parse_entries(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 
 static void parse_allow(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
-	parse_entries(ctx, y, into, false);
+	zg_entries_parse(ctx, y, into, false);
 }
 
 static void parse_deny(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
-	parse_entries(ctx, y, into, true);
+	zg_entries_parse(ctx, y, into, true);
 }
 
 /* Every component has a name: "a/" or "a//b" would match nothing and so govern nobody. */

@@ -141,7 +141,15 @@ static void take_meta(struct zg_registry_reader *r, const json_t *j, const struc
 		{"extensions", JSON_OBJECT, false, zg_registry_take_extensions},
 		{"addresses", JSON_ARRAY, false, zg_registry_take_addresses},
 		{"command", JSON_STRING, false, zg_registry_take_command},
-		{"args", JSON_ARRAY, false, NULL},
+		{"args", JSON_ARRAY, false, zg_registry_take_args},
+		{"env", JSON_OBJECT, false, zg_registry_take_env},
+		{"env_pass", JSON_ARRAY, false, zg_registry_take_env_pass},
+		{"user", JSON_STRING, false, zg_registry_take_user},
+		{"cwd", JSON_STRING, false, zg_registry_take_cwd},
+		{"private_tmp", JSON_TRUE, false, zg_registry_take_private_tmp},
+		{"limits", JSON_OBJECT, false, zg_registry_take_limits},
+		{"network", JSON_ARRAY, false, zg_registry_take_network},
+		{"restart", JSON_STRING, false, zg_registry_take_restart},
 		{"sha256", JSON_STRING, false, zg_registry_take_sha256},
 	};
 	const struct zg_json_path here = {.up = at, .key = META};

@@ -8,13 +8,28 @@
 #define ZG_REGISTRY_H
 
 #include "model.h"
+#include "settings.h"
 #include "zg_snapshot.h"
+
+struct zg_command_src { /* how a local server is started */
+	struct zg_slice path, cwd, user;
+	struct zg_texts args, env, pass; /* env: "NAME=value" */
+	uint64_t memory;
+	uint32_t pids, cpu;
+	uint8_t who;	 /* enum zg_stdio_user */
+	uint8_t restart; /* enum zg_stdio_restart */
+	bool private_tmp;
+	bool has_sha256;
+	uint8_t sha256[32];
+	struct zg_profile_src profile; /* "server:<id>": what it may reach */
+};
 
 struct zg_entry_src {		  /* one registered server */
 	struct zg_server_def def; /* without sha256 and endpoint_count */
 	struct zg_server_src policy;
 	uint8_t address[ZG_ENDPOINTS_PER_SERVER][16]; /* where def.host is */
 	size_t address_count;
+	struct zg_command_src *command; /* NULL = it is dialled */
 	const char *file;
 	struct zg_entry_src *next;
 };

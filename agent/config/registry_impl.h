@@ -60,6 +60,9 @@ zg_registry_take zg_registry_take_remotes, zg_registry_take_addresses;
 void zg_registry_finish_remote(struct zg_registry_reader *r);
 /* registry_command.c */
 zg_registry_take zg_registry_take_command, zg_registry_take_packages, zg_registry_take_sha256;
+zg_registry_take zg_registry_take_args, zg_registry_take_env, zg_registry_take_env_pass;
+zg_registry_take zg_registry_take_user, zg_registry_take_cwd, zg_registry_take_private_tmp;
+zg_registry_take zg_registry_take_restart, zg_registry_take_limits, zg_registry_take_network;
 void zg_registry_finish_command(struct zg_registry_reader *r);
 
 #endif

@@ -63,6 +63,10 @@ struct zg_settings_src {
 	size_t profile_count;
 };
 
+/* A list of allow or deny entries (profiles.c). */
+void zg_entries_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+		      struct zg_profile_src *p, bool deny);
+
 /* Parts of an entry, shared by those who read entries; each false after an
  * error was added. */
 bool zg_entry_block(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_slice text,

@@ -16,6 +16,7 @@
 #include "registry.h"
 #include "scan.h"
 #include "settings.h"
+#include "stdio_build.h"
 #include "tables.h"
 #include "unix_sockets.h"
 
@@ -113,6 +114,31 @@ static bool profile_lists(const struct zg_profile_src *p, struct zg_slice id)
 		if (zg_star_match(p->servers.item[i], id))
 			return true;
 	return false;
+}
+
+/* Each local server is governed by a profile of its own, behind those of the file. */
+static int add_server_profiles(struct zg_build *b)
+{
+	struct zg_settings_src *s = &b->settings;
+	struct zg_profile_src *all = zg_arena_alloc(
+		&b->arena, (s->profile_count + b->registry.count + 1) * sizeof(*all));
+	size_t n = s->profile_count;
+
+	if (!all)
+		return -ENOMEM;
+	if (n)
+		memcpy(all, s->profiles, n * sizeof(*all));
+	for (size_t i = 0; i < b->registry.count; i++)
+		if (b->server[i]->command)
+			all[n++] = b->server[i]->command->profile;
+	if (n > ZG_PROFILE_CANARY - ZG_PROFILE_FIRST) {
+		zg_diag_error(b->diag, s->file, 0, 0, "more than %d profiles and local servers",
+			      ZG_PROFILE_CANARY - ZG_PROFILE_FIRST);
+		return -EINVAL;
+	}
+	s->profiles = all;
+	s->profile_count = n;
+	return 0;
 }
 
 /* Who may use which server; a name that matches none is worth a word. */
@@ -297,10 +323,17 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	zg_registry_check(&b->registry, b->diag);
 	if (b->diag->errors)
 		return -EINVAL;
-	if (!sort_servers(b) || !join_profiles(b))
+	if (!sort_servers(b))
+		return -ENOMEM;
+	r = add_server_profiles(b);
+	if (r < 0)
+		return r;
+	if (!join_profiles(b))
 		return -ENOMEM;
 	put_profiles(b, s);
 	put_servers(b, s);
+	zg_stdio_build(&b->settings, b->server, b->registry.count, &s->buf[ZG_S_STDIO],
+		       &s->buf[ZG_S_TEXT]);
 	r = zg_unix_build(&s->buf[ZG_S_UNIX], &b->settings, b->diag);
 	if (r == 0)
 		r = put_tables(b, s, counts);

@@ -123,6 +123,9 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_SOCKET_DESTROY:
 	case ZG_RK_SELF_PROOF:
 	case ZG_RK_SERVER_UNKNOWN:
+	case ZG_RK_SERVER_START:
+	case ZG_RK_SERVER_EXIT:
+	case ZG_RK_SERVER_REFUSE:
 		return index == 0;
 	case ZG_RK_NONE:
 	case ZG_RK_APPROVAL_REQUEST:

@@ -24,6 +24,8 @@ struct sample {
 	struct zg_rule_def rule[1];
 	struct zg_server_def server[3];
 	struct zg_endpoint_def endpoint[2];
+	struct zg_stdio_def stdio[1];
+	char text[8];
 };
 
 #define SECTION(which, member)                                                                     \
@@ -50,6 +52,17 @@ static void good(struct sample *s)
 	s->head.section[ZG_S_UNIX].offset = sizeof(*s);
 	s->head.section[ZG_S_NAMES].offset = sizeof(*s);
 	s->head.section[ZG_S_EXECS].offset = sizeof(*s);
+	SECTION(ZG_S_STDIO, stdio);
+	SECTION(ZG_S_TEXT, text);
+	s->stdio[0] = (struct zg_stdio_def){.server = "ab",
+					    .command = "/bin/ab",
+					    .profile = ZG_PROFILE_FIRST,
+					    .args = {0, 2},
+					    .env = {4, 1},
+					    .memory = ZG_STDIO_MEMORY,
+					    .pids = 1};
+	s->stdio[0].may[ZG_PROFILE_FIRST / 8] = 1u << ZG_PROFILE_FIRST % 8;
+	memcpy(s->text, "x\0y\0A=b", sizeof(s->text));
 	(void)snprintf(s->profile[0].name, sizeof(s->profile[0].name), "agent");
 	s->cgroup[0].profile = ZG_PROFILE_FIRST;
 	s->prefix[0].identity = 7;
@@ -103,6 +116,13 @@ static void lookups(void **state)
 	assert_int_equal(zg_snapshot_profile_id(&snap, ZG_SLICE("agent")), ZG_PROFILE_FIRST);
 	assert_int_equal(zg_snapshot_profile_id(&snap, ZG_SLICE("agents")), ZG_PROFILE_NONE);
 	assert_int_equal(zg_snapshot_profile_id(&snap, ZG_SLICE("")), ZG_PROFILE_NONE);
+	assert_null(zg_snapshot_stdio(&snap, "a"));
+	assert_string_equal(zg_snapshot_stdio(&snap, "ab")->command, "/bin/ab");
+	assert_true(zg_stdio_may(snap.stdios, ZG_PROFILE_FIRST));
+	assert_false(zg_stdio_may(snap.stdios, ZG_PROFILE_FIRST + 1));
+	assert_false(zg_stdio_may(snap.stdios, UINT32_MAX));
+	assert_string_equal(zg_snapshot_text_next(zg_snapshot_text(&snap, &snap.stdios->args)),
+			    "y");
 	zg_snapshot_close(&snap);
 }
 
@@ -164,6 +184,16 @@ static void broken_contracts_are_refused(void **state)
 	BREAK(memset(s.server[1].url, 'x', sizeof(s.server[1].url)));
 	BREAK(s.server[1].transport = 3);
 	BREAK(s.endpoint[1].server = 3);
+	BREAK(s.text[7] = 'x');
+	BREAK(s.stdio[0].args.offset = 8);
+	BREAK(s.stdio[0].args.count = 4);
+	BREAK(s.stdio[0].pass = ((struct zg_texts_ref){UINT32_MAX, 1}));
+	BREAK(s.stdio[0].env.count = ZG_STDIO_ENV_MAX + 1);
+	BREAK(s.stdio[0].command[0] = 'x');
+	BREAK(s.stdio[0].profile = ZG_PROFILE_FIRST + 1);
+	BREAK(s.stdio[0].memory = 0);
+	BREAK(s.stdio[0].pids = 0);
+	BREAK(s.stdio[0].who = 3);
 }
 
 static void every_length_is_safe(void **state)

@@ -14,13 +14,6 @@ static enum zg_next read_transport(struct zg_request *r)
 	return ZG_NEXT;
 }
 
-/* A header never decides, but one that contradicts the body is refused: a
- * server that reads headers first would do something else than was judged. */
-static bool header_agrees(struct zg_slice header, struct zg_slice body)
-{
-	return !header.ptr || zg_slice_eq(header, body);
-}
-
 enum zg_next zg_step_rpc(struct zg_request *r)
 {
 	const char *why = "";
@@ -28,13 +21,12 @@ enum zg_next zg_step_rpc(struct zg_request *r)
 
 	if (r->head.method != ZG_HM_POST)
 		return read_transport(r);
+	/* until all is known, and for a refusal, the header's word is enough */
+	if (r->era == ZG_ERA_UNSAID)
+		r->era = zg_era_of(r->head.field[ZG_HF_MCP_PROTOCOL_VERSION]);
 	code = zg_rpc_parse(&r->rpc, zg_buf_slice(&r->body), &why);
 	if (code)
 		return zg_refuse(r, 400, code, "%s", why);
-	if (!header_agrees(r->head.field[ZG_HF_MCP_METHOD], r->rpc.method) ||
-	    !header_agrees(r->head.field[ZG_HF_MCP_NAME], r->rpc.tool))
-		return zg_refuse(r, 400, ZG_C_HEADER_MISMATCH,
-				 "Mcp-Method or Mcp-Name contradicts the message");
 	return ZG_NEXT;
 }
 

@@ -36,6 +36,27 @@ void zg_era_data(struct zg_slice requested, struct zg_buf *out)
 	zg_buf_char(out, '}');
 }
 
+enum method_era { LEGACY, MODERN, EVER };
+
+static const struct {
+	struct zg_slice text;
+	enum method_era era;
+} methods[] = {
+#define X(text, asker, class, era) {{"" text, sizeof(text) - 1}, era},
+#include "tbl/mcp_method.h"
+#undef X
+};
+
+bool zg_era_has(enum zg_era era, struct zg_slice method)
+{
+	if (!zg_era_modern(era))
+		return true;
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (zg_slice_eq(method, methods[i].text))
+			return methods[i].era != LEGACY;
+	return true; /* policy knows whether it is an extension */
+}
+
 /* What a request of a modern version has to say of itself. */
 static const char *check_envelope(const struct zg_rpc *m, const json_t *meta)
 {
@@ -84,16 +105,15 @@ int zg_era_judge(enum zg_era *out, struct zg_slice header, const struct zg_rpc *
 
 enum zg_next zg_step_era(struct zg_request *r)
 {
-	struct zg_slice header = r->head.field[ZG_HF_MCP_PROTOCOL_VERSION];
+	enum zg_era era = ZG_ERA_UNSAID;
 	const char *why = "";
-	int code = zg_era_judge(&r->era, header, &r->rpc, &r->requested_version, &why);
+	int code = zg_era_judge(&era, r->head.field[ZG_HF_MCP_PROTOCOL_VERSION], &r->rpc,
+				&r->requested_version, &why);
 
-	if (code) {
-		/* refused in the form of the version that it tried to speak */
-		if (r->era == ZG_ERA_UNSAID)
-			r->era = zg_era_of(header);
+	if (code)
 		return zg_refuse(r, 400, code, "%s", why);
-	}
+	if (era != ZG_ERA_UNSAID)
+		r->era = era;
 	if (zg_era_modern(r->era) && r->head.method != ZG_HM_POST)
 		return zg_refuse(r, 405, ZG_C_HTTP, "this version of the protocol has POST alone");
 	return ZG_NEXT;

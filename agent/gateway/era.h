@@ -50,6 +50,10 @@ const char *zg_era_text(enum zg_era era); /* "" for UNSAID */
 /* Append {"supported":[...],"requested":"..."}, newest first. */
 void zg_era_data(struct zg_slice requested, struct zg_buf *out);
 
+/* Does a version have this method? Modern ones removed some, and that is told
+ * in their own way; legacy servers answer for themselves. */
+bool zg_era_has(enum zg_era era, struct zg_slice method);
+
 struct zg_rpc;
 
 /* The era of a message under an MCP-Protocol-Version header (ptr NULL =

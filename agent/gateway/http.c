@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "http_chunk.h"
 #include "request.h"
 
 enum zg_conn_state {
@@ -38,6 +39,7 @@ struct zg_conn {
 	bool streaming;	 /* a chunked answer has begun */
 	bool close;	 /* after this answer */
 	bool body_taken; /* the current request's body was read */
+	struct zg_http_chunk chunk;
 	bool attested;
 	struct zg_origin origin;
 	struct zg_request *request;
@@ -265,7 +267,8 @@ static void on_want_body(struct zg_client *client)
 	if (c->state != CONN_BUSY)
 		return;
 	c->state = CONN_BODY;
-	if (c->request->head.expect_100 && c->request->head.content_length)
+	if (c->request->head.expect_100 &&
+	    (c->request->head.content_length || c->request->head.chunked))
 		send_parts(c, ZG_SLICE("HTTP/1.1 100 Continue\r\n\r\n"), (struct zg_slice){0});
 	if (!c->driving)
 		drive(c);
@@ -324,10 +327,55 @@ static bool take_head(struct zg_conn *c)
 		return false;
 	}
 	c->close |= r->head.close;
-	c->body_taken = r->head.content_length == 0;
+	c->body_taken = r->head.content_length == 0 && !r->head.chunked;
+	c->chunk = (struct zg_http_chunk){0};
 	r->body_complete = c->body_taken;
 	zg_request_run(r);
 	return true;
+}
+
+static void body_is_there(struct zg_conn *c)
+{
+	c->state = CONN_BUSY;
+	c->body_taken = true;
+	zg_request_body_complete(c->request);
+}
+
+/* Some of a body in the chunked coding; what cannot be read in one way alone
+ * ends the connection. */
+static bool take_chunks(struct zg_conn *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	struct zg_request *r = c->request;
+	size_t have = evbuffer_get_contiguous_space(in);
+	struct zg_slice bytes = {(char *)evbuffer_pullup(in, (ssize_t)have), have}, run;
+	int rc = 0;
+
+	while (bytes.len && rc == 0) {
+		rc = zg_http_chunk_next(&c->chunk, &bytes, &run);
+		if (rc < 0)
+			break;
+		if (run.len > ZG_REQUEST_BYTES - r->body.len) {
+			rc = -EFBIG;
+			break;
+		}
+		zg_buf_add(&r->body, run.ptr, run.len);
+	}
+	(void)evbuffer_drain(in, have - bytes.len);
+	if (rc < 0 || !zg_buf_ok(&r->body)) {
+		c->state = CONN_BUSY;
+		refuse_head(c,
+			    rc == -EFBIG ? 413
+			    : rc < 0	 ? 400
+					 : 503,
+			    rc == -EFBIG ? "the message is larger than 4 MiB"
+			    : rc < 0	 ? "the chunked coding is malformed"
+					 : "no memory");
+		return false;
+	}
+	if (rc == 1)
+		body_is_there(c);
+	return have > 0;
 }
 
 static bool take_body(struct zg_conn *c)
@@ -348,9 +396,7 @@ static bool take_body(struct zg_conn *c)
 	zg_buf_wrote(&r->body, (size_t)evbuffer_remove(in, room, n));
 	if (r->body.len < r->head.content_length)
 		return true;
-	c->state = CONN_BUSY;
-	c->body_taken = true;
-	zg_request_body_complete(r);
+	body_is_there(c);
 	return true;
 }
 
@@ -367,7 +413,7 @@ static void drive(struct zg_conn *c)
 			more = take_head(c);
 			break;
 		case CONN_BODY:
-			more = take_body(c);
+			more = c->request->head.chunked ? take_chunks(c) : take_body(c);
 			break;
 		case CONN_LINGER:
 			(void)evbuffer_drain(bufferevent_get_input(c->bev), SIZE_MAX);

@@ -133,9 +133,13 @@ static int judge_framing(struct zg_http_head *h, const char **why)
 		return 400;
 	}
 	if (h->field[ZG_HF_TRANSFER_ENCODING].ptr) {
-		*why = length->ptr ? "both Content-Length and Transfer-Encoding"
-				   : "send a Content-Length, not a Transfer-Encoding";
-		return length->ptr ? 400 : 411;
+		*why = "both Content-Length and Transfer-Encoding";
+		if (length->ptr)
+			return 400;
+		*why = "the only Transfer-Encoding that is known is chunked";
+		if (!zg_slice_ieq(h->field[ZG_HF_TRANSFER_ENCODING], ZG_SLICE("chunked")))
+			return 400;
+		h->chunked = true;
 	}
 	if (length->ptr && zg_slice_u64(*length, UINT64_MAX, &n) < 0) {
 		*why = "Content-Length is not a number";
@@ -145,11 +149,11 @@ static int judge_framing(struct zg_http_head *h, const char **why)
 		*why = "the message is larger than 4 MiB";
 		return 413;
 	}
-	if (h->method == ZG_HM_POST && !length->ptr) {
-		*why = "a POST needs a Content-Length";
+	if (h->method == ZG_HM_POST && !length->ptr && !h->chunked) {
+		*why = "a POST needs a Content-Length, or the chunked coding";
 		return 411;
 	}
-	if (h->method != ZG_HM_POST && n > 0) {
+	if (h->method != ZG_HM_POST && (n > 0 || h->chunked)) {
 		*why = "only a POST may have a body";
 		return 400;
 	}

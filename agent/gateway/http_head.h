@@ -57,6 +57,7 @@ struct zg_http_head { /* slices point into the text that was parsed */
 	struct zg_http_pair extra[ZG_HTTP_EXTRA_MAX]; /* other Mcp-* fields */
 	size_t extra_count;
 	size_t content_length;
+	bool chunked; /* the body's length shows at its end (http_chunk.h) */
 	bool close; /* the client ends the connection after this */
 	bool expect_100;
 };

@@ -24,6 +24,13 @@ enum zg_next zg_step_judge(struct zg_request *r)
 				      "zerogate: server \"%.*s\" is not registered",
 				      (int)r->server_id.len, r->server_id.ptr);
 	}
+	if (r->rpc.kind == ZG_RPC_REQUEST && zg_era_modern(r->era) &&
+	    (rc == -ENOTSUP || !zg_era_has(r->era, r->rpc.method))) {
+		r->decision.kind = ZG_D_DENY;
+		return zg_refuse(r, 404, ZG_RPC_METHOD_NOT_FOUND,
+				 "zerogate: this version of the protocol has no method \"%.*s\"",
+				 (int)r->rpc.method.len, r->rpc.method.ptr);
+	}
 	if (rc < 0 || r->decision.kind == ZG_D_DENY) {
 		r->decision.kind = ZG_D_DENY;
 		return zg_answer_with(

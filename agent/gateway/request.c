@@ -22,6 +22,8 @@ static enum zg_next step_body(struct zg_request *r)
 	zg_client_want_body(r->client);
 	if (!r->client)
 		return zg_refuse(r, 499, ZG_C_HTTP, "the client left");
+	if (r->answer.status)
+		return ZG_ANSWER; /* what was here already cannot be read */
 	/* it may have been here already */
 	return r->body_complete ? ZG_NEXT : ZG_WAIT;
 }
@@ -35,6 +37,7 @@ static const struct {
 	{"body", step_body},		  /* read it, within caps and time */
 	{"rpc", zg_step_rpc},		  /* one strict JSON-RPC message */
 	{"era", zg_step_era},		  /* which version of the protocol */
+	{"headers", zg_step_headers},	  /* they repeat the message */
 	{"envelope", zg_step_envelope},	  /* server, method, tool, digest */
 	{"session", zg_step_session},	  /* tokens that are not the caller's own */
 	{"judge", zg_step_judge},	  /* the policy decision */

@@ -187,6 +187,7 @@ enum zg_next zg_step_origin(struct zg_request *r);    /* origin.c: the principal
 enum zg_next zg_step_route(struct zg_request *r);     /* route.c: Host, Origin, path -> server */
 enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> message */
 enum zg_next zg_step_era(struct zg_request *r);	      /* era.c: the version it speaks */
+enum zg_next zg_step_headers(struct zg_request *r);   /* headers.c: they repeat the message */
 enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> envelope */
 enum zg_next zg_step_session(struct zg_request *r);   /* session.c */
 enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */

@@ -2,8 +2,6 @@
 /* rpc.c - see rpc.h. Trust: every byte is the client's. */
 #include "rpc.h"
 
-#include <stdbool.h>
-
 /* Depth and number of values before a tree is built of them. */
 static const char *check_shape(struct zg_slice text)
 {
@@ -82,8 +80,10 @@ static const char *check_top(json_t *root)
 
 static const char *check_params(json_t *params)
 {
-	static const char *const judged[] = {"name",	  "arguments",	    "uri", "_meta", "ref",
-					     "requestId", "protocolVersion"};
+	static const char *const judged[] = {
+		"name",		  "arguments", "uri", "_meta",		"ref",
+		"requestId",	  "taskId",    "url", "inputResponses", "requestState",
+		"protocolVersion"};
 	const char *key;
 	json_t *value;
 
@@ -127,13 +127,19 @@ static const struct {
 	const char *member[2];
 	bool required;
 	bool is_name; /* bounded: it stands whole in records and approvals */
+	bool named;   /* Mcp-Name repeats it */
 } subjects[] = {
-	{"tools/call", NULL, {"name", NULL}, true, true},
-	{"prompts/get", NULL, {"name", NULL}, true, true},
-	{"resources/read", NULL, {"uri", NULL}, true, false},
-	{"resources/subscribe", NULL, {"uri", NULL}, true, false},
-	{"resources/unsubscribe", NULL, {"uri", NULL}, true, false},
-	{"completion/complete", "ref", {"name", "uri"}, false, false},
+	{"tools/call", NULL, {"name", NULL}, true, true, true},
+	{"prompts/get", NULL, {"name", NULL}, true, true, true},
+	{"resources/read", NULL, {"uri", NULL}, true, false, true},
+	{"resources/subscribe", NULL, {"uri", NULL}, true, false, false},
+	{"resources/unsubscribe", NULL, {"uri", NULL}, true, false, false},
+	{"completion/complete", "ref", {"name", "uri"}, false, false, false},
+	{"tasks/get", NULL, {"taskId", NULL}, true, false, true},
+	{"tasks/update", NULL, {"taskId", NULL}, true, false, true},
+	{"tasks/cancel", NULL, {"taskId", NULL}, true, false, true},
+	{"tasks/result", NULL, {"taskId", NULL}, true, false, false},
+	{"elicitation/create", NULL, {"url", NULL}, false, false, false},
 };
 
 static const char *read_subject(struct zg_rpc *m)
@@ -152,6 +158,7 @@ static const char *read_subject(struct zg_rpc *m)
 		if (!json_is_string(value) || json_string_length(value) == 0)
 			return "params do not name what the call is about";
 		m->tool = text_of(value);
+		m->named = subjects[i].named;
 		if (subjects[i].is_name && m->tool.len >= ZG_TOOL_LEN)
 			return "the name in params is too long";
 		return NULL;

@@ -3,12 +3,13 @@
  * rpc.h - one JSON-RPC 2.0 message of an MCP client, read strictly: nothing
  * that two JSON parsers could read differently is let through (duplicate or
  * case-variant keys, invalid UTF-8, NUL, unknown members, excess depth, size
- * or number of values). Batches are refused.
+ * or number of values). Requests of servers are read by the same rules.
  */
 #ifndef ZG_GATEWAY_RPC_H
 #define ZG_GATEWAY_RPC_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "cleanup.h"
 #include "slice.h"
@@ -18,11 +19,12 @@ enum zg_rpc_kind { ZG_RPC_NONE = 0, ZG_RPC_REQUEST, ZG_RPC_NOTIFICATION, ZG_RPC_
 
 struct zg_rpc {
 	enum zg_rpc_kind kind;
-	json_t *root;		  /* owned; the slices below point into it */
-	const json_t *params;	  /* NULL = none */
-	const json_t *arguments;  /* params.arguments, NULL = none */
-	struct zg_slice method;	  /* "response" for a client's response */
-	struct zg_slice tool;	  /* tool or prompt name, resource URI; may be empty */
+	json_t *root;		 /* owned; the slices below point into it */
+	const json_t *params;	 /* NULL = none */
+	const json_t *arguments; /* params.arguments, NULL = none */
+	struct zg_slice method;	 /* "response" for a client's response */
+	struct zg_slice tool; /* tool or prompt name, resource or other URI, task; may be empty */
+	bool named;	      /* and Mcp-Name repeats it */
 	char id[ZG_RPC_ID_BYTES]; /* as JSON text; "" = none */
 };
 

@@ -176,6 +176,7 @@
 #define ZG_SESSION_TTL_SEC  604800 /* a session; then the client initialises anew */
 #define ZG_SESSION_ID_BYTES 512	   /* a server's own session or event id; real ones have 36 */
 #define ZG_STATE_TTL_SEC    900	   /* a person's answer to a server's question comes within it */
+#define ZG_STATE_WAIT_MS    2000   /* for the ledger's word on its use; then it is refused */
 #define ZG_STATES_MAX	    65536  /* request states that were used and have not expired */
 
 /* approvals */
@@ -186,17 +187,17 @@
 #define ZG_HOLDS_PRINCIPAL_MAX	 64 /* waiting calls of one cgroup */
 
 /* tool definitions */
-#define ZG_PIN_TEXT_BYTES	65536 /* of one canonical text, kept for people; the digest has all */
-#define ZG_PIN_CHUNK		8192  /* of it in one message */
-#define ZG_PIN_MENTIONS		1024  /* names that one definition speaks of */
-#define ZG_PINS_SERVER_MAX	2048  /* definitions of one server; large ones have about 100 */
-#define ZG_PINS_FULL_TEXT	256   /* so many of a server with all of their text, */
-#define ZG_PIN_SHORT_TEXT	4096  /* of the others the beginning */
-#define ZG_PIN_FIRST_SEC	600   /* a first listing that does not end by then is over */
-#define ZG_PIN_SLOTS		16384 /* states one worker remembers; a forgotten one is asked for */
-#define ZG_PIN_WAIT_MS		2000  /* for the ledger's word on a definition; then it is refused */
-#define ZG_LIST_ENTRIES_MAX	20000 /* of one list; more: withheld whole */
-#define ZG_NAMESPACE_LEN	32    /* prefix of a server's names */
+#define ZG_PIN_TEXT_BYTES   65536 /* of one canonical text, kept for people; the digest has all */
+#define ZG_PIN_CHUNK	    8192  /* of it in one message */
+#define ZG_PIN_MENTIONS	    1024  /* names that one definition speaks of */
+#define ZG_PINS_SERVER_MAX  2048  /* definitions of one server; large ones have about 100 */
+#define ZG_PINS_FULL_TEXT   256	  /* so many of a server with all of their text, */
+#define ZG_PIN_SHORT_TEXT   4096  /* of the others the beginning */
+#define ZG_PIN_FIRST_SEC    600	  /* a first listing that does not end by then is over */
+#define ZG_PIN_SLOTS	    16384 /* states one worker remembers; a forgotten one is asked for */
+#define ZG_PIN_WAIT_MS	    2000  /* for the ledger's word on a definition; then it is refused */
+#define ZG_LIST_ENTRIES_MAX 20000 /* of one list; more: withheld whole */
+#define ZG_NAMESPACE_LEN    32	  /* prefix of a server's names */
 
 /* scanning */
 #define ZG_FINDINGS_MAX	   1024	      /* findings of one message; more: quarantine */

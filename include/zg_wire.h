@@ -365,6 +365,25 @@ struct zg_msg_pin_state {
 	uint32_t pad;
 };
 
+/* gateway -> ledger: a sealed token that may be used once is about to be */
+struct zg_msg_token_use {
+	uint64_t call;
+	uint64_t expires; /* CLOCK_REALTIME, seconds; it is remembered until then */
+	uint8_t id[16];
+};
+
+enum zg_token_state {
+	ZG_TOKEN_REFUSED = 0, /* it cannot be remembered: storage, or too many */
+	ZG_TOKEN_USED_UP,     /* it was used before */
+	ZG_TOKEN_FRESH,	      /* this was its use, and it is on disk */
+};
+
+struct zg_msg_token_used {
+	uint64_t call;
+	uint32_t state; /* enum zg_token_state */
+	uint32_t pad;
+};
+
 /* parent -> ledger: a control connection (fd) whose first request is the
  * ledger's; the parent has attested the peer */
 struct zg_ctl_peer {

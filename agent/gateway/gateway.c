@@ -16,6 +16,7 @@
 #include "log.h"
 #include "request.h"
 #include "sandbox.h"
+#include "state.h"
 #include "upstream.h"
 
 #define WORKER_MEMORY (UINT64_C(4) << 30) /* address space; a runaway ends here */
@@ -60,6 +61,7 @@ int zg_worker_init(struct zg_worker *w)
 	w->call_base = ((uint64_t)now.tv_sec << 20) + w->index % ZG_WORKERS_MAX;
 	w->scratch = ZG_BUF(2 * ZG_RESPONSE_BYTES);
 	w->token = ZG_BUF(2 * ZG_SEAL_PAYLOAD);
+	w->splice = ZG_BUF(2 * ZG_RESPONSE_BYTES);
 	LIST_INIT(&w->conns);
 	TAILQ_INIT(&w->requests);
 	TAILQ_INIT(&w->spare);
@@ -94,6 +96,7 @@ void zg_worker_release(struct zg_worker *w)
 	zg_findings_release(&w->findings);
 	zg_buf_release(&w->scratch);
 	zg_buf_release(&w->token);
+	zg_buf_release(&w->splice);
 	zg_live_unref(w->live);
 	w->live = NULL;
 	if (w->base)
@@ -118,11 +121,14 @@ void zg_worker_read_ledger(struct zg_worker *w)
 
 	while (w->ledger >= 0 && (rc = zg_msg_recv(w->ledger, &m)) == 0) {
 		zg_msg_release(&m);
-		if (m.type != ZG_MSG_HOLD_STATE) {
+		if (m.type == ZG_MSG_HOLD_STATE)
+			zg_hold_message(w, (struct zg_msg_hold_state *)m.body);
+		else if (m.type == ZG_MSG_TOKEN_USED)
+			zg_state_used(w, (const struct zg_msg_token_used *)m.body);
+		else
 			rc = -EPROTO;
+		if (rc < 0)
 			break;
-		}
-		zg_hold_message(w, (struct zg_msg_hold_state *)m.body);
 	}
 	if (w->ledger >= 0 && rc != -EAGAIN) {
 		/* held calls wait on: the parent brings a new ledger */

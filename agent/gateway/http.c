@@ -188,6 +188,7 @@ static void on_finish(struct zg_client *client, const struct zg_http_answer *a)
 	c->close |= a->close;
 	zg_buf_reset(head);
 	zg_buf_fmt(head, "HTTP/1.1 %d %s\r\n", a->status, reason_of(a->status));
+	zg_buf_str(head, "Cache-Control: no-store\r\n");
 	if (a->type.len)
 		zg_buf_fmt(head, "Content-Type: %.*s\r\n", (int)a->type.len, a->type.ptr);
 	if (a->session.len)

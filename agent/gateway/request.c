@@ -40,9 +40,11 @@ static const struct {
 	{"headers", zg_step_headers},	  /* they repeat the message */
 	{"envelope", zg_step_envelope},	  /* server, method, tool, digest */
 	{"session", zg_step_session},	  /* tokens that are not the caller's own */
+	{"state", zg_step_state},	  /* of an earlier round, likewise */
 	{"judge", zg_step_judge},	  /* the policy decision */
 	{"hold", zg_step_hold},		  /* a person's, if policy asks for it */
 	{"constrain", zg_step_constrain}, /* hosts, retries, run time */
+	{"spend", zg_step_spend},	  /* such a state is used once */
 	{"intent", zg_step_intent},	  /* evidence before anything happens */
 	{"upstream", zg_step_upstream},	  /* the server */
 	{"output", zg_step_output},	  /* scanned before it is released */

@@ -80,6 +80,16 @@ struct zg_hold {
 	char reason[ZG_REASON_LEN];
 };
 
+/* A requestState that came back (state.c). */
+struct zg_state {
+	bool opened;
+	bool sent; /* the ledger was asked */
+	bool told;
+	uint8_t id[ZG_SEAL_ID_BYTES];
+	uint64_t expires;
+	enum zg_token_state word;
+};
+
 enum zg_media { ZG_MEDIA_NONE = 0, ZG_MEDIA_JSON, ZG_MEDIA_SSE, ZG_MEDIA_OTHER };
 
 /* What the server says, from upstream.c to output.c. */
@@ -133,6 +143,7 @@ struct zg_request {
 	struct zg_envelope env;
 	/* its tokens, opened: the head's fields hold what the server knows */
 	struct zg_slice session_token; /* Mcp-Session-Id as the client sent it */
+	struct zg_state state;
 	uint8_t args_sha256[32];
 	size_t args_bytes;
 	bool judged;
@@ -190,9 +201,11 @@ enum zg_next zg_step_era(struct zg_request *r);	      /* era.c: the version it s
 enum zg_next zg_step_headers(struct zg_request *r);   /* headers.c: they repeat the message */
 enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> envelope */
 enum zg_next zg_step_session(struct zg_request *r);   /* session.c */
+enum zg_next zg_step_state(struct zg_request *r);     /* state.c: open */
 enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */
 enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */
 enum zg_next zg_step_constrain(struct zg_request *r); /* constrain.c */
+enum zg_next zg_step_spend(struct zg_request *r);     /* state.c: once */
 enum zg_next zg_step_intent(struct zg_request *r);    /* evidence.c */
 enum zg_next zg_step_upstream(struct zg_request *r);  /* upstream.c */
 enum zg_next zg_step_output(struct zg_request *r);    /* output.c */

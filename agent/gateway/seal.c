@@ -59,7 +59,7 @@ const char *zg_seal_text(enum zg_seal_verdict v)
 	case ZG_SEAL_TAMPERED:
 		return "it was tampered with, or is of another purpose or key";
 	case ZG_SEAL_FOREIGN:
-		return "it belongs to another client, run or server";
+		return "it belongs to another client, run, server or call";
 	case ZG_SEAL_EXPIRED:
 		return "it has expired";
 	case ZG_SEAL_OPEN:

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "request.h"
+#include "state.h"
 
 int zg_withhold(struct zg_request *r, int error, const char *why)
 {
@@ -85,8 +86,11 @@ static int judge_form(struct zg_request *r, struct zg_server_message *m)
 /* In this order; each may end it, set drop, or put another text in the place of
  * m->text (then changed is set). */
 static int (*const judges[])(struct zg_request *r, struct zg_server_message *m) = {
-	judge_secrets, /* scanned, and strict JSON from here on */
-	judge_form,    /* one message, and an answer to this request */
+	zg_state_take,	  /* what the client cannot read */
+	judge_secrets,	  /* scanned, and strict JSON from here on */
+	judge_form,	  /* one message, and an answer to this request */
+	zg_state_put,	  /* sealed */
+	zg_cache_private, /* no cache may share it */
 };
 
 int zg_server_message(struct zg_request *r, struct zg_slice text, struct zg_server_message *m)

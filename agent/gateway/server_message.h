@@ -15,9 +15,10 @@
 struct zg_request;
 
 struct zg_server_message {
-	struct zg_slice text; /* what is to be delivered: as it came, or in r->output.released */
-	bool changed;	      /* it is not as it came */
-	bool drop;	      /* it is not for this client; the rest of the stream goes on */
+	struct zg_slice text;  /* what is to be delivered: as it came, or in r->output.released */
+	bool changed;	       /* it is not as it came */
+	struct zg_slice state; /* a requestState, as the server wrote it; taken out for now */
+	bool drop;	       /* it is not for this client; the rest of the stream goes on */
 	struct zg_json_facts facts; /* of the text as it came */
 };
 

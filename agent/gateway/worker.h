@@ -85,6 +85,7 @@ struct zg_worker {
 	size_t spare_count;
 	struct zg_buf scratch;	     /* of one step; never across a wait */
 	struct zg_buf token;	     /* likewise */
+	struct zg_buf splice;	     /* likewise */
 	struct zg_findings findings; /* likewise */
 	int status;		     /* exit status of the loop */
 };

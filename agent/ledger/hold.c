@@ -237,11 +237,25 @@ static void release(struct zg_hold_link *l, const struct zg_msg_hold_release *m)
 	}
 }
 
+/* An answer that finds no room is not sent: who waits for it refuses by itself. */
+static int use_token(struct zg_hold_link *l, const struct zg_msg_token_use *m)
+{
+	struct zg_msg_token_used answer = {
+		.call = m->call,
+		.state = l->owner->tokens ? zg_tokens_use(l->owner->tokens, m->id, m->expires)
+					  : ZG_TOKEN_REFUSED,
+	};
+	int rc = zg_msg_send(l->sock, ZG_MSG_TOKEN_USED, &answer, -1);
+
+	return rc == -EAGAIN ? 0 : rc;
+}
+
 static int handle(struct zg_hold_link *l, struct zg_msg *m)
 {
 	union {
 		struct zg_msg_hold hold;
 		struct zg_msg_hold_release release;
+		struct zg_msg_token_use use;
 	} body;
 
 	memcpy(&body, m->body, sizeof(body));
@@ -249,6 +263,8 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 		hold(l, &body.hold);
 	else if (m->type == ZG_MSG_HOLD_RELEASE)
 		release(l, &body.release);
+	else if (m->type == ZG_MSG_TOKEN_USE)
+		return use_token(l, &body.use);
 	else
 		return -EPROTO;
 	return 0;

@@ -8,6 +8,7 @@
 #define ZG_HOLD_H
 
 #include "approval.h"
+#include "token.h"
 
 struct event;
 struct event_base;
@@ -34,6 +35,7 @@ struct zg_waiter {
 struct zg_holds {
 	struct event_base *base;
 	struct zg_approvals *approvals;
+	struct zg_tokens *tokens; /* NULL: every token is refused */
 	struct zg_hold_link link[ZG_WORKERS_MAX];
 	struct zg_waiter *waiters; /* oldest first */
 	size_t count;

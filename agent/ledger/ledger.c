@@ -57,6 +57,7 @@ struct ledger {
 	struct event *on_channel, *on_wake, *on_pace, *on_tick;
 	struct zg_trail trail;
 	struct zg_approvals approvals;
+	struct zg_tokens tokens;
 	struct zg_holds holds;
 	struct zg_controls controls;
 };
@@ -294,6 +295,8 @@ static int open_files(struct ledger *l, struct zg_err *e)
 	}
 	rc = zg_approvals_open(&l->approvals, DATABASE, &l->trail, e);
 	if (rc == 0)
+		rc = zg_tokens_open(&l->tokens, &l->approvals.store, e);
+	if (rc == 0)
 		zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec);
 	return rc;
 }
@@ -303,6 +306,7 @@ static int open_sockets(struct ledger *l, struct zg_err *e)
 	const struct timeval second = {.tv_sec = 1};
 	int rc = zg_holds_init(&l->holds, l->base, &l->approvals);
 
+	l->holds.tokens = &l->tokens;
 	for (uint32_t i = 0; i < ZG_WORKERS_MAX && rc == 0; i++) {
 		if (l->link[i] >= 0)
 			rc = zg_holds_link(&l->holds, i, l->link[i]);
@@ -374,6 +378,7 @@ static void release(struct ledger *l)
 	if (l->running) {
 		zg_controls_release(&l->controls);
 		zg_holds_release(&l->holds);
+		zg_tokens_close(&l->tokens);
 		zg_approvals_close(&l->approvals);
 		zg_trail_release(&l->trail);
 	}

@@ -136,3 +136,13 @@ struct zg_slice zg_json_member(struct zg_slice object, const char *name)
 				return item.value;
 	return (struct zg_slice){0};
 }
+
+void zg_json_splice(struct zg_slice text, struct zg_slice span, struct zg_slice with,
+		    struct zg_buf *out)
+{
+	size_t at = (size_t)(span.ptr - text.ptr);
+
+	zg_buf_add(out, text.ptr, at);
+	zg_buf_add(out, with.ptr, with.len);
+	zg_buf_add(out, span.ptr + span.len, text.len - at - span.len);
+}

@@ -29,4 +29,8 @@ bool zg_json_is(struct zg_slice raw, const char *text);
 /* What a raw string, with its quotes, stands for, appended. False: no string. */
 bool zg_json_text(struct zg_slice raw, struct zg_buf *out);
 
+/* Append text with span, a part of it, replaced; all other bytes as they are. */
+void zg_json_splice(struct zg_slice text, struct zg_slice span, struct zg_slice with,
+		    struct zg_buf *out);
+
 #endif

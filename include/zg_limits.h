@@ -164,6 +164,7 @@
 #define ZG_UPSTREAM_CONNECT_SEC	     10
 #define ZG_UPSTREAM_POOL_MAX	     256  /* idle transfers and connections kept */
 #define ZG_UPSTREAM_IDLE_SEC	     4	  /* Node's servers close idle connections at 5 s */
+#define ZG_SERVER_ASKS_MAX	     1024 /* requests of a server in one stream: an hour of pings */
 #define ZG_CANCEL_SEC		     5	  /* best effort of a notifications/cancelled */
 #define ZG_STREAM_OPEN_SEC	     3600 /* a GET stream; clients open it again */
 #define ZG_RETRY_SLOTS		     1024 /* failed calls one worker remembers */

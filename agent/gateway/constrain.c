@@ -172,20 +172,19 @@ void zg_retries_note(struct zg_retries *t, const uint8_t key[32], bool failed, u
 
 /* the step ------------------------------------------------------------------ */
 
-static bool host_allowed(const struct zg_request *r, const char *host)
+static bool host_allowed(const struct zg_live *l, const struct zg_constraints *c, const char *host)
 {
-	const struct zg_constraints *c = &r->decision.constraints;
-
 	for (uint16_t i = 0; i < c->allowlist_count; i++)
 		if (!host[0] ||
-		    !zg_policy_allowlist_has(&r->live->policy, c->allowlist[i], zg_slice_str(host)))
+		    !zg_policy_allowlist_has(&l->policy, c->allowlist[i], zg_slice_str(host)))
 			return false;
 	return true;
 }
 
 /* The first URL-valued string below v whose host is not allowed; its host in
  * host. Depth is bounded by the parser (ZG_JSON_DEPTH). */
-static bool find_foreign(const struct zg_request *r, const json_t *v, char host[256])
+static bool find_foreign(const struct zg_live *l, const struct zg_constraints *c, const json_t *v,
+			 char host[256])
 {
 	json_t *child;
 	const char *key;
@@ -194,24 +193,32 @@ static bool find_foreign(const struct zg_request *r, const json_t *v, char host[
 	if (json_is_string(v)) {
 		struct zg_slice s = {json_string_value(v), json_string_length(v)};
 
-		return zg_url_host(s, host) && !host_allowed(r, host);
+		return zg_url_host(s, host) && !host_allowed(l, c, host);
 	}
 	if (json_is_array(v)) {
 		json_array_foreach(v, i, child)
 		{
-			if (find_foreign(r, child, host))
+			if (find_foreign(l, c, child, host))
 				return true;
 		}
 		return false;
 	}
 	json_object_foreach((json_t *)(uintptr_t)v, key, child)
 	{
-		if (zg_url_host(zg_slice_str(key), host) && !host_allowed(r, host))
+		if (zg_url_host(zg_slice_str(key), host) && !host_allowed(l, c, host))
 			return true;
-		if (find_foreign(r, child, host))
+		if (find_foreign(l, c, child, host))
 			return true;
 	}
 	return false;
+}
+
+bool zg_hosts_allowed(const struct zg_live *l, const struct zg_decision *d, const json_t *params,
+		      char host[256])
+{
+	host[0] = '\0';
+	return !d->constraints.allowlist_count || !params ||
+	       !find_foreign(l, &d->constraints, params, host);
 }
 
 static enum zg_next check_hosts(struct zg_request *r)
@@ -220,12 +227,12 @@ static enum zg_next check_hosts(struct zg_request *r)
 
 	if (!r->decision.constraints.allowlist_count)
 		return ZG_NEXT;
-	if (!host_allowed(r, r->server->host))
+	if (!host_allowed(r->live, &r->decision.constraints, r->server->host))
 		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
 				      "zerogate denied this call: network_allowlist does not hold "
 				      "the server's host %s [rules: %s]",
 				      r->server->host, r->rules);
-	if (r->rpc.params && find_foreign(r, r->rpc.params, host))
+	if (!zg_hosts_allowed(r->live, &r->decision, r->rpc.params, host))
 		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
 				      "zerogate denied this call: network_allowlist does not hold "
 				      "the host %s of an argument [rules: %s]",

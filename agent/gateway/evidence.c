@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "request.h"
+#include "server_request.h"
 
 static const char *const outcomes[] = {
 #define X(NAME, text) [ZG_O_##NAME] = (text),
@@ -14,8 +15,8 @@ static const char *const outcomes[] = {
 #undef X
 };
 
-/* What every record of a request says. */
-static void fill(const struct zg_request *r, struct zg_record *rec, enum zg_record_kind kind)
+/* What every record of a request says, but for what was asked. */
+static void fill_who(const struct zg_request *r, struct zg_record *rec, enum zg_record_kind kind)
 {
 	struct zg_slice server = r->server ? zg_slice_str(r->server->id) : r->server_id;
 
@@ -23,34 +24,45 @@ static void fill(const struct zg_request *r, struct zg_record *rec, enum zg_reco
 	if (r->principal.cgroup_id)
 		zg_record_principal(rec, &r->principal);
 	zg_record_str(rec, ZG_RF_server, server);
-	zg_record_str(rec, ZG_RF_method, r->rpc.method);
-	zg_record_str(rec, ZG_RF_tool, r->rpc.tool);
 	zg_record_bytes(rec, ZG_RF_snapshot, r->live->snap.header->id);
 	ZG_REC_NUM(rec, call, r->call);
 	ZG_REC_NUM(rec, worker, r->worker->index);
 	ZG_REC_NUM(rec, transparent, r->origin.transparent);
+}
+
+static void fill(const struct zg_request *r, struct zg_record *rec, enum zg_record_kind kind)
+{
+	fill_who(r, rec, kind);
+	zg_record_str(rec, ZG_RF_method, r->rpc.method);
+	zg_record_str(rec, ZG_RF_tool, r->rpc.tool);
 	if (r->env.method.len) {
 		zg_record_bytes(rec, ZG_RF_args_sha256, r->args_sha256);
 		ZG_REC_NUM(rec, args_bytes, r->args_bytes);
 	}
 }
 
-static void fill_decision(const struct zg_request *r, struct zg_record *rec)
+static void fill_judged(struct zg_record *rec, const struct zg_envelope *env,
+			const struct zg_decision *d, const char *rules, const char *reason)
 {
 	char tags[ZG_FINDINGS_LEN];
 	struct zg_buf b = {.ptr = tags, .cap = sizeof(tags), .max = sizeof(tags)};
 
-	for (size_t i = 0; i < r->env.risk_tag_count; i++) {
+	for (size_t i = 0; i < env->risk_tag_count; i++) {
 		if (i)
 			zg_buf_char(&b, ',');
-		zg_buf_add(&b, r->env.risk_tags[i].ptr, r->env.risk_tags[i].len);
+		zg_buf_add(&b, env->risk_tags[i].ptr, env->risk_tags[i].len);
 	}
 	zg_record_str(rec, ZG_RF_risk_tags, zg_buf_slice(&b));
 	zg_record_str(rec, ZG_RF_action,
-		      r->env.action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
-	zg_record_str(rec, ZG_RF_decision, zg_slice_str(zg_decision_text(r->decision.kind)));
-	zg_record_str(rec, ZG_RF_rules, zg_slice_str(r->rules));
-	zg_record_str(rec, ZG_RF_reason, zg_slice_str(r->reason));
+		      env->action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
+	zg_record_str(rec, ZG_RF_decision, zg_slice_str(zg_decision_text(d->kind)));
+	zg_record_str(rec, ZG_RF_rules, zg_slice_str(rules));
+	zg_record_str(rec, ZG_RF_reason, zg_slice_str(reason));
+}
+
+static void fill_decision(const struct zg_request *r, struct zg_record *rec)
+{
+	fill_judged(rec, &r->env, &r->decision, r->rules, r->reason);
 	ZG_REC_NUM(rec, decide_ns, r->decide_ns);
 	if (r->decision.constraints.max_runtime_sec)
 		ZG_REC_NUM(rec, max_runtime_sec, r->decision.constraints.max_runtime_sec);
@@ -60,6 +72,24 @@ static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 			ZG_REC_NUM(rec, approver_uid, r->hold.approver_uid);
 		ZG_REC_NUM(rec, waited_ms, (zg_now_ns() - r->started_ns) / 1000000);
 	}
+}
+
+int zg_evidence_server(struct zg_request *r, const struct zg_ask *a)
+{
+	struct zg_ring *ring = &r->worker->ring;
+	struct zg_record rec;
+
+	fill_who(r, &rec, a->allowed ? ZG_RK_SERVER_REQUEST : ZG_RK_CALL_DENY);
+	zg_record_str(&rec, ZG_RF_method, a->env.method);
+	zg_record_str(&rec, ZG_RF_tool, a->env.tool);
+	zg_record_str(&rec, ZG_RF_direction, ZG_SLICE("server"));
+	zg_record_bytes(&rec, ZG_RF_args_sha256, a->args_sha256);
+	ZG_REC_NUM(&rec, args_bytes, a->args_bytes);
+	fill_judged(&rec, &a->env, &a->decision, a->rules, a->reason);
+	/* in a callback of the exchange: never waits */
+	if (zg_ring_room(ring) == 0)
+		return -EAGAIN;
+	return a->allowed ? zg_ring_push(ring, &rec) : zg_ring_push_always(ring, &rec);
 }
 
 static void on_ledger_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
@@ -161,6 +191,8 @@ void zg_evidence_outcome(struct zg_request *r)
 	ZG_REC_NUM(&rec, duration_us, (now - r->dispatched_ns) / 1000);
 	ZG_REC_NUM(&rec, result_bytes, o->bytes);
 	fill_findings(r, &rec);
+	if (o->dropped)
+		ZG_REC_NUM(&rec, dropped, o->dropped);
 	if (r->answer.text[0])
 		zg_record_str(&rec, ZG_RF_message, zg_slice_str(r->answer.text));
 	if (zg_ring_push_always(&r->worker->ring, &rec) < 0)

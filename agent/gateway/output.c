@@ -121,6 +121,10 @@ static enum zg_next upstream_failed(struct zg_request *r, const char *what)
 
 static enum zg_next withheld(struct zg_request *r)
 {
+	if (r->output.denied) { /* the answer says what, and why */
+		r->outcome = ZG_O_ASK_DENIED;
+		return ZG_ANSWER;
+	}
 	r->outcome = ZG_O_QUARANTINED;
 	return zg_answer_with(r, ZG_A_FAIL, ZG_C_WITHHELD,
 			      "zerogate: the output of server %s was withheld: %s", r->server->id,
@@ -159,7 +163,13 @@ static enum zg_next json_body(struct zg_request *r)
 	r->outcome = o->status < 300 ? ZG_O_OK : ZG_O_RPC_ERROR;
 	if (zg_server_message(r, zg_buf_slice(&o->body), &m) < 0)
 		return o->status < 300 ? withheld(r) : bare_status(r);
-	o->changed = m.changed;
+	if (r->rpc.kind == ZG_RPC_REQUEST && !o->answered && o->status < 300) {
+		o->withheld = "it is not the response";
+		return withheld(r);
+	}
+	if (m.drop)
+		zg_buf_reset(&o->body);
+	o->changed = m.changed && !m.drop;
 	if (o->status >= 300 && o->status != 400 && o->status != 404 && o->status != 405)
 		return bare_status(r);
 	r->answer.kind = ZG_A_FORWARD;

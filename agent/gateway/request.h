@@ -61,7 +61,8 @@ struct zg_answer {
 	X(TIMEOUT, "timeout")                                                                      \
 	X(CANCELLED, "cancelled")                                                                  \
 	X(QUARANTINED, "quarantined")                                                              \
-	X(DEFERRED, "deferred") /* its answer comes on another stream */
+	X(ASK_DENIED, "ask_denied") /* what the server asked for in return was denied */           \
+	X(DEFERRED, "deferred")	    /* its answer comes on another stream */
 
 enum zg_outcome {
 #define X(NAME, text) ZG_O_##NAME,
@@ -108,6 +109,9 @@ struct zg_output {
 	bool resumable;	      /* it held event ids: a client can go on from there */
 	bool broken;	      /* it did not end as its server meant it to */
 	const char *withheld; /* why the output was not released */
+	bool denied;	      /* policy refused what it asks for: r->answer says so */
+	uint32_t asks;	      /* requests of the server in it */
+	uint32_t dropped;     /* messages that nobody was shown */
 	uint64_t bytes;	      /* from the server */
 	uint32_t found[32];   /* findings per detector */
 };
@@ -207,8 +211,11 @@ enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */
 enum zg_next zg_step_constrain(struct zg_request *r); /* constrain.c */
 enum zg_next zg_step_spend(struct zg_request *r);     /* state.c: once */
 enum zg_next zg_step_intent(struct zg_request *r);    /* evidence.c */
-enum zg_next zg_step_upstream(struct zg_request *r);  /* upstream.c */
-enum zg_next zg_step_output(struct zg_request *r);    /* output.c */
+struct zg_ask;
+/* A request of the server, decided. -errno: it could not be recorded. */
+int zg_evidence_server(struct zg_request *r, const struct zg_ask *a) ZG_MUST_CHECK;
+enum zg_next zg_step_upstream(struct zg_request *r); /* upstream.c */
+enum zg_next zg_step_output(struct zg_request *r);   /* output.c */
 
 /* hold.c: a message of the ledger; a new ledger; nobody waits any more */
 void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m);

@@ -142,7 +142,7 @@ static const struct {
 	{"elicitation/create", NULL, {"url", NULL}, false, false, false},
 };
 
-static const char *read_subject(struct zg_rpc *m)
+const char *zg_rpc_subject(struct zg_rpc *m)
 {
 	for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++) {
 		const json_t *in = m->params, *value = NULL;
@@ -192,7 +192,7 @@ static int read_call(struct zg_rpc *m, const json_t *method, const char **why)
 		return ZG_RPC_INVALID_PARAMS;
 	*why = params ? check_params(params) : NULL;
 	if (!*why)
-		*why = read_subject(m);
+		*why = zg_rpc_subject(m);
 	return *why ? ZG_RPC_INVALID_PARAMS : 0;
 }
 
@@ -207,6 +207,11 @@ static int read_response(struct zg_rpc *m, const char **why)
 	m->kind = ZG_RPC_RESPONSE;
 	m->method = ZG_SLICE("response");
 	return 0;
+}
+
+json_t *zg_rpc_tree(struct zg_slice text)
+{
+	return check_shape(text) ? NULL : json_loadb(text.ptr, text.len, JSON_DECODE_ANY, NULL);
 }
 
 int zg_rpc_parse(struct zg_rpc *m, struct zg_slice text, const char **why)

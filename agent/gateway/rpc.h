@@ -39,4 +39,10 @@ struct zg_rpc {
 int zg_rpc_parse(struct zg_rpc *m, struct zg_slice text, const char **why) ZG_MUST_CHECK;
 void zg_rpc_release(struct zg_rpc *m);
 
+/* Read m->tool from m->params, as m->method names it; NULL or why it cannot be. */
+const char *zg_rpc_subject(struct zg_rpc *m) ZG_MUST_CHECK;
+
+/* A JSON text whose tree stays small; NULL: it would not, or is none. */
+json_t *zg_rpc_tree(struct zg_slice text) ZG_MUST_CHECK;
+
 #endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "request.h"
+#include "server_request.h"
 #include "state.h"
 
 int zg_withhold(struct zg_request *r, int error, const char *why)
@@ -41,6 +42,7 @@ static int judge_secrets(struct zg_request *r, struct zg_server_message *m)
 	struct zg_buf *released = &r->output.released;
 	int rc;
 
+	m->raw = m->text;
 	zg_findings_reset(f);
 	zg_buf_reset(released);
 	rc = zg_scan_json(r->live->scanner, m->text, f, released, &m->changed, &m->facts, NULL);
@@ -66,6 +68,12 @@ static int judge_form(struct zg_request *r, struct zg_server_message *m)
 	if (!facts->is_object || response == (facts->method.ptr != NULL) ||
 	    (facts->result.ptr && facts->error.ptr))
 		return zg_withhold(r, -EBADMSG, "it is not one JSON-RPC message");
+	/* nothing follows the response: progress of what is over, a second answer */
+	if (r->output.answered) {
+		m->drop = true;
+		r->output.dropped++;
+		return 0;
+	}
 	/* a stream that was opened to listen may bring answers of lost ones */
 	if (!response || r->rpc.kind != ZG_RPC_REQUEST)
 		return 0;
@@ -86,11 +94,13 @@ static int judge_form(struct zg_request *r, struct zg_server_message *m)
 /* In this order; each may end it, set drop, or put another text in the place of
  * m->text (then changed is set). */
 static int (*const judges[])(struct zg_request *r, struct zg_server_message *m) = {
-	zg_state_take,	  /* what the client cannot read */
-	judge_secrets,	  /* scanned, and strict JSON from here on */
-	judge_form,	  /* one message, and an answer to this request */
-	zg_state_put,	  /* sealed */
-	zg_cache_private, /* no cache may share it */
+	zg_state_take,		/* what the client cannot read */
+	judge_secrets,		/* scanned, and strict JSON from here on */
+	judge_form,		/* one message, and an answer to this request */
+	zg_judge_server_call,	/* what it asks or tells the client */
+	zg_judge_server_result, /* and what it asks for in an answer */
+	zg_state_put,		/* sealed */
+	zg_cache_private,	/* no cache may share it */
 };
 
 int zg_server_message(struct zg_request *r, struct zg_slice text, struct zg_server_message *m)

@@ -19,7 +19,8 @@ struct zg_server_message {
 	bool changed;	       /* it is not as it came */
 	struct zg_slice state; /* a requestState, as the server wrote it; taken out for now */
 	bool drop;	       /* it is not for this client; the rest of the stream goes on */
-	struct zg_json_facts facts; /* of the text as it came */
+	struct zg_slice raw;   /* what was scanned, secrets included */
+	struct zg_json_facts facts; /* of raw, and pointing into it */
 };
 
 /* Judge text, a message in the answer to r. 0: deliver m->text unless m->drop.

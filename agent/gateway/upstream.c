@@ -475,29 +475,49 @@ void zg_upstream_resume(struct zg_request *r)
 		zg_upstream_stop(r);
 }
 
-/* Best effort: tell the server that a call is cancelled. */
+static void on_note(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	struct zg_transfer *t = arg;
+
+	if (zg_transfer_limit(t, ZG_CANCEL_SEC) < 0 || zg_transfer_start(t) < 0)
+		zg_transfer_free(t);
+}
+
+void zg_upstream_note(struct zg_request *r, struct zg_slice message)
+{
+	static const struct timeval now = {0, 0};
+	struct zg_transfer *t;
+	const char *copy;
+
+	if (r->server->tls)
+		return;
+	t = zg_transfer_new(r->worker);
+	if (!t)
+		return;
+	copy = zg_arena_copy(&t->arena, message);
+	t->first = zg_live_endpoint_good(r->live, r->server);
+	add_headers(t, r, true);
+	/* begun from the loop: libcurl takes no transfer in its callbacks */
+	if (!copy || !set_destination(t, r) ||
+	    !set_message(t, r, ZG_HM_POST, (struct zg_slice){copy, message.len}) ||
+	    event_base_once(r->worker->base, -1, EV_TIMEOUT, on_note, t, &now) < 0)
+		zg_transfer_free(t);
+}
+
+/* Tell the server that a call is cancelled. */
 static void cancel(struct zg_request *r)
 {
 	zg_autobuf body = ZG_BUF(4096);
-	struct zg_transfer *t;
-	char *copy;
 
-	if (r->rpc.kind != ZG_RPC_REQUEST || r->server->tls)
+	/* where closing the stream says the same */
+	if (r->rpc.kind != ZG_RPC_REQUEST || zg_era_modern(r->era))
 		return;
 	zg_buf_fmt(&body,
 		   "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":"
 		   "{\"requestId\":%s,\"reason\":\"max_runtime_sec is over\"}}",
 		   r->rpc.id);
-	t = zg_transfer_new(r->worker);
-	if (!t)
-		return;
-	copy = zg_buf_ok(&body) ? zg_arena_copy(&t->arena, zg_buf_slice(&body)) : NULL;
-	t->first = zg_live_endpoint_good(r->live, r->server);
-	add_headers(t, r, true);
-	if (!copy || !set_destination(t, r) ||
-	    !set_message(t, r, ZG_HM_POST, (struct zg_slice){copy, body.len}) ||
-	    zg_transfer_limit(t, ZG_CANCEL_SEC) < 0 || zg_transfer_start(t) < 0)
-		zg_transfer_free(t);
+	if (zg_buf_ok(&body))
+		zg_upstream_note(r, zg_buf_slice(&body));
 }
 
 static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)

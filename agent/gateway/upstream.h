@@ -9,6 +9,7 @@
 #define ZG_GATEWAY_UPSTREAM_H
 
 #include "cleanup.h"
+#include "slice.h"
 
 struct zg_request;
 struct zg_worker;
@@ -21,6 +22,9 @@ void zg_upstream_release(struct zg_worker *w);
 void zg_upstream_abort(struct zg_request *r);
 /* End it; zg_request_upstream_done is called from here. Likewise. */
 void zg_upstream_stop(struct zg_request *r);
+/* Say one message of ours to the server in the session of r's client; best
+ * effort, at any time, also from within a callback. The answer is thrown away. */
+void zg_upstream_note(struct zg_request *r, struct zg_slice message);
 /* The client has room again. */
 void zg_upstream_resume(struct zg_request *r);
 

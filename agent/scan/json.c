@@ -20,8 +20,9 @@ struct walk {
 	bool object[ZG_JSON_DEPTH + 1];
 	size_t mark[ZG_JSON_DEPTH + 1]; /* where the object's members begin */
 	struct zg_json_facts facts;
-	struct zg_slice *fact; /* the top-level member being read */
-	bool is_error_next;    /* the value to come is that of result.isError */
+	struct zg_slice *fact;	/* the top-level member being read */
+	struct zg_slice *inner; /* the member of result being read */
+	bool is_error_next;	/* the value to come is that of result.isError */
 	struct zg_err *e;
 };
 
@@ -163,6 +164,9 @@ static void note_name(struct walk *w, struct zg_slice name)
 
 	if (w->depth == 2 && w->fact == &f->result && f->is_object) {
 		w->is_error_next = zg_slice_eq(name, ZG_SLICE("isError"));
+		w->inner = zg_slice_eq(name, ZG_SLICE("resultType")) ? &f->result_type : NULL;
+		f->asks |= zg_slice_eq(name, ZG_SLICE("inputRequests")) ||
+			   zg_slice_eq(name, ZG_SLICE("task"));
 		return;
 	}
 	if (w->depth != 1 || !f->is_object)
@@ -305,6 +309,10 @@ static int after_value(struct walk *w)
 			w->fact->len = (size_t)(w->p - w->fact->ptr);
 			w->fact = NULL;
 		}
+		if (w->depth == 2 && w->inner) {
+			w->inner->len = (size_t)(w->p - w->inner->ptr);
+			w->inner = NULL;
+		}
 		w->is_error_next = false;
 		if (w->depth == 0)
 			return 0;
@@ -347,6 +355,8 @@ static int walk_value(struct walk *w)
 	skip_space(w);
 	if (w->depth == 1 && w->fact)
 		w->fact->ptr = w->p;
+	if (w->depth == 2 && w->inner)
+		w->inner->ptr = w->p;
 	if (w->p == w->end)
 		return bad(w, w->p, "the text ends too early");
 	switch (*w->p) {

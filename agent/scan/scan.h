@@ -72,8 +72,10 @@ struct zg_json_facts {
 	struct zg_slice method; /* raw, with quotes */
 	struct zg_slice result;
 	struct zg_slice error;
-	bool is_error;	/* result.isError is true */
-	bool is_object; /* false: batch array or scalar */
+	struct zg_slice result_type; /* result.resultType, raw */
+	bool is_error;		     /* result.isError is true */
+	bool asks;		     /* result has inputRequests or task */
+	bool is_object;		     /* false: batch array or scalar */
 };
 
 /*

@@ -69,3 +69,6 @@ STR(evidence, "ZG_EVIDENCE", ZG_REASON_LEN) /* names of signatures that matched,
 STR(definition, "ZG_DEFINITION", ZG_NAME_LEN) /* tool, prompt, template, instructions, identity */
 HEX(definition_sha256, "ZG_DEFINITION_SHA256", 32)
 STR(withheld, "ZG_WITHHELD", ZG_FINDINGS_LEN) /* "why:count,..." of a list's entries */
+/* what a server asks of its client */
+STR(direction, "ZG_DIRECTION", ZG_NAME_LEN) /* "server": it asks, the client would answer */
+NUM(dropped, "ZG_DROPPED")		    /* messages of the server that nobody was shown */

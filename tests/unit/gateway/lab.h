@@ -60,12 +60,19 @@ static const char lab_policy[] =
 	"    match: {labels: {mcp.action: read}}\n"
 	"    decision: ALLOW\n"
 	"  - id: ask-a-person\n"
-	"    match: {labels: {mcp.action: write}, risk_tags: [prod]}\n"
+	"    match: {labels: {mcp.action: write, mcp.method: tools/call}, risk_tags: [prod]}\n"
 	"    decision: REQUIRE_APPROVAL\n"
 	"  - id: bounded\n"
 	"    match: {labels: {mcp.action: write}, risk_tags: [non_prod]}\n"
 	"    decision: ALLOW_WITH_CONSTRAINTS\n"
-	"    constraints: {max_runtime_sec: 1, network_allowlist: [127.0.0.1]}\n";
+	"    constraints: {max_runtime_sec: 1, network_allowlist: [127.0.0.1]}\n"
+	"  - id: people\n"
+	"    match: {labels: {mcp.direction: server, mcp.method: elicitation/create}}\n"
+	"    decision: ALLOW_WITH_CONSTRAINTS\n"
+	"    constraints: {network_allowlist: [ok.example]}\n"
+	"  - id: no-models\n"
+	"    match: {labels: {mcp.direction: server, mcp.method: \"sampling/*\"}}\n"
+	"    decision: DENY\n";
 
 static const char lab_config[] = "version: v1\n"
 				 "listen: [\"127.0.0.1:7411\", \"[::1]:7411\"]\n"

@@ -41,7 +41,9 @@ const ALLOW_ALL = 'version: v1\nrules:\n  - id: allow-all\n    match:\n      lab
 // scenario/check#n -> status; what a check is told in passing (INFO) is no verdict.
 function verdicts(dir) {
 	const found = {};
-	for (const folder of fs.readdirSync(dir).sort()) {
+	// auth/x stands in a folder of its own
+	const folders = fs.readdirSync(dir).sort().flatMap((name) => name === 'auth' ? fs.readdirSync(path.join(dir, name)).map((n) => `${name}/${n}`) : name);
+	for (const folder of folders) {
 		const scenario = folder.replace(/^server-/, '').replace(/-\d{4}-\d\d-\d\dT[-\d]+Z$/, '');
 		const file = path.join(dir, folder, 'checks.json'), seen = {};
 		if (!fs.existsSync(file)) // the suite itself broke there
@@ -109,6 +111,54 @@ describe('conformance', needs({ timeout: 900000 }), () => {
 				for (const check of ['localhost-host-rebinding-rejected', 'localhost-host-valid-accepted'])
 					if (`dns-rebinding-protection/${check}` in direct[run])
 						assert.equal(through[`dns-rebinding-protection/${check}`].status, 'SUCCESS');
+			});
+	}
+});
+
+// As above, for the suite's client scenarios: the suite is the server (and the
+// authorization server), the SDK's client goes through the gateway.
+const CLIENT_DIFFERENCES = {
+	// Their subject is how a client gets a token for the server itself. Through the
+	// gateway it needs none: the server's credentials are the gateway's, and a
+	// client's token is not let through.
+	'auth/*': 'a client does not log in to a server behind the gateway',
+};
+const clientKnown = (key) => Object.keys(CLIENT_DIFFERENCES).some((k) => k.endsWith('*') ? key.startsWith(k.slice(0, -1)) : key === k);
+
+describe('conformance of clients', needs({ timeout: 900000 }), () => {
+	let agent;
+	const direct = {};
+
+	before(async () => {
+		// the suite's authorization servers are elsewhere on loopback, at any port
+		const ports = ['1024-65535'];
+		agent = await startAgent({ policy: ALLOW_ALL, allow: [{ cidr: '127.0.0.1/32', port: ports }, { cidr: '::1/128', port: ports }] });
+		fs.mkdirSync(path.join(agent.dir, 'out'));
+	});
+	after(() => agent?.stop());
+
+	const suite = (args, command, env) => promisify(execFile)(process.execPath, [path.join(repo, SUITE), 'client', '--command', command, ...args],
+		{ timeout: 4 * SUITE_MS, maxBuffer: 1 << 26, env: { ...process.env, ...env } }).catch((e) => assert.ok(e.code === 1, e.message));
+
+	for (const [run, args] of Object.entries(RUNS).filter(([name]) => name.startsWith('requirements'))) {
+		const out = (name) => path.join(agent.dir, 'out', name.replaceAll(/[^\w.-]/g, '-'));
+		const program = (name) => `${process.execPath} ${path.join(repo, 'tests/e2e', name)}`;
+
+		test(`${run}: the client directly`, async (t) => {
+			await suite([...args, '-o', out(`client ${run}`)], program('conformance_client.mjs'));
+			direct[run] = verdicts(out(`client ${run}`));
+			t.diagnostic(`${Object.keys(direct[run]).length} checks`);
+		});
+		for (const door of ['explicit', 'transparent'])
+			test(`${run}: the same through the gateway, ${door}`, async (t) => {
+				const { dir, bin, socket, node, src, port } = agent;
+				const to = out(`client ${door} ${run}`);
+				await suite([...args, '--timeout', String(2 * SUITE_MS), '-o', to], program('conformance_through.mjs'), { ZG_THROUGH: JSON.stringify({ door, dir, bin, socket, node, src, port }) });
+				const lines = difference(direct[run], verdicts(to));
+				t.diagnostic(`${Object.keys(direct[run]).length} checks, ${lines.length} differ`);
+				for (const line of lines.filter((l) => !clientKnown(l)))
+					t.diagnostic(line);
+				assert.deepEqual(lines.filter((line) => !clientKnown(line.split(': ')[0])), []);
 			});
 	}
 });

@@ -105,34 +105,39 @@
 #define ZG_RESOLV_BYTES		65536 /* resolv.conf */
 
 /* stdio servers */
-#define ZG_STDIO_ID_LEN		25    /* of a server's id: "server:<id>" is a profile's name */
-#define ZG_STDIO_ARGS_MAX	64    /* arguments of one command */
-#define ZG_STDIO_ENV_MAX	32    /* fixed variables, and as many that a client may set */
-#define ZG_STDIO_TEXT_BYTES	32768 /* of all of them together */
-#define ZG_STDIO_ENV_LEN	4096  /* value of a variable that a client sets */
-#define ZG_STDIO_MEMORY		(UINT64_C(1) << 30) /* default; Node's servers take 60 to 200 MB */
-#define ZG_STDIO_MEMORY_MIN	(UINT64_C(16) << 20)
-#define ZG_STDIO_PIDS		256   /* default: threads count, and Node has eleven */
-#define ZG_STDIO_PIDS_MAX	32768
-#define ZG_STDIO_CPU_MAX	6400  /* per cent of one processor */
-#define ZG_STDIO_TMP_BYTES	"64m" /* of each private tmp; it counts as the server's memory */
-#define ZG_STDIO_FILES		4096  /* descriptors of one server */
-#define ZG_STDIO_MAX		256   /* servers that run at once, each under a uid of its own */
-#define ZG_STDIO_CALLER_MAX	32    /* of one uid that is not root */
-#define ZG_STDIO_UID		60800 /* the first of those: neither Debian nor systemd gives them out */
-#define ZG_STDIO_HASH_BYTES	268435456 /* an executable with a sha256; Node has 100 MB */
-#define ZG_STDIO_START_MS	20000 /* from the client's question to the running command */
-#define ZG_STDIO_END_MS		2000  /* to end when its input ends, then to end when told to */
-#define ZG_STDIO_STALL_SEC	75    /* a peer that takes nothing of what waits for it */
-#define ZG_STDIO_LOG_LEN	512   /* one line of a server's stderr */
-#define ZG_STDIO_LOG_SEC	20    /* lines of one server's stderr a second */
-#define ZG_STDIO_GARBAGE_MAX	1024  /* lines that are no message; then the server is ended */
-#define ZG_STDIO_RESTARTS	3     /* of one session; then its end is the session's */
+#define ZG_STDIO_ID_LEN	     25	   /* of a server's id: "server:<id>" is a profile's name */
+#define ZG_STDIO_ARGS_MAX    64	   /* arguments of one command */
+#define ZG_STDIO_ENV_MAX     32	   /* fixed variables, and as many that a client may set */
+#define ZG_STDIO_TEXT_BYTES  32768 /* of all of them together */
+#define ZG_STDIO_ENV_LEN     4096  /* value of a variable that a client sets */
+#define ZG_STDIO_MEMORY	     (UINT64_C(1) << 30) /* default; Node's servers take 60 to 200 MB */
+#define ZG_STDIO_MEMORY_MIN  (UINT64_C(16) << 20)
+#define ZG_STDIO_PIDS	     256 /* default: threads count, and Node has eleven */
+#define ZG_STDIO_PIDS_MAX    32768
+#define ZG_STDIO_CPU_MAX     6400  /* per cent of one processor */
+#define ZG_STDIO_TMP_BYTES   "64m" /* of each private tmp; it counts as the server's memory */
+#define ZG_STDIO_FILES	     4096  /* descriptors of one server */
+#define ZG_STDIO_MAX	     256   /* servers that run at once, each under a uid of its own */
+#define ZG_STDIO_CALLER_MAX  32	   /* of one uid that is not root */
+#define ZG_STDIO_UID	     60800 /* the first of those: neither Debian nor systemd gives them out */
+#define ZG_STDIO_HASH_BYTES  268435456 /* an executable with a sha256; Node has 100 MB */
+#define ZG_STDIO_START_MS    20000     /* from the client's question to the running command */
+#define ZG_STDIO_END_MS	     2000      /* to end when its input ends, then to end when told to */
+#define ZG_STDIO_STALL_SEC   75	       /* a peer that takes nothing of what waits for it */
+#define ZG_STDIO_LOG_LEN     512       /* one line of a server's stderr */
+#define ZG_STDIO_LOG_SEC     20	       /* lines of one server's stderr a second */
+#define ZG_STDIO_GARBAGE_MAX 1024      /* lines that are no message; then the server is ended */
+#define ZG_STDIO_RESTARTS    3	       /* of one session; then its end is the session's */
 
 /* secrets (zg_secrets.h) */
-#define ZG_SECRETS_MAX	     32768    /* entries: six of each server, and some */
-#define ZG_SECRETS_BYTES     33554432 /* of all */
-#define ZG_SECRET_FILE_BYTES 1048576  /* one file; a distribution's CA bundle has 220 KB */
+#define ZG_SECRETS_MAX		  32768	   /* entries: six of each server, and some */
+#define ZG_SECRETS_BYTES	  33554432 /* of all */
+#define ZG_SECRET_FILE_BYTES	  1048576  /* one file; a distribution's CA bundle has 220 KB */
+#define ZG_SECRET_LINE_BYTES	  8192	   /* one that becomes a header: tokens have up to 4 KB */
+#define ZG_PINS_LEN		  512	   /* eight keys of a server, of 52 bytes each */
+#define ZG_HEADER_NAME_LEN	  128	   /* of a registered header */
+#define ZG_HEADER_VALUE_LEN	  1024	   /* and of its fixed value */
+#define ZG_CREDENTIALS_SERVER_MAX 8	   /* headers and files of one server */
 
 /* one envelope */
 #define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */
@@ -165,6 +170,7 @@
 #define ZG_UPSTREAM_POOL_MAX	     256  /* idle transfers and connections kept */
 #define ZG_UPSTREAM_IDLE_SEC	     4	  /* Node's servers close idle connections at 5 s */
 #define ZG_SERVER_ASKS_MAX	     1024 /* requests of a server in one stream: an hour of pings */
+#define ZG_UPSTREAM_REDIRECTS_MAX    3	  /* one more or less slash, and some */
 #define ZG_CANCEL_SEC		     5	  /* best effort of a notifications/cancelled */
 #define ZG_STREAM_OPEN_SEC	     3600 /* a GET stream; clients open it again */
 #define ZG_RETRY_SLOTS		     1024 /* failed calls one worker remembers */

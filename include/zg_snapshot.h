@@ -18,6 +18,7 @@
 
 #include "zg_abi.h"
 #include "zg_limits.h"
+#include "zg_secrets.h"
 
 #define ZG_SNAPSHOT_MAGIC 0x31535a47u /* "GZS1" little-endian */
 
@@ -36,6 +37,7 @@ enum zg_section {
 	ZG_S_EXECS,	   /* struct zg_exec_def[] */
 	ZG_S_STDIO,	   /* struct zg_stdio_def[], in the order of their servers */
 	ZG_S_TEXT,	   /* bytes: texts of ZG_S_STDIO, each with its NUL */
+	ZG_S_CREDENTIALS,  /* struct zg_credential_def[] */
 	ZG_S_MAX,
 };
 
@@ -84,6 +86,7 @@ struct zg_settings {
 	struct zg_listen dns[ZG_DNS_UPSTREAM_MAX]; /* where the resolver asks */
 	uint32_t dns_ttl_min_sec;
 	uint32_t dns_grace_sec;
+	char ca_file[ZG_PATH_LEN]; /* "" = the distribution's */
 };
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
@@ -174,7 +177,12 @@ struct zg_server_def {
 	char prefix[ZG_NAMESPACE_LEN]; /* of its names in lists; "" = none */
 	uint8_t pinning;	       /* enum zg_pinning */
 	uint8_t trust_annotations;
-	uint8_t pad[6];
+	uint8_t by_name;     /* its addresses are the resolver's to find */
+	uint8_t local;	     /* they may be of this machine or its networks */
+	uint8_t passthrough; /* the client's Authorization goes on to it */
+	uint8_t pad[3];
+	char pins[ZG_PINS_LEN]; /* "sha256//...;sha256//...": keys it may show; "" = any */
+	char passthrough_reason[ZG_REASON_LEN];
 };
 
 enum zg_stdio_user {
@@ -213,6 +221,17 @@ struct zg_stdio_def {
 	uint8_t args_sha256[32]; /* of command and arguments, each with its NUL */
 	uint8_t digest[32];	 /* of all that decides how it is started and what it may reach */
 	uint8_t may[ZG_PROFILES_MAX / 8]; /* bit n: kernel profile n may start it */
+};
+
+/* What goes along to a server, or where it is: a file's content is never here,
+ * but in the bundle of zg_secrets.h. */
+struct zg_credential_def {
+	uint32_t server; /* index into ZG_S_SERVERS */
+	uint32_t kind;	 /* ZG_SK_AUTHORIZATION, _HEADER, _CLIENT_CERT, _CLIENT_KEY, _CA_BUNDLE */
+	char header[ZG_HEADER_NAME_LEN]; /* of ZG_SK_HEADER */
+	/* "" = value; absolute, or of the folder of servers, or "credential:NAME" */
+	char path[ZG_PATH_LEN];
+	char value[ZG_HEADER_VALUE_LEN]; /* no secret */
 };
 
 struct zg_endpoint_def {

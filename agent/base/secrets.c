@@ -124,6 +124,7 @@ int zg_secrets_open(struct zg_secrets *s, int fd)
 	h = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (h == MAP_FAILED)
 		return -errno;
+	(void)madvise((void *)(uintptr_t)h, (size_t)st.st_size, MADV_DONTDUMP);
 	*s = (struct zg_secrets){h, (const struct zg_secret *)(h + 1), (size_t)st.st_size};
 	if (h->magic == ZG_SECRETS_MAGIC && h->count <= ZG_SECRETS_MAX && h->bytes == s->bytes &&
 	    entries_ok(h))

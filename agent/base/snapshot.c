@@ -25,6 +25,7 @@ static const size_t element[ZG_S_MAX] = {
 	[ZG_S_NAMES] = sizeof(struct zg_name_def),
 	[ZG_S_STDIO] = sizeof(struct zg_stdio_def),
 	[ZG_S_TEXT] = 1,
+	[ZG_S_CREDENTIALS] = sizeof(struct zg_credential_def),
 };
 
 static bool sections_ok(const struct zg_snapshot_header *h, size_t bytes)
@@ -48,7 +49,7 @@ static bool settings_ok(const struct zg_settings *s)
 {
 	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
 	       ENDS(s->runtime_dir) && ENDS(s->pin_dir) && ENDS(s->cgroup_root) && ENDS(s->user) &&
-	       ENDS(s->ledger_user) && ENDS(s->approver_group) &&
+	       ENDS(s->ledger_user) && ENDS(s->approver_group) && ENDS(s->ca_file) &&
 	       s->listen_count <= ZG_LISTEN_MAX && s->workers <= ZG_WORKERS_MAX &&
 	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC &&
 	       s->dns_count <= ZG_DNS_UPSTREAM_MAX && s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC &&
@@ -104,7 +105,14 @@ static bool server_ok(const struct zg_server_def *d)
 {
 	return ENDS(d->prefix) && d->pinning <= ZG_PINNING_FIRST_USE && ENDS(d->id) &&
 	       ENDS(d->name) && ENDS(d->version) && ENDS(d->owner) && ENDS(d->url) &&
-	       ENDS(d->host) && ENDS(d->path) && d->transport <= ZG_T_STDIO;
+	       ENDS(d->host) && ENDS(d->path) && d->transport <= ZG_T_STDIO && ENDS(d->pins) &&
+	       ENDS(d->passthrough_reason);
+}
+
+static bool credential_ok(const struct zg_snapshot *s, const struct zg_credential_def *d)
+{
+	return d->server < s->server_count && d->kind < ZG_SK_MAX && ENDS(d->header) &&
+	       ENDS(d->path) && ENDS(d->value);
 }
 
 /* All its texts lie in the section, which ends in a NUL. */
@@ -169,6 +177,9 @@ static bool content_ok(const struct zg_snapshot *s)
 	for (size_t i = 0; i < s->stdio_count; i++)
 		if (!stdio_ok(s, &s->stdios[i]))
 			return false;
+	for (size_t i = 0; i < s->credential_count; i++)
+		if (!credential_ok(s, &s->credentials[i]))
+			return false;
 	for (size_t i = 0; i < s->endpoint_count; i++)
 		if (s->endpoints[i].server >= s->server_count)
 			return false;
@@ -217,6 +228,7 @@ int zg_snapshot_open(struct zg_snapshot *out, int fd, struct zg_err *e)
 	s.names = section(&s, ZG_S_NAMES, &s.name_count);
 	s.stdios = section(&s, ZG_S_STDIO, &s.stdio_count);
 	s.text = section(&s, ZG_S_TEXT, &s.text_bytes);
+	s.credentials = section(&s, ZG_S_CREDENTIALS, &s.credential_count);
 	if (!content_ok(&s))
 		goto broken;
 	*out = s;

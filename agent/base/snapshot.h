@@ -36,6 +36,8 @@ struct zg_snapshot {
 	size_t stdio_count;
 	const char *text;
 	size_t text_bytes;
+	const struct zg_credential_def *credentials;
+	size_t credential_count;
 };
 
 /* Map and check fd, which must carry F_SEAL_SHRINK|GROW|WRITE|SEAL; it may be

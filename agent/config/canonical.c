@@ -168,13 +168,46 @@ static void put_addresses(struct zg_buf *out, const struct zg_entry_src *s, stru
 {
 	struct zg_slice item[ZG_ENDPOINTS_PER_SERVER];
 	char text[ZG_ENDPOINTS_PER_SERVER][64];
-	struct zg_texts t = {item, s->address_count};
+	struct zg_texts t = {item, s->fixed_count};
 
-	for (size_t i = 0; i < s->address_count; i++) {
+	for (size_t i = 0; i < s->fixed_count; i++) {
 		zg_addr_text(text[i], sizeof(text[i]), s->address[i]);
 		item[i] = zg_slice_str(text[i]);
 	}
 	put_set(out, &t, arena);
+}
+
+/* Only what is set: entries without any of it keep their digest. */
+static void put_auth(struct zg_buf *out, const struct zg_entry_src *s)
+{
+	for (size_t i = 0; i < s->credential_count; i++) {
+		const struct zg_credential_def *c = &s->credential[i];
+
+		zg_buf_fmt(out, "%s{\"header\":", i ? "," : ",\"auth\":[");
+		zg_buf_json(out, zg_slice_str(c->header));
+		zg_buf_fmt(out, ",\"kind\":%u,\"path\":", c->kind);
+		zg_buf_json(out, zg_slice_str(c->path));
+		zg_buf_str(out, ",\"value\":");
+		zg_buf_json(out, zg_slice_str(c->value));
+		zg_buf_str(out, "}");
+	}
+	zg_buf_str(out, s->credential_count ? "]" : "");
+}
+
+static void put_passthrough(struct zg_buf *out, const struct zg_entry_src *s)
+{
+	if (s->def.passthrough) {
+		zg_buf_str(out, ",\"passthrough\":");
+		zg_buf_json(out, zg_slice_str(s->def.passthrough_reason));
+	}
+}
+
+static void put_pins(struct zg_buf *out, const struct zg_entry_src *s)
+{
+	if (s->def.pins[0]) {
+		zg_buf_str(out, ",\"pins\":");
+		zg_buf_json(out, zg_slice_str(s->def.pins));
+	}
 }
 
 void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struct zg_arena *arena)
@@ -187,6 +220,7 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 
 	zg_buf_str(out, "{\"addresses\":");
 	put_addresses(out, s, arena);
+	put_auth(out, s);
 	if (s->policy.method_count) {
 		zg_buf_str(out, ",\"extensions\":");
 		put_tools(out, s->policy.methods, s->policy.method_count, arena);
@@ -195,14 +229,18 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	zg_buf_json(out, zg_slice_str(s->def.id));
 	zg_buf_str(out, ",\"labels\":");
 	put_labels(out, &s->policy.labels, arena);
+	zg_buf_str(out, s->def.local ? ",\"local\":true" : "");
 	zg_buf_str(out, ",\"name\":");
 	zg_buf_json(out, zg_slice_str(s->def.name));
 	zg_buf_str(out, ",\"namespace\":");
 	zg_buf_json(out, zg_slice_str(s->def.prefix));
 	zg_buf_str(out, ",\"owner\":");
 	zg_buf_json(out, zg_slice_str(s->def.owner));
-	zg_buf_fmt(out, ",\"pinning\":\"%s\",\"risk_tags\":",
+	put_passthrough(out, s);
+	zg_buf_fmt(out, ",\"pinning\":\"%s\"",
 		   s->def.pinning == ZG_PINNING_FIRST_USE ? "first-use" : "approval");
+	put_pins(out, s);
+	zg_buf_str(out, ",\"risk_tags\":");
 	put_set(out, &s->policy.risk_tags, arena);
 	if (s->command)
 		zg_stdio_canonical(out, s->command);

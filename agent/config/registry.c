@@ -49,6 +49,8 @@ static const char *type_name(json_type t)
 
 static bool is_type(const json_t *j, json_type t)
 {
+	if (t == JSON_NULL)
+		return true;
 	return t == JSON_TRUE ? json_is_boolean(j) : json_typeof(j) == t;
 }
 
@@ -151,6 +153,11 @@ static void take_meta(struct zg_registry_reader *r, const json_t *j, const struc
 		{"network", JSON_ARRAY, false, zg_registry_take_network},
 		{"restart", JSON_STRING, false, zg_registry_take_restart},
 		{"sha256", JSON_STRING, false, zg_registry_take_sha256},
+		{"local", JSON_TRUE, false, zg_registry_take_local},
+		{"auth", JSON_NULL, false, zg_registry_take_auth},
+		{"ca_file", JSON_STRING, false, zg_registry_take_ca_file},
+		{"pins", JSON_ARRAY, false, zg_registry_take_pins},
+		{"passthrough", JSON_OBJECT, false, zg_registry_take_passthrough},
 	};
 	const struct zg_json_path here = {.up = at, .key = META};
 	const json_t *ours = json_object_get(j, META);

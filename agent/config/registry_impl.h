@@ -2,8 +2,8 @@
 /*
  * registry_impl.h - what the readers of one registry entry share. registry.c
  * reads the object, registry_remote.c where a server is dialled,
- * registry_command.c how a local one is started, registry_tools.c what its
- * tools are.
+ * registry_auth.c what proves who is who there, registry_command.c how a local
+ * one is started, registry_tools.c what its tools are.
  */
 #ifndef ZG_REGISTRY_IMPL_H
 #define ZG_REGISTRY_IMPL_H
@@ -27,7 +27,7 @@ typedef void zg_registry_take(struct zg_registry_reader *r, const json_t *j,
 
 struct zg_registry_member {
 	const char *key;
-	json_type type; /* JSON_TRUE: either boolean */
+	json_type type; /* JSON_TRUE: either boolean; JSON_NULL: the handler says */
 	bool required;
 	zg_registry_take *take; /* NULL: documentation, of no effect here */
 };
@@ -56,8 +56,12 @@ zg_registry_take zg_registry_take_labels, zg_registry_take_tags, zg_registry_tak
 	zg_registry_take_extensions;
 zg_registry_take zg_registry_take_trust, zg_registry_take_pinning, zg_registry_take_namespace;
 /* registry_remote.c */
-zg_registry_take zg_registry_take_remotes, zg_registry_take_addresses;
+zg_registry_take zg_registry_take_remotes, zg_registry_take_addresses, zg_registry_take_local;
 void zg_registry_finish_remote(struct zg_registry_reader *r);
+/* registry_auth.c */
+zg_registry_take zg_registry_take_auth, zg_registry_take_headers, zg_registry_take_ca_file,
+	zg_registry_take_pins, zg_registry_take_passthrough;
+void zg_registry_finish_auth(struct zg_registry_reader *r);
 /* registry_command.c */
 zg_registry_take zg_registry_take_command, zg_registry_take_packages, zg_registry_take_sha256;
 zg_registry_take zg_registry_take_args, zg_registry_take_env, zg_registry_take_env_pass;

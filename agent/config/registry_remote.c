@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* registry_remote.c - where a remote server is dialled (registry_impl.h). Resolves nothing. */
+/* registry_remote.c - where a remote server is dialled (registry_impl.h). Resolves nothing:
+ * the addresses of a name come from the resolver. */
 #include "registry_impl.h"
 
 #include "url.h"
@@ -28,6 +29,13 @@ void zg_registry_take_addresses(struct zg_registry_reader *r, const json_t *j,
 	}
 }
 
+void zg_registry_take_local(struct zg_registry_reader *r, const json_t *j,
+			    const struct zg_json_path *at)
+{
+	(void)at;
+	r->entry->def.local = json_is_true(j);
+}
+
 static void take_url(struct zg_registry_reader *r, const json_t *j, const struct zg_json_path *at)
 {
 	const char *wrong = zg_url_parse(zg_registry_text(j), &r->entry->def);
@@ -44,7 +52,7 @@ void zg_registry_take_remotes(struct zg_registry_reader *r, const json_t *j,
 	static const struct zg_registry_member known[] = {
 		{"type", JSON_STRING, true, NULL},
 		{"url", JSON_STRING, true, take_url},
-		{"headers", JSON_ARRAY, false, NULL},
+		{"headers", JSON_ARRAY, false, zg_registry_take_headers},
 	};
 	const char *type;
 
@@ -97,13 +105,9 @@ void zg_registry_finish_remote(struct zg_registry_reader *r)
 	struct zg_entry_src *e = r->entry;
 
 	find_addresses(r);
-	if (!e->address_count) {
-		zg_diag_notice(r->ctx->diag, r->ctx->file, 0, 0,
-			       "server '%s' is unreachable: no address of '%s' is known", e->def.id,
-			       e->def.host);
-		zg_diag_hint(r->ctx->diag, "names are not resolved in this version; add "
-					   "\"addresses\": [...] to its _meta");
-	}
+	e->fixed_count = e->address_count;
+	e->def.by_name = !e->address_count;
+	zg_registry_finish_auth(r);
 	if (e->def.transport == ZG_T_SSE)
 		zg_diag_notice(r->ctx->diag, r->ctx->file, 0, 0,
 			       "server '%s' speaks HTTP+SSE of 2024-11-05: not served yet",

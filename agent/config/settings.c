@@ -246,6 +246,20 @@ static void parse_dns(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, vo
 	(void)zg_yaml_map(ctx, y, "dns", fields, ZG_COUNT(fields), into);
 }
 
+static void parse_ca_file(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
+
+	(void)zg_yaml_copy(ctx, y, s->ca_file, sizeof(s->ca_file));
+}
+
+static void parse_tls(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	static const struct zg_yaml_field fields[] = {{"ca_file", parse_ca_file, false}};
+
+	(void)zg_yaml_map(ctx, y, "tls", fields, ZG_COUNT(fields), into);
+}
+
 static void parse_profiles(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_settings_src *s = into;
@@ -254,14 +268,23 @@ static void parse_profiles(const struct zg_yaml_ctx *ctx, const struct zg_yaml *
 }
 
 static const struct zg_yaml_field settings_fields[] = {
-	{"version", zg_yaml_version, true},    {"listen", parse_listen, false},
-	{"policies", parse_policies, false},   {"servers", parse_servers, false},
-	{"state_dir", parse_state_dir, false}, {"runtime_dir", parse_runtime_dir, false},
-	{"pin_dir", parse_pin_dir, false},     {"cgroup_root", parse_cgroup_root, false},
-	{"user", parse_user, false},	       {"ledger_user", parse_ledger_user, false},
-	{"workers", parse_workers, false},     {"profiles", parse_profiles, true},
-	{"approvers", parse_approvers, false}, {"approvals", parse_approvals, false},
-	{"audit", parse_audit, false},	       {"dns", parse_dns, false},
+	{"version", zg_yaml_version, true},
+	{"listen", parse_listen, false},
+	{"policies", parse_policies, false},
+	{"servers", parse_servers, false},
+	{"state_dir", parse_state_dir, false},
+	{"runtime_dir", parse_runtime_dir, false},
+	{"pin_dir", parse_pin_dir, false},
+	{"cgroup_root", parse_cgroup_root, false},
+	{"user", parse_user, false},
+	{"ledger_user", parse_ledger_user, false},
+	{"workers", parse_workers, false},
+	{"profiles", parse_profiles, true},
+	{"approvers", parse_approvers, false},
+	{"approvals", parse_approvals, false},
+	{"audit", parse_audit, false},
+	{"dns", parse_dns, false},
+	{"tls", parse_tls, false},
 };
 
 void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,

@@ -220,6 +220,11 @@ static void put_servers(struct zg_build *b, struct sections *s)
 		zg_sha256(e->def.sha256, text.ptr, text.len);
 		e->def.endpoint_count = (uint32_t)e->address_count;
 		zg_buf_add(&s->buf[ZG_S_SERVERS], &e->def, sizeof(e->def));
+		for (size_t j = 0; j < e->credential_count; j++) {
+			e->credential[j].server = (uint32_t)i;
+			zg_buf_add(&s->buf[ZG_S_CREDENTIALS], &e->credential[j],
+				   sizeof(e->credential[j]));
+		}
 		for (size_t j = 0; j < e->address_count; j++) {
 			struct zg_endpoint_def def = {.port = e->def.port, .server = (uint16_t)i};
 

@@ -186,7 +186,7 @@ static int take_snapshot(struct zg_worker *w, const struct zg_msg *m)
 	struct zg_msg_snapshot_ok ok = {.generation = s->generation};
 	struct zg_live *live;
 	struct zg_err e = {0};
-	int rc = zg_live_new(&live, m->fd, w->secrets, s->generation, &e);
+	int rc = zg_live_new(&live, m->fd, w->secrets, s->generation, w->live, &e);
 
 	zg_close_(&w->secrets);
 	w->secrets = -1;

@@ -29,6 +29,7 @@ enum zg_http_method { ZG_HM_OTHER = 0, ZG_HM_POST, ZG_HM_GET, ZG_HM_DELETE };
 	X(CONTENT_ENCODING, "content-encoding", 0)                                                 \
 	X(CONTENT_TYPE, "content-type", 1)                                                         \
 	X(ACCEPT, "accept", 1)                                                                     \
+	X(AUTHORIZATION, "authorization", 0)                                                       \
 	X(ORIGIN, "origin", 0)                                                                     \
 	X(CONNECTION, "connection", 0)                                                             \
 	X(EXPECT, "expect", 0)                                                                     \

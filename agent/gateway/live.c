@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "trust.h"
 #include "worker.h"
 
 static int group_endpoints(struct zg_live *l)
@@ -44,6 +45,7 @@ static void live_free(struct zg_live *l)
 {
 	explicit_bzero(&l->seal, sizeof(l->seal));
 	zg_scanner_free(l->scanner);
+	zg_trust_free(l->trust);
 	zg_snapshot_close(&l->snap);
 	zg_secrets_close(&l->secrets);
 	free(l->endpoint_first);
@@ -52,7 +54,8 @@ static void live_free(struct zg_live *l)
 	free(l);
 }
 
-int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation, struct zg_err *e)
+int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation,
+		const struct zg_live *former, struct zg_err *e)
 {
 	struct zg_live *l = calloc(1, sizeof(*l));
 	int rc;
@@ -75,7 +78,9 @@ int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation, 
 		rc = zg_policy_open(&l->policy, l->snap.policy, l->snap.policy_bytes, e);
 	if (rc == 0)
 		rc = zg_scanner_new(&l->scanner, l->snap.scandb, l->snap.scandb_bytes, e);
-	if (rc == 0 && group_endpoints(l) < 0)
+	if (rc == 0)
+		l->trust = zg_trust_new(l, former);
+	if (rc == 0 && (!l->trust || group_endpoints(l) < 0))
 		rc = zg_err_set(e, ENOMEM, "no memory for a configuration");
 	if (rc < 0) {
 		live_free(l);

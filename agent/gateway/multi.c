@@ -7,6 +7,7 @@
 
 #include "plain.h"
 #include "request.h"
+#include "trust.h"
 #include "upstream.h"
 
 struct zg_upstream {
@@ -188,11 +189,15 @@ void zg_transfer_free(struct zg_transfer *t)
 	t->plain = NULL;
 	t->running = false;
 	t->request = NULL;
-	if (up->pooled >= ZG_UPSTREAM_POOL_MAX || !clean(t->easy)) {
+	if (up->pooled >= ZG_UPSTREAM_POOL_MAX || !clean(t->easy) ||
+	    (t->tls && !zg_trust_clear(t->easy))) {
 		curl_easy_cleanup(t->easy);
+		zg_live_unref(t->live);
 		free(t);
 		return;
 	}
+	zg_live_unref(t->live);
+	t->live = NULL;
 	LIST_INSERT_HEAD(&up->pool, t, link);
 	up->pooled++;
 }
@@ -201,7 +206,9 @@ int zg_upstream_init(struct zg_worker *w)
 {
 	struct zg_upstream *up;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	/* another backend would look for CAs by itself (trust.c) */
+	if (curl_global_sslset(CURLSSLBACKEND_OPENSSL, NULL, NULL) != CURLSSLSET_OK ||
+	    curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -EIO;
 	up = calloc(1, sizeof(*up));
 	if (!up)

@@ -17,6 +17,7 @@
 
 struct zg_plain;
 struct zg_plain_calls;
+struct zg_live;
 struct zg_request;
 struct zg_worker;
 
@@ -33,10 +34,17 @@ struct zg_transfer {
 	uint8_t addr[16];	    /* its destination */
 	uint16_t port;
 	size_t header_bytes;
-	uint32_t sends;	    /* how often a request has begun to go out */
-	uint32_t first;	    /* address of the server to try first */
-	uint32_t nth;	    /* and how many were tried */
-	struct event limit; /* see zg_transfer_limit */
+	uint32_t sends;		  /* how often a request has begun to go out */
+	uint32_t first;		  /* address of the server to try first */
+	uint32_t nth;		  /* and how many were tried */
+	struct event limit;	  /* see zg_transfer_limit */
+	struct zg_live *live;	  /* whose secrets it uses */
+	struct zg_slice location; /* of a redirect */
+	struct zg_slice path;	  /* where it led to; else the server's own */
+	size_t dropped;		  /* bytes of its body */
+	uint32_t redirects;
+	bool follow;
+	bool tls;
 	bool running;
 	bool paused;
 };

@@ -12,12 +12,19 @@
 
 #include "multi.h"
 #include "plain.h"
+#include "redirect.h"
 #include "request.h"
+#include "trust.h"
 
 /* headers that only we speak for; an empty value keeps libcurl from adding its own */
 static const char *const fixed_headers[] = {"Expect:", "User-Agent: zerogate/" ZG_VERSION};
 
 /* reading the answer -------------------------------------------------------- */
+
+static struct zg_slice path_of(const struct zg_transfer *t, const struct zg_server_def *s)
+{
+	return t->path.ptr ? t->path : zg_slice_str(s->path);
+}
 
 static enum zg_media media_of(struct zg_slice type)
 {
@@ -31,9 +38,9 @@ static enum zg_media media_of(struct zg_slice type)
 	return zg_slice_ieq(type, ZG_SLICE("text/event-stream")) ? ZG_MEDIA_SSE : ZG_MEDIA_OTHER;
 }
 
-static struct zg_slice keep(struct zg_request *r, struct zg_slice s)
+static struct zg_slice keep(struct zg_arena *arena, struct zg_slice s)
 {
-	const char *copy = zg_arena_copy(&r->arena, s);
+	const char *copy = zg_arena_copy(arena, s);
 
 	return (struct zg_slice){copy, copy ? s.len : 0};
 }
@@ -46,8 +53,9 @@ static bool is_visible(struct zg_slice s)
 	return true;
 }
 
-static void take_header(struct zg_request *r, struct zg_slice name, struct zg_slice value)
+static void take_header(struct zg_transfer *t, struct zg_slice name, struct zg_slice value)
 {
+	struct zg_request *r = t->request;
 	struct zg_output *o = &r->output;
 
 	if (zg_slice_ieq(name, ZG_SLICE("content-type")))
@@ -57,9 +65,47 @@ static void take_header(struct zg_request *r, struct zg_slice name, struct zg_sl
 	else if (!is_visible(value))
 		return;
 	else if (zg_slice_ieq(name, ZG_SLICE("mcp-session-id")))
-		o->session = keep(r, value);
+		o->session = keep(&r->arena, value);
 	else if (zg_slice_ieq(name, ZG_SLICE("allow")))
-		o->allow = keep(r, value);
+		o->allow = keep(&r->arena, value);
+	else if (zg_slice_ieq(name, ZG_SLICE("location")))
+		t->location = keep(&t->arena, value);
+}
+
+/*
+ * A server that redirects has not done what it was asked. 307 and 308 say that
+ * the same request may be made elsewhere: done, while "elsewhere" is the
+ * registered origin. All else would be a server that nobody has registered, or
+ * another request.
+ */
+static bool is_followed(struct zg_transfer *t, long status)
+{
+	struct zg_request *r = t->request;
+	const bool moved = status == 301 || status == 302 || status == 303;
+	const bool again = status == 307 || status == 308;
+	struct zg_redirect to;
+
+	if (!moved && !again)
+		return false;
+	if (!zg_redirect_read(&to, r->server, path_of(t, r->server), t->location)) {
+		(void)zg_str_cut(r->failure, sizeof(r->failure),
+				 ZG_SLICE("redirects to something that is no URL"));
+		return false;
+	}
+	if (again && to.same_origin && t->redirects < ZG_UPSTREAM_REDIRECTS_MAX) {
+		t->path = keep(&t->arena, zg_slice_str(to.path));
+		return t->path.ptr != NULL;
+	}
+	(void)snprintf(r->failure, sizeof(r->failure),
+		       to.same_origin
+			       ? "redirects %s%.180s"
+			       : "redirects %s%.180s, which is not its registered origin: not "
+				 "followed",
+		       !to.same_origin ? "to "
+		       : again	       ? "too often, at last within "
+				       : "a call by a status that turns it into another, within ",
+		       to.origin);
+	return false;
 }
 
 static size_t on_header(char *line, size_t one, size_t n, void *arg)
@@ -73,22 +119,33 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
 	t->header_bytes += n;
 	if (t->header_bytes > ZG_HTTP_HEADER_BYTES)
 		return 0;
-	if (!r || r->output.status)
+	if (!r || r->output.status || t->follow)
 		return n; /* nobody waits, or a trailer: never passed on */
 	if (n == 2 && line[0] == '\r') {
 		(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 		if (status < 200)
 			return n; /* 100 Continue and its like */
+		t->follow = is_followed(t, status);
+		if (t->follow)
+			return n;
 		r->output.status = (int)status;
 		zg_output_head(r);
 		return n;
 	}
 	colon = s.len ? memchr(s.ptr, ':', s.len) : NULL;
 	if (colon)
-		take_header(r, (struct zg_slice){s.ptr, (size_t)(colon - s.ptr)},
+		take_header(t, (struct zg_slice){s.ptr, (size_t)(colon - s.ptr)},
 			    zg_slice_trim((struct zg_slice){colon + 1,
 							    s.len - (size_t)(colon + 1 - s.ptr)}));
 	return n;
+}
+
+/* What a redirect says beside its target is read, so that its connection can be
+ * used again. */
+static bool is_bearable(struct zg_transfer *t, size_t n)
+{
+	t->dropped += n;
+	return t->dropped <= ZG_RESPONSE_BYTES;
 }
 
 static bool client_is_behind(const struct zg_request *r)
@@ -105,6 +162,8 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
 	n *= one;
 	if (!r)
 		return n;
+	if (t->follow)
+		return is_bearable(t, n) ? n : 0;
 	if (client_is_behind(r)) {
 		t->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
@@ -132,7 +191,7 @@ static void on_plain_field(void *arg, struct zg_slice name, struct zg_slice valu
 	struct zg_transfer *t = arg;
 
 	if (t->request)
-		take_header(t->request, name, value);
+		take_header(t, name, value);
 }
 
 static void on_plain_head(void *arg, int status)
@@ -144,6 +203,9 @@ static void on_plain_head(void *arg, int status)
 		return;
 	if (!r->origin.transparent)
 		zg_live_endpoint_answered(r->live, r->server, t->first + t->nth);
+	t->follow = is_followed(t, status);
+	if (t->follow)
+		return;
 	r->output.status = status;
 	zg_output_head(r);
 }
@@ -155,6 +217,8 @@ static int on_plain_body(void *arg, struct zg_slice bytes)
 
 	if (!t->request)
 		return 0;
+	if (t->follow)
+		return is_bearable(t, bytes.len) ? 0 : -EFBIG;
 	rc = zg_output_feed(t->request, bytes);
 	if (rc < 0)
 		return rc;
@@ -192,7 +256,7 @@ CURL *zg_transfer_easy(struct zg_transfer *t)
 	if (!e)
 		return NULL;
 	/* options that never change; a failure here shows as a failed transfer */
-	if (curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http") != CURLE_OK ||
+	if (curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_PROXY, "") != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_NOPROXY, "*") != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK ||
@@ -232,15 +296,32 @@ static void add_header(struct zg_transfer *t, struct zg_slice name, struct zg_sl
 	t->headers = node;
 }
 
-static void add_fixed(struct zg_transfer *t, const char *line)
+static void add_line(struct zg_transfer *t, struct zg_slice line)
 {
 	struct curl_slist *node = zg_arena_alloc(&t->arena, sizeof(*node));
 
 	if (!node)
 		return;
-	node->data = zg_arena_copy(&t->arena, zg_slice_str(line));
+	node->data = zg_arena_copy(&t->arena, line);
 	node->next = t->headers;
 	t->headers = node;
+}
+
+/* What is the server's alone to see. The client's own proof of who it is goes on
+ * only where the entry says so. */
+static void add_proofs(struct zg_transfer *t, const struct zg_request *r)
+{
+	size_t count;
+	const struct zg_proof *p = zg_trust_proofs(r->live, r->server, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (p[i].kind == ZG_SK_AUTHORIZATION)
+			add_header(t, ZG_SLICE("Authorization"), p[i].value);
+		else if (p[i].kind == ZG_SK_HEADER)
+			add_line(t, p[i].value);
+	}
+	if (r->server->passthrough && r->head.field[ZG_HF_AUTHORIZATION].ptr)
+		add_header(t, ZG_SLICE("Authorization"), r->head.field[ZG_HF_AUTHORIZATION]);
 }
 
 /* note: only what binds a notification of ours to the client's session */
@@ -250,10 +331,11 @@ static void add_headers(struct zg_transfer *t, const struct zg_request *r, bool 
 						     ZG_HF_MCP_PROTOCOL_VERSION};
 
 	for (size_t i = 0; i < sizeof(fixed_headers) / sizeof(fixed_headers[0]); i++)
-		add_fixed(t, fixed_headers[i]);
+		add_line(t, zg_slice_str(fixed_headers[i]));
+	add_proofs(t, r);
 	if (note) {
-		add_fixed(t, "Content-Type: application/json");
-		add_fixed(t, "Accept: application/json, text/event-stream");
+		add_line(t, ZG_SLICE("Content-Type: application/json"));
+		add_line(t, ZG_SLICE("Accept: application/json, text/event-stream"));
 		for (size_t i = 0; i < sizeof(of_note) / sizeof(of_note[0]); i++)
 			if (r->head.field[of_note[i]].ptr)
 				add_header(t, zg_slice_str(zg_http_field_forward(of_note[i])),
@@ -261,7 +343,7 @@ static void add_headers(struct zg_transfer *t, const struct zg_request *r, bool 
 		return;
 	}
 	if (!r->head.field[ZG_HF_ACCEPT].ptr)
-		add_fixed(t, "Accept:");
+		add_line(t, ZG_SLICE("Accept:"));
 	for (int f = 0; f < ZG_HF_MAX; f++) {
 		const char *name = zg_http_field_forward((enum zg_http_field)f);
 
@@ -301,7 +383,8 @@ static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
 {
 	const struct zg_server_def *s = r->server;
 	bool v6 = strchr(s->host, ':') != NULL;
-	char url[ZG_PATH_LEN + 512], to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
+	const struct zg_slice path = path_of(t, s);
+	char url[3 * ZG_PATH_LEN], to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
 	int n;
 
 	if (!pick_address(t, r, t->addr, &t->port))
@@ -311,10 +394,13 @@ static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
 	zg_addr_text(ip, sizeof(ip), t->addr);
 	(void)snprintf(to, sizeof(to), strchr(ip, ':') ? "::[%s]:%u" : "::%s:%u", ip, t->port);
 	t->connect_to = (struct curl_slist){zg_arena_copy(&t->arena, zg_slice_str(to)), NULL};
-	n = snprintf(url, sizeof(url), "http://%s%s%s:%u%s", v6 ? "[" : "", s->host, v6 ? "]" : "",
-		     s->port, s->path);
+	n = snprintf(url, sizeof(url), "%s://%s%s%s:%u%.*s", s->tls ? "https" : "http",
+		     v6 ? "[" : "", s->host, v6 ? "]" : "", s->port, (int)path.len, path.ptr);
+	if (!zg_transfer_handle(t) || (s->tls && !t->tls && !zg_trust_apply(t->live, s, t->easy)))
+		return false;
+	t->tls = s->tls;
 	return n > 0 && (size_t)n < sizeof(url) && zg_arena_ok(&t->arena) &&
-	       zg_transfer_handle(t) && curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK &&
+	       curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK &&
 	       curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, &t->connect_to) == CURLE_OK;
 }
 
@@ -325,13 +411,14 @@ static bool set_plain(struct zg_transfer *t, const struct zg_request *r, enum zg
 	static const char *const names[] = {
 		[ZG_HM_POST] = "POST", [ZG_HM_GET] = "GET", [ZG_HM_DELETE] = "DELETE"};
 	const struct zg_server_def *s = r->server;
+	const struct zg_slice path = path_of(t, s);
 	bool v6 = strchr(s->host, ':') != NULL;
 	struct zg_buf *head = &t->worker->scratch;
 
 	zg_buf_reset(head);
 	zg_buf_str(head, names[method]);
 	zg_buf_char(head, ' ');
-	zg_buf_str(head, s->path);
+	zg_buf_add(head, path.ptr, path.len);
 	zg_buf_str(head, v6 ? " HTTP/1.1\r\nHost: [" : " HTTP/1.1\r\nHost: ");
 	zg_buf_str(head, s->host);
 	zg_buf_str(head, v6 ? "]:" : ":");
@@ -383,17 +470,24 @@ static bool dial(struct zg_transfer *t, const struct zg_request *r)
 	return true;
 }
 
+static struct zg_transfer *new_transfer(struct zg_request *r)
+{
+	struct zg_transfer *t = zg_transfer_new(r->worker);
+
+	if (t) {
+		t->live = zg_live_ref(r->live);
+		t->first = zg_live_endpoint_good(r->live, r->server);
+	}
+	return t;
+}
+
 static int start(struct zg_request *r)
 {
-	struct zg_transfer *t;
+	struct zg_transfer *t = new_transfer(r);
 
-	if (r->server->tls)
-		return -EPROTONOSUPPORT;
-	t = zg_transfer_new(r->worker);
 	if (!t)
 		return -ENOMEM;
 	t->request = r;
-	t->first = zg_live_endpoint_good(r->live, r->server);
 	add_headers(t, r, false);
 	if (!set_destination(t, r) || !set_message(t, r, r->head.method, zg_buf_slice(&r->body)) ||
 	    !dial(t, r)) {
@@ -418,11 +512,34 @@ static const char *failure_of(int code)
 	case CURLE_SEND_ERROR:
 	case CURLE_PARTIAL_FILE:
 	case CURLE_ABORTED_BY_CALLBACK:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM:
 		return "closed the connection before it had answered; whether the call was "
 		       "executed is not known";
 	default:
 		return curl_easy_strerror((CURLcode)code);
 	}
+}
+
+/* The same request to where the server has sent us; its answer is the first. */
+static bool go_on(struct zg_transfer *t)
+{
+	struct zg_request *r = t->request;
+	struct zg_output *o = &r->output;
+
+	t->follow = false;
+	t->redirects++;
+	t->sends = 0;
+	t->header_bytes = t->dropped = 0;
+	o->media = ZG_MEDIA_NONE;
+	o->encoded = false;
+	o->session = o->allow = (struct zg_slice){0};
+	if (set_destination(t, r) && set_message(t, r, r->head.method, zg_buf_slice(&r->body)) &&
+	    dial(t, r))
+		return true;
+	(void)zg_str_cut(r->failure, sizeof(r->failure),
+			 ZG_SLICE("redirects to where no request can be sent"));
+	return false;
 }
 
 void zg_transfer_done(struct zg_transfer *t, int code)
@@ -439,10 +556,13 @@ void zg_transfer_done(struct zg_transfer *t, int code)
 		if (set_destination(t, r) && dial(t, r))
 			return;
 	}
+	if (code == CURLE_OK && t->follow && go_on(t))
+		return;
 	r->upstream = NULL;
-	zg_transfer_free(t);
-	if (code != CURLE_OK)
+	if (code != CURLE_OK &&
+	    !zg_trust_failure(t->easy, (CURLcode)code, r->failure, sizeof(r->failure)))
 		(void)zg_str_cut(r->failure, sizeof(r->failure), zg_slice_str(failure_of(code)));
+	zg_transfer_free(t);
 	zg_request_upstream_done(r);
 }
 
@@ -489,13 +609,10 @@ void zg_upstream_note(struct zg_request *r, struct zg_slice message)
 	struct zg_transfer *t;
 	const char *copy;
 
-	if (r->server->tls)
-		return;
-	t = zg_transfer_new(r->worker);
+	t = new_transfer(r);
 	if (!t)
 		return;
 	copy = zg_arena_copy(&t->arena, message);
-	t->first = zg_live_endpoint_good(r->live, r->server);
 	add_headers(t, r, true);
 	/* begun from the loop: libcurl takes no transfer in its callbacks */
 	if (!copy || !set_destination(t, r) ||
@@ -544,9 +661,7 @@ enum zg_next zg_step_upstream(struct zg_request *r)
 	rc = start(r);
 	if (rc < 0) {
 		(void)zg_str_cut(r->failure, sizeof(r->failure),
-				 rc == -EPROTONOSUPPORT
-					 ? ZG_SLICE("speaks https, which this version does not")
-					 : ZG_SLICE("has no address that could be dialled"));
+				 ZG_SLICE("has no address that could be dialled"));
 		return ZG_NEXT;
 	}
 	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_runtime, r);

@@ -36,11 +36,13 @@ struct zg_live {
 	uint32_t *endpoint_first; /* per server, into endpoint_order; one more at the end */
 	uint32_t *endpoint_order; /* indices of endpoints, grouped by server */
 	uint32_t *endpoint_good;  /* per server: which of its addresses answered last */
+	struct zg_trust *trust;
 };
 
-/* Take over a snapshot and its secrets (both fds stay the caller's). 0 or -errno. */
+/* Take over a snapshot and its secrets (both fds stay the caller's). former: what
+ * it follows, or NULL. 0 or -errno. */
 int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation,
-		struct zg_err *e) ZG_MUST_CHECK;
+		const struct zg_live *former, struct zg_err *e) ZG_MUST_CHECK;
 struct zg_live *zg_live_ref(struct zg_live *l);
 void zg_live_unref(struct zg_live *l);
 /* The nth known address of a server, counted from `first` and around; NULL if

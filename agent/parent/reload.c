@@ -88,6 +88,27 @@ static void record(struct zg_parent *p, enum zg_record_kind kind, const struct z
 	(void)zg_events_record(p, &r);
 }
 
+/* Servers that are given what clients prove themselves with: told at each load. */
+static void record_passthrough(struct zg_parent *p)
+{
+	for (size_t i = 0; i < p->snapshot.server_count; i++) {
+		const struct zg_server_def *s = &p->snapshot.servers[i];
+		char text[ZG_REASON_LEN + 128];
+		struct zg_record r;
+
+		if (!s->passthrough)
+			continue;
+		(void)snprintf(text, sizeof(text), "%s is given its clients' Authorization: %s",
+			       s->id, s->passthrough_reason);
+		zg_record_init(&r, ZG_RK_POLICY_LOAD);
+		zg_record_str(&r, ZG_RF_message, zg_slice_str(text));
+		zg_record_str(&r, ZG_RF_server, zg_slice_str(s->id));
+		zg_record_str(&r, ZG_RF_reason, zg_slice_str(s->passthrough_reason));
+		zg_record_bytes(&r, ZG_RF_snapshot, p->snapshot.header->id);
+		(void)zg_events_record(p, &r);
+	}
+}
+
 int zg_reload_apply(struct zg_parent *p, struct zg_err *e)
 {
 	uint64_t generation = next_generation(p);
@@ -98,6 +119,7 @@ int zg_reload_apply(struct zg_parent *p, struct zg_err *e)
 	p->generation = generation;
 	zg_names_settle(p->names);
 	record(p, ZG_RK_POLICY_LOAD, NULL);
+	record_passthrough(p);
 	return 0;
 }
 
@@ -177,6 +199,7 @@ static void finish(struct zg_parent *p, const struct zg_err *e)
 		p->last_reload_error[0] = '\0';
 		warn_of_restart(&p->settings, p->snapshot.settings);
 		record(p, ZG_RK_POLICY_LOAD, NULL);
+		record_passthrough(p);
 	}
 	(void)sd_notify(0, "READY=1");
 	zg_control_reloaded(p, e, p->configure.errors);

@@ -24,6 +24,7 @@ struct sample {
 	struct zg_rule_def rule[1];
 	struct zg_server_def server[3];
 	struct zg_endpoint_def endpoint[2];
+	struct zg_credential_def credential[1];
 	struct zg_stdio_def stdio[1];
 	char text[8];
 };
@@ -52,6 +53,8 @@ static void good(struct sample *s)
 	s->head.section[ZG_S_UNIX].offset = sizeof(*s);
 	s->head.section[ZG_S_NAMES].offset = sizeof(*s);
 	s->head.section[ZG_S_EXECS].offset = sizeof(*s);
+	SECTION(ZG_S_CREDENTIALS, credential);
+	s->credential[0] = (struct zg_credential_def){.server = 2, .kind = ZG_SK_HEADER};
 	SECTION(ZG_S_STDIO, stdio);
 	SECTION(ZG_S_TEXT, text);
 	s->stdio[0] = (struct zg_stdio_def){.server = "ab",

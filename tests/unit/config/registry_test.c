@@ -24,8 +24,7 @@ static const struct {
 	 "s0:3:44: 'a/b' is not a server id"},
 	{HEAD REMOTE META ", \"tools\":\n {\"get\": {\"action\": \"rad\"}}}}}",
 	 "s0:4:21: an action is \"read\" or \"write\""},
-	{HEAD REMOTE META ", \"tools\": {\"get\": {}}}}}",
-	 "s0:3:66: a class has no 'action'"},
+	{HEAD REMOTE META ", \"tools\": {\"get\": {}}}}}", "s0:3:66: a class has no 'action'"},
 	{HEAD REMOTE META ", \"labels\": {\"mcp.action\": \"read\"}}}}",
 	 "s0:3:74: 'mcp.action' is not a label that a registry may set"},
 	{HEAD REMOTE META ", \"labels\": {\"a\": 1}}}}",
@@ -62,6 +61,36 @@ static const struct {
 	 "s0:2:77: restart is \"never\" or \"on-failure\""},
 	{HEAD " \"packages\": [],\n" META "}}}",
 	 "s0:1:1: the server has neither remotes nor packages nor a command"},
+	{HEAD REMOTE META ", \"auth\": {\"token\": \"abc\"}}}}", "s0:3:57: auth names no file"},
+	{HEAD REMOTE META ", \"auth\": [{\"bearer_file\": \"a\"}, {\"header\": \"Host\",\n "
+			  "\"value_file\": \"b\"}]}}}",
+	 "s0:3:91: 'Host' is not a header that an entry may set"},
+	{HEAD REMOTE META ", \"auth\": {\"bearer_file\": \"credential:../x\"}}}}",
+	 "s0:3:73: a file is an absolute path, one below the folder of servers, or "
+	 "\"credential:NAME\""},
+	{HEAD REMOTE META ", \"auth\": {\"client_cert_file\": \"/a\"}}}}",
+	 "s0:3:57: auth has no 'client_key_file'"},
+	{HEAD REMOTE META
+	 ", \"auth\": {\"client_cert_file\": \"/a\", \"client_key_file\": \"/b\"}}}}",
+	 "s0:1:1: pins, ca_file and client certificates need an https URL"},
+	{HEAD REMOTE META ", \"pins\": [\"sha256//abc=\"]}}}",
+	 "s0:3:58: a pin is \"sha256//\" and the base64 of 32 bytes"},
+	{HEAD REMOTE META ", \"passthrough\": {\"authorization\": true}}}}",
+	 "s0:3:64: passthrough has no 'reason'"},
+	{HEAD REMOTE META ", \"passthrough\": {\"authorization\": true, \"reason\": \"r\"}, "
+			  "\"auth\": {\"bearer_file\": \"a\"}}}}",
+	 "s0:1:1: more than one Authorization: auth and passthrough exclude each other"},
+	{HEAD
+	 " \"remotes\": [{\"type\": \"streamable-http\", \"url\": \"https://h.example/\",\n "
+	 "\"headers\": [{\"name\": \"X-Key\", \"isSecret\": true, \"value\": \"s3cr3t\"}]}],\n" META
+	 "}}}",
+	 "s0:3:59: a secret does not belong into the registry"},
+	{HEAD " \"remotes\": [{\"type\": \"streamable-http\", \"url\": \"https://h.example/\",\n "
+	      "\"headers\": [{\"name\": \"X-Key\", \"value\": \"a\\nb\"}]}],\n" META "}}}",
+	 "s0:3:41: a header's value is printable text without {variables}"},
+	{HEAD " \"remotes\": [{\"type\": \"streamable-http\", \"url\": \"https://h.example/\",\n "
+	      "\"headers\": [{\"name\": \"Mcp-Session-Id\", \"value\": \"a\"}]}],\n" META "}}}",
+	 "s0:3:23: 'Mcp-Session-Id' is not a header that an entry may set"},
 };
 
 static void wrong_files_say_where(void **state)
@@ -171,8 +200,12 @@ static void what_is_not_served_is_said(void **state)
 	static const struct {
 		const char *text, *notice;
 	} said[] = {
-		{HEAD REMOTE META "}}}",
-		 "server 'x' is unreachable: no address of 'h.example' is known"},
+		{HEAD REMOTE META ", \"auth\": {\"bearer_file\": \"token\"}}}}",
+		 "server 'x' is given credentials over http, unencrypted"},
+		{HEAD REMOTE META
+		 ", \"passthrough\": {\"authorization\": true, \"reason\": \"it knows "
+		 "its users\"}}}}",
+		 "server 'x' is given the Authorization of its clients: it knows its users"},
 		{HEAD " \"packages\": [{}],\n" META "}}}",
 		 "server 'x' is local (stdio) and has no command: it cannot be used"},
 		{HEAD META ", \"command\": \"/bin/x\", \"args\": [\"a b\", \"$(c)\"]}}}",

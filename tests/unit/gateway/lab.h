@@ -195,7 +195,7 @@ static inline void lab_start(struct lab *l)
 		    0);
 	l->port = ntohs(sin.sin_port);
 	fd = lab_snapshot(l->port);
-	if (zg_live_new(&l->w.live, fd, secrets, 1, &e) < 0) {
+	if (zg_live_new(&l->w.live, fd, secrets, 1, NULL, &e) < 0) {
 		fprintf(stderr, "lab: %s\n", e.what);
 		abort();
 	}

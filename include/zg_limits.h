@@ -231,4 +231,13 @@
 #define ZG_RUN_REPORT_MS       3000 /* it waits so long for refusals that are not counted yet */
 #define ZG_RUN_DENIALS_MAX     64   /* distinct destinations a run report names */
 
+/* TLS */
+#define ZG_HELLO_BYTES	       16384 /* a ClientHello; post-quantum ones have about 1,800 */
+#define ZG_HELLO_EXTENSIONS    128   /* browsers send about 20 */
+#define ZG_HELLO_SEC	       10    /* for a client to say where it wants to go */
+#define ZG_TLS_HANDSHAKE_SEC   10    /* and, of what ends here, to shake hands */
+#define ZG_SPLICE_BUFFER_BYTES 65536 /* one way; beyond this the faster side waits */
+#define ZG_SPLICE_IDLE_SEC     3600  /* a passed connection on which nothing moves */
+#define ZG_SPLICE_HALF_SEC     120   /* the same, once one side has said all */
+
 #endif

@@ -217,6 +217,25 @@ struct zg_msg_cgroup_path {
 	char path[ZG_CGROUP_LEN]; /* "" = not found */
 };
 
+/* gateway -> parent: did this name, which a client says in its TLS, open this
+ * address to its profile? */
+struct zg_msg_sni_query {
+	uint64_t query;
+	uint64_t cgroup_id;
+	char profile[ZG_NAME_LEN];
+	char name[ZG_HOST_LEN]; /* lower case */
+	uint8_t addr[16];
+	uint16_t port; /* host order */
+	uint16_t pad[3];
+};
+
+struct zg_msg_sni_answer {
+	uint64_t query;
+	uint32_t allowed;
+	uint32_t pad;
+	char cgroup[ZG_CGROUP_LEN]; /* for the record; "" = not found */
+};
+
 /* resolver -> parent: these are the addresses of a name that was asked for. The
  * answer is withheld until the parent says which of them the gate now holds. */
 struct zg_msg_name_learn {

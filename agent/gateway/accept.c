@@ -5,8 +5,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "worker.h"
+#include "greet.h"
 #include "http.h"
+#include "worker.h"
 
 static const struct {
 	uint32_t total;
@@ -106,7 +107,9 @@ static void on_accept(struct evconnlistener *l ZG_UNUSED, evutil_socket_t fd,
 		(void)close(fd);
 		return;
 	}
-	if (zg_conn_new(w, fd, attested ? &origin : NULL) < 0) {
+	if ((attested && origin.transparent
+		     ? zg_greet_new(w, fd, &origin)
+		     : zg_conn_new(w, fd, attested ? &origin : NULL, NULL)) < 0) {
 		zg_admit_end(&w->admission, origin.cgroup_id, ZG_ADMIT_CONNECTION);
 		(void)close(fd);
 	}

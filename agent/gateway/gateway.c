@@ -12,11 +12,14 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "greet.h"
 #include "ipc.h"
 #include "log.h"
 #include "request.h"
 #include "sandbox.h"
+#include "splice.h"
 #include "state.h"
+#include "tls.h"
 #include "upstream.h"
 
 #define WORKER_MEMORY (UINT64_C(4) << 30) /* address space; a runaway ends here */
@@ -63,6 +66,8 @@ int zg_worker_init(struct zg_worker *w)
 	w->token = ZG_BUF(2 * ZG_SEAL_PAYLOAD);
 	w->splice = ZG_BUF(2 * ZG_RESPONSE_BYTES);
 	LIST_INIT(&w->conns);
+	LIST_INIT(&w->greets);
+	LIST_INIT(&w->splices);
 	TAILQ_INIT(&w->requests);
 	TAILQ_INIT(&w->spare);
 	w->base = event_base_new();
@@ -70,7 +75,9 @@ int zg_worker_init(struct zg_worker *w)
 		return -ENOMEM;
 	w->idle = event_base_init_common_timeout(w->base, &idle);
 	json_object_seed(0); /* hash keys of its own, before no path can be opened */
-	rc = zg_admission_init(&w->admission);
+	rc = zg_tls_init(w);
+	if (rc == 0)
+		rc = zg_admission_init(&w->admission);
 	if (rc == 0)
 		rc = zg_cgroup_names_init(&w->names);
 	if (rc == 0)
@@ -80,9 +87,12 @@ int zg_worker_init(struct zg_worker *w)
 
 void zg_worker_release(struct zg_worker *w)
 {
+	zg_greets_release(w);
+	zg_splices_release(w);
 	zg_conns_release(w);
 	zg_requests_release(w);
 	zg_upstream_release(w);
+	zg_tls_release(w);
 	for (size_t i = 0; i < ZG_LISTEN_MAX; i++)
 		if (w->listener[i])
 			evconnlistener_free(w->listener[i]);
@@ -217,6 +227,9 @@ static int on_parent_message(struct zg_worker *w, struct zg_msg *m)
 		return take_snapshot(w, m);
 	case ZG_MSG_CGROUP_PATH:
 		take_cgroup_path(w, (struct zg_msg_cgroup_path *)m->body);
+		return 0;
+	case ZG_MSG_SNI_ANSWER:
+		zg_greet_answer(w, (struct zg_msg_sni_answer *)m->body);
 		return 0;
 	case ZG_MSG_GIVE_FD:
 		if (give->kind == ZG_FD_LEDGER)

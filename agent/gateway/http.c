@@ -11,13 +11,16 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "flow_record.h"
 #include "http_chunk.h"
 #include "request.h"
+#include "tls.h"
 
 enum zg_conn_state {
 	CONN_HEAD = 0, /* waits for a request's head */
@@ -41,6 +44,8 @@ struct zg_conn {
 	bool body_taken; /* the current request's body was read */
 	struct zg_http_chunk chunk;
 	bool attested;
+	bool tls;
+	bool greeted; /* the handshake, if there is one, is over */
 	struct zg_origin origin;
 	struct zg_request *request;
 	struct event timer;
@@ -126,6 +131,8 @@ static void linger(struct zg_conn *c)
 	static const struct timeval wait = {ZG_LINGER_SEC, 0};
 
 	c->state = CONN_LINGER;
+	if (c->tls) /* its end is said, too; what is not taken now is not worth a wait */
+		(void)SSL_shutdown(bufferevent_openssl_get_ssl(c->bev));
 	if (shutdown(c->fd, SHUT_WR) < 0) {
 		conn_kill(c);
 		return;
@@ -159,7 +166,7 @@ static void send_parts(struct zg_conn *c, struct zg_slice a, struct zg_slice b)
 			       {(void *)(uintptr_t)b.ptr, b.len}};
 	size_t done = 0;
 
-	if (!evbuffer_get_length(out)) {
+	if (!c->tls && !evbuffer_get_length(out)) {
 		struct msghdr msg = {.msg_iov = iov, .msg_iovlen = b.len ? 2 : 1};
 		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 
@@ -309,6 +316,7 @@ static bool take_head(struct zg_conn *c)
 	c->state = CONN_BUSY;
 	c->body_taken = false;
 	r->attested = c->attested;
+	r->tls = c->tls;
 	r->origin = c->origin;
 	if (n <= 0) {
 		refuse_head(c, n ? 400 : 431,
@@ -450,9 +458,31 @@ static void on_write(struct bufferevent *bev ZG_UNUSED, void *arg)
 	}
 }
 
-static void on_event(struct bufferevent *bev ZG_UNUSED, short what ZG_UNUSED, void *arg)
+/* A client that does not believe the gateway, or cannot speak with it, never
+ * gets to ask: that is the only trace of it. */
+static void tell_handshake(struct zg_conn *c, unsigned long error)
 {
-	conn_drop(arg);
+	char why[ZG_NAME_LEN * 2], text[ZG_REASON_LEN];
+
+	zg_tls_failure(error, why, sizeof(why));
+	if (!error)
+		return;
+	(void)snprintf(text, sizeof(text), "the TLS handshake with the client failed: %s", why);
+	zg_flow_refused(c->worker, &c->origin, text);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct zg_conn *c = arg;
+
+	if (what & BEV_EVENT_CONNECTED) {
+		c->greeted = true;
+		arm(c);
+		return;
+	}
+	if (c->tls && !c->greeted)
+		tell_handshake(c, bufferevent_get_openssl_error(bev));
+	conn_drop(c);
 }
 
 /*
@@ -481,13 +511,25 @@ static const struct zg_client_ops conn_ops = {
 	.backlog = on_backlog,
 };
 
-int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
+static struct bufferevent *bev_new(struct zg_worker *w, int fd, SSL *tls)
 {
+	if (!tls)
+		return bufferevent_socket_new(w->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	return bufferevent_openssl_socket_new(w->base, fd, tls, BUFFEREVENT_SSL_ACCEPTING,
+					      BEV_OPT_CLOSE_ON_FREE);
+}
+
+int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin, SSL *tls)
+{
+	static const struct timeval handshake = {ZG_TLS_HANDSHAKE_SEC, 0};
 	struct zg_conn *c = calloc(1, sizeof(*c));
 	int on = 1;
 
-	if (!c)
+	if (!c) {
+		SSL_free(tls);
 		return -ENOMEM;
+	}
+	c->tls = tls != NULL;
 	c->client.ops = &conn_ops;
 	c->worker = w;
 	c->fd = fd;
@@ -496,7 +538,7 @@ int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
 		c->origin = *origin;
 	/* fails on what is not TCP, where there is nothing to gain from it */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	c->bev = bufferevent_socket_new(w->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	c->bev = bev_new(w, fd, tls); /* it frees tls when it fails */
 	if (!c->bev) {
 		free(c);
 		return -ENOMEM;
@@ -505,7 +547,7 @@ int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 4 * ZG_HTTP_HEADER_BYTES);
 	(void)event_assign(&c->timer, w->base, -1, 0, on_timer, c);
 	LIST_INSERT_HEAD(&w->conns, c, link);
-	arm(c);
+	(void)event_add(&c->timer, tls ? &handshake : w->idle);
 	(void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	return 0;
 }

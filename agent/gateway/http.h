@@ -15,11 +15,14 @@
 
 struct zg_conn;
 struct zg_worker;
+struct ssl_st; /* OpenSSL's SSL */
 
 /* Take over a connected socket. origin NULL = nobody attests it (it will be
- * told so); cgroup_id counts it in the worker's admission. -errno: the caller
- * still owns fd and the admission. */
-int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin) ZG_MUST_CHECK;
+ * told so); cgroup_id counts it in the worker's admission. tls: it is spoken
+ * here, and ended with the connection; NULL = plain. -errno: the caller still
+ * owns fd and the admission, tls is gone. */
+int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin,
+		struct ssl_st *tls) ZG_MUST_CHECK;
 
 /* Drop every connection of the worker, without a word. */
 void zg_conns_release(struct zg_worker *w);

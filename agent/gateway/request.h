@@ -135,6 +135,7 @@ struct zg_request {
 	bool body_complete;
 	/* who and to where */
 	bool attested;
+	bool tls; /* the client speaks https with us */
 	bool admitted;
 	struct zg_origin origin;
 	struct zg_principal principal;

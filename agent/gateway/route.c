@@ -7,14 +7,17 @@
 
 #include "request.h"
 
-/* The host in text (host, host:port or [v6]:port; HTTP's own port may be left
- * out), without brackets, if the port is the wanted one; else a NULL slice. */
-static struct zg_slice host_at(struct zg_slice text, uint16_t port)
+#define PORT_HTTP  80
+#define PORT_HTTPS 443
+
+/* The host in text (host, host:port or [v6]:port; without a port, usual is
+ * meant), without brackets, if the port is the wanted one; else a NULL slice. */
+static struct zg_slice host_at(struct zg_slice text, uint16_t port, uint16_t usual)
 {
 	bool v6 = text.len && text.ptr[0] == '[';
 	const char *end = text.len ? memchr(text.ptr, v6 ? ']' : ':', text.len) : NULL;
 	struct zg_slice host = text, rest = {0};
-	uint64_t n = 80;
+	uint64_t n = usual;
 
 	if (v6 && !end)
 		return (struct zg_slice){0};
@@ -39,17 +42,17 @@ static struct zg_slice host_at(struct zg_slice text, uint16_t port)
 	return host;
 }
 
-static bool names_host(struct zg_slice text, struct zg_slice host, uint16_t port)
+static bool names_host(struct zg_slice text, struct zg_slice host, uint16_t port, uint16_t usual)
 {
-	struct zg_slice at = host_at(text, port);
+	struct zg_slice at = host_at(text, port, usual);
 
 	return at.ptr && zg_slice_ieq(at, host);
 }
 
 /* By value: one address has many spellings (::ffff:7f00:1 is 127.0.0.1). */
-static bool names_addr(struct zg_slice text, const uint8_t addr[16], uint16_t port)
+static bool names_addr(struct zg_slice text, const uint8_t addr[16], uint16_t port, uint16_t usual)
 {
-	struct zg_slice at = host_at(text, port);
+	struct zg_slice at = host_at(text, port, usual);
 	uint8_t named[16];
 
 	return at.ptr && zg_addr_parse(at, named) == 0 && memcmp(named, addr, sizeof(named)) == 0;
@@ -63,29 +66,35 @@ static bool names_listener(struct zg_slice text, const struct zg_snapshot *s, ui
 
 		if (port && l->port != port)
 			continue;
-		if (names_addr(text, l->addr, l->port) ||
-		    names_host(text, ZG_SLICE("localhost"), l->port))
+		if (names_addr(text, l->addr, l->port, PORT_HTTP) ||
+		    names_host(text, ZG_SLICE("localhost"), l->port, PORT_HTTP))
 			return true;
 	}
 	return false;
 }
 
+static uint16_t usual_port(const struct zg_server_def *server)
+{
+	return server->tls ? PORT_HTTPS : PORT_HTTP;
+}
+
 static bool names_server(struct zg_slice text, const struct zg_server_def *server)
 {
-	return names_host(text, zg_slice_str(server->host), server->port);
+	return names_host(text, zg_slice_str(server->host), server->port, usual_port(server));
 }
 
 static bool origin_ok(struct zg_slice origin, const struct zg_snapshot *s,
 		      const struct zg_server_def *server)
 {
-	static const struct zg_slice scheme = {"http://", 7};
+	static const struct zg_slice plain = {"http://", 7}, secure = {"https://", 8};
+	bool tls = zg_slice_starts(origin, secure);
+	size_t n = tls ? secure.len : plain.len;
 
-	if (!zg_slice_starts(origin, scheme))
+	if (!tls && !zg_slice_starts(origin, plain))
 		return false;
-	origin.ptr += scheme.len;
-	origin.len -= scheme.len;
-	return names_listener(origin, s, 0) ||
-	       (server && !server->tls && names_server(origin, server));
+	origin = (struct zg_slice){origin.ptr + n, origin.len - n};
+	return (!tls && names_listener(origin, s, 0)) ||
+	       (server && server->tls == tls && names_server(origin, server));
 }
 
 /* "/<id>/mcp"; the id's own form was checked when the registry was loaded. */
@@ -124,8 +133,9 @@ static int find_transparent(struct zg_route *out, const struct zg_http_head *h,
 		*why = "the path is not the registered server's";
 		return 404;
 	}
-	if (!names_server(host, out->server) && !names_addr(host, o->dst, port) &&
-	    !names_host(host, ZG_SLICE("localhost"), port)) {
+	if (!names_server(host, out->server) &&
+	    !names_addr(host, o->dst, port, usual_port(out->server)) &&
+	    !names_host(host, ZG_SLICE("localhost"), port, usual_port(out->server))) {
 		*why = "Host does not name the registered server";
 		return 403;
 	}
@@ -183,6 +193,9 @@ enum zg_next zg_step_route(struct zg_request *r)
 
 	if (status)
 		return zg_refuse(r, status, ZG_C_HTTP, "%s", why);
+	if (r->origin.transparent && route.server->tls && !r->tls)
+		return zg_refuse(r, 400, ZG_C_HTTP,
+				 "the registered server speaks https, and this is plain http");
 	r->server = route.server;
 	r->server_id = route.server_id;
 	if (r->head.method == ZG_HM_POST && !is_json(r->head.field[ZG_HF_CONTENT_TYPE]))

@@ -60,6 +60,10 @@ struct zg_upstream;
 struct zg_conn;
 TAILQ_HEAD(zg_requests, zg_request);
 LIST_HEAD(zg_conns, zg_conn);
+LIST_HEAD(zg_greets, zg_greet);
+LIST_HEAD(zg_splices, zg_splice);
+
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 
 struct zg_worker {
 	struct event_base *base;
@@ -81,7 +85,11 @@ struct zg_worker {
 	struct zg_bucket rejects; /* of call.reject records */
 	uint64_t unrecorded;	  /* records that found no ring: logged by the loop */
 	struct zg_upstream *upstream;
+	struct ssl_ctx_st *tls; /* see tls.h */
 	struct zg_conns conns;
+	struct zg_greets greets;   /* connections of which it is not known yet what they are */
+	struct zg_splices splices; /* those that are passed on as they are */
+	uint64_t sni_queries;
 	struct zg_requests requests; /* all that run */
 	struct zg_requests spare;    /* kept for their buffers */
 	size_t spare_count;

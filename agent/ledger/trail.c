@@ -103,6 +103,8 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_CALL_INTENT:
 	case ZG_RK_CALL_OUTCOME:
 	case ZG_RK_SERVER_REQUEST:
+	case ZG_RK_TLS_PASS:
+	case ZG_RK_TLS_DENY:
 		return true;
 	case ZG_RK_AGENT_START:
 	case ZG_RK_AGENT_STOP:

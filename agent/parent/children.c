@@ -300,6 +300,19 @@ static int answer_learn(struct zg_child *c, struct zg_msg_name_learn *m)
 	return 0;
 }
 
+static void answer_sni(struct zg_child *c, struct zg_msg_sni_query *q)
+{
+	struct zg_parent *p = c->parent;
+	struct zg_msg_sni_answer answer = {.query = q->query};
+
+	ZG_MSG_TEXT(q->profile);
+	ZG_MSG_TEXT(q->name);
+	answer.allowed =
+		zg_names_verify(p->names, &p->snapshot, q->profile, q->name, q->addr, q->port);
+	(void)!zg_cgroups_path(&p->cgroups, q->cgroup_id, answer.cgroup);
+	send_to(c, ZG_MSG_SNI_ANSWER, &answer, -1);
+}
+
 static int on_message(struct zg_child *c, struct zg_msg *m)
 {
 	switch ((int)m->type) {
@@ -313,6 +326,11 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 		if (!is_gateway(c))
 			return -EPROTO;
 		answer_cgroup(c, (const struct zg_msg_cgroup_query *)(const void *)m->body);
+		return 0;
+	case ZG_MSG_SNI_QUERY:
+		if (!is_gateway(c))
+			return -EPROTO;
+		answer_sni(c, (void *)m->body);
 		return 0;
 	case ZG_MSG_NAME_LEARN:
 		return is_resolver(c) ? answer_learn(c, (void *)m->body) : -EPROTO;

@@ -7,6 +7,7 @@
 #include "names.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "ipc.h"
 #include "names_impl.h"
@@ -178,6 +179,27 @@ void zg_names_sweep(struct zg_names *n, const struct zg_snapshot *s)
 				unlearn(n, rules, a);
 		}
 	}
+}
+
+bool zg_names_verify(const struct zg_names *n, const struct zg_snapshot *s, const char *profile,
+		     const char *name, const uint8_t addr[16], uint16_t port)
+{
+	const struct zg_namerules rules =
+		zg_namerules_of(s, zg_snapshot_profile_id(s, zg_slice_str(profile)));
+	const struct zg_name *known = zg_names_find(n, profile, name);
+	const struct zg_name_addr *a = known ? zg_name_find_addr(known, addr) : NULL;
+	const struct zg_name_def *d;
+	size_t at = 0;
+
+	if (!a || zg_names_now_ns() >= a->expires_ns ||
+	    zg_namerule_of(rules, zg_slice_str(name)).reason != ZG_NR_NONE)
+		return false;
+	while ((d = zg_namerule_next(rules, zg_slice_str(name), &at)))
+		for (uint32_t i = 0; d->proto == IPPROTO_TCP && i < d->val.count; i++)
+			if (d->val.port[i].verdict == ZG_V_REDIRECT && port >= d->val.port[i].lo &&
+			    port <= d->val.port[i].hi)
+				return true;
+	return false;
 }
 
 void zg_names_of(const struct zg_names *n, const char *profile, const uint8_t addr[16], char *out,

@@ -36,6 +36,11 @@ void zg_names_sockets(const struct zg_names *n,
 int zg_names_learn(struct zg_names *n, const struct zg_snapshot *s, struct zg_msg_name_learn *m,
 		   struct zg_msg_name_learned *out, uint32_t *fresh) ZG_MUST_CHECK;
 
+/* Did this name (lower case) open this address and TCP port to the profile, as
+ * one that is reached through the gateway? As of now: it has not expired. */
+bool zg_names_verify(const struct zg_names *n, const struct zg_snapshot *s, const char *profile,
+		     const char *name, const uint8_t addr[16], uint16_t port);
+
 /* Drop what has expired and carries no open flow; every few seconds. */
 void zg_names_sweep(struct zg_names *n, const struct zg_snapshot *s);
 

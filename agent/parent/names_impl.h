@@ -61,7 +61,7 @@ size_t zg_names_addr_bucket(const uint8_t addr[16]);
 uint64_t zg_names_now_ns(void); /* CLOCK_BOOTTIME */
 
 /* NULL: it is not there; of the adding ones, there is no memory. */
-struct zg_name *zg_names_find(struct zg_names *n, const char *profile, const char *host);
+struct zg_name *zg_names_find(const struct zg_names *n, const char *profile, const char *host);
 struct zg_name_addr *zg_name_find_addr(const struct zg_name *name, const uint8_t addr[16]);
 struct zg_name *zg_names_add(struct zg_names *n, const char *profile, const char *host,
 			     uint32_t id);

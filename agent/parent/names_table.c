@@ -39,7 +39,7 @@ size_t zg_names_addr_bucket(const uint8_t addr[16])
 
 /* the table ------------------------------------------------------------------ */
 
-struct zg_name *zg_names_find(struct zg_names *n, const char *profile, const char *host)
+struct zg_name *zg_names_find(const struct zg_names *n, const char *profile, const char *host)
 {
 	struct zg_name *at;
 

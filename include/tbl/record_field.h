@@ -72,3 +72,5 @@ STR(withheld, "ZG_WITHHELD", ZG_FINDINGS_LEN) /* "why:count,..." of a list's ent
 /* what a server asks of its client */
 STR(direction, "ZG_DIRECTION", ZG_NAME_LEN) /* "server": it asks, the client would answer */
 NUM(dropped, "ZG_DROPPED")		    /* messages of the server that nobody was shown */
+NUM(sent_bytes, "ZG_SENT_BYTES")	      /* of a connection: by the client */
+NUM(received_bytes, "ZG_RECEIVED_BYTES")      /* and to it */

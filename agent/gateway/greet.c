@@ -24,8 +24,9 @@ struct zg_greet {
 	struct zg_origin origin;
 	struct event readable;
 	struct event timer;
-	size_t seen;	/* bytes that were there when it was looked at last */
-	uint64_t query; /* that the parent was asked; 0 = none */
+	size_t seen;		 /* bytes that were there when it was looked at last */
+	uint64_t query;		 /* that the parent was asked; 0 = none */
+	char why[ZG_REASON_LEN]; /* it is denied whatever the parent says; "" = not so far */
 	char name[ZG_HOST_LEN];
 };
 
@@ -118,6 +119,7 @@ static void to_server(struct zg_greet *g, enum zg_hello_state state,
 
 /* passed on ---------------------------------------------------------------------- */
 
+/* The parent is asked in any case: the record names the caller's cgroup. */
 static void ask(struct zg_greet *g)
 {
 	struct zg_msg_sni_query q = {.query = ++g->worker->sni_queries,
@@ -136,22 +138,22 @@ static void ask(struct zg_greet *g)
 static void to_name(struct zg_greet *g, enum zg_hello_state state,
 		    const struct zg_client_hello *hello)
 {
-	char text[ZG_REASON_LEN];
+	const char *why = NULL;
 
-	if (state == ZG_HELLO_PLAIN) {
-		deny(g, "", "it is not TLS");
-	} else if (state != ZG_HELLO_COMPLETE) {
-		(void)snprintf(text, sizeof(text), "its TLS is not understood: %s", hello->why);
-		deny(g, "", text);
-	} else if (hello->encrypted) {
+	if (state == ZG_HELLO_PLAIN)
+		why = "it is not TLS";
+	else if (state != ZG_HELLO_COMPLETE)
+		why = hello->why;
+	else if (hello->encrypted)
+		why = "it may hide a server name in an encrypted one (ECH)";
+	else if (!hello->name[0])
+		why = "its TLS names no server";
+	if (state == ZG_HELLO_COMPLETE)
 		(void)zg_str_cut(g->name, sizeof(g->name), zg_slice_str(hello->name));
-		deny(g, "", "it may hide a server name in an encrypted one (ECH)");
-	} else if (!hello->name[0]) {
-		deny(g, "", "its TLS names no server");
-	} else {
-		(void)zg_str_cut(g->name, sizeof(g->name), zg_slice_str(hello->name));
-		ask(g);
-	}
+	if (why)
+		(void)snprintf(g->why, sizeof(g->why), "%s%s",
+			       state == ZG_HELLO_BAD ? "its TLS is not understood: " : "", why);
+	ask(g);
 }
 
 void zg_greet_answer(struct zg_worker *w, struct zg_msg_sni_answer *m)
@@ -164,16 +166,16 @@ void zg_greet_answer(struct zg_worker *w, struct zg_msg_sni_answer *m)
 		break;
 	if (!g)
 		return; /* it took too long */
-	if (!m->allowed) {
+	if (g->why[0]) {
+		deny(g, m->cgroup, g->why);
+	} else if (!m->allowed) {
 		deny(g, m->cgroup, "the server name in its TLS did not open this address");
-		return;
-	}
-	if (zg_splice_new(w, g->fd, &g->origin, g->name, m->cgroup) < 0) {
+	} else if (zg_splice_new(w, g->fd, &g->origin, g->name, m->cgroup) < 0) {
 		deny(g, m->cgroup, "it could not be passed on");
-		return;
+	} else {
+		g->fd = -1;
+		forget(g);
 	}
-	g->fd = -1;
-	forget(g);
 }
 
 /* looking ------------------------------------------------------------------------ */
@@ -189,6 +191,7 @@ static bool wait_for(struct zg_greet *g, size_t bytes)
 static void on_readable(evutil_socket_t fd, short what ZG_UNUSED, void *arg)
 {
 	struct zg_greet *g = arg;
+	static const struct timeval whole = {ZG_HELLO_SEC, 0};
 	char bytes[ZG_HELLO_WIRE_BYTES];
 	ssize_t n = recv((int)fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
 	const struct zg_server_def *server;
@@ -201,6 +204,8 @@ static void on_readable(evutil_socket_t fd, short what ZG_UNUSED, void *arg)
 		forget(g);
 		return;
 	}
+	if (!g->seen)
+		(void)event_add(&g->timer, &whole);
 	g->seen = (size_t)n;
 	state = zg_client_hello_read((struct zg_slice){bytes, (size_t)n}, &hello);
 	if (state == ZG_HELLO_MORE) {
@@ -220,14 +225,19 @@ static void on_readable(evutil_socket_t fd, short what ZG_UNUSED, void *arg)
 		to_name(g, state, &hello);
 }
 
+/* One that says nothing leaves no trace; one that begins and does not go on does. */
 static void on_timer(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
 {
-	forget(arg);
+	struct zg_greet *g = arg;
+
+	if (g->seen)
+		deny(g, "", "its TLS did not say in time where it goes");
+	else
+		forget(g);
 }
 
 int zg_greet_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
 {
-	static const struct timeval limit = {ZG_HELLO_SEC, 0};
 	struct zg_greet *g = calloc(1, sizeof(*g));
 
 	if (!g)
@@ -237,7 +247,7 @@ int zg_greet_new(struct zg_worker *w, int fd, const struct zg_origin *origin)
 	g->origin = *origin;
 	(void)event_assign(&g->readable, w->base, fd, EV_READ | EV_PERSIST, on_readable, g);
 	(void)event_assign(&g->timer, w->base, -1, 0, on_timer, g);
-	if (event_add(&g->readable, NULL) < 0 || event_add(&g->timer, &limit) < 0) {
+	if (event_add(&g->readable, NULL) < 0 || event_add(&g->timer, w->idle) < 0) {
 		(void)event_del(&g->readable);
 		free(g);
 		return -ENOMEM;

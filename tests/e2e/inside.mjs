@@ -134,6 +134,46 @@ const verbs = {
 			socket.on('error', fail);
 		});
 	},
+	// TLS: what the server shows of itself; bytes are sent and must come back the same
+	async tls({ host, port, servername, ca, bytes = 0, alpn, ...options }) {
+		const { createHash, randomBytes } = await import('node:crypto');
+		const { default: tls } = await import('node:tls');
+		const digest = () => createHash('sha256');
+		return new Promise((done, fail) => {
+			const socket = tls.connect({ host, port, servername, ca, ALPNProtocols: alpn, autoSelectFamily: false, ...options });
+			const sent = digest(), heard = digest();
+			let got = 0, left = bytes, ended = false, shown = {};
+			const more = () => {
+				while (left > 0) {
+					const chunk = randomBytes(Math.min(left, 65521));
+					left -= chunk.length;
+					sent.update(chunk);
+					if (!socket.write(chunk))
+						return socket.once('drain', more);
+				}
+				socket.end(); // the other way stays open: all of it must still arrive
+			};
+			socket.on('secureConnect', () => {
+				shown = { names: socket.getPeerCertificate().subjectaltname, protocol: socket.getProtocol(), alpn: socket.alpnProtocol };
+				more();
+			});
+			socket.on('data', (chunk) => {
+				got += chunk.length;
+				heard.update(chunk);
+			});
+			socket.on('end', () => { ended = true; });
+			socket.on('error', fail);
+			socket.on('close', () => done({ got, same: sent.digest('hex') === heard.digest('hex'), ended, ...shown }));
+		});
+	},
+	// What programs do without a word about certificates
+	async get({ url, method = 'GET', headers, body }) {
+		const answer = await fetch(url, { method, headers, body });
+		return { status: answer.status, body: await answer.text() };
+	},
+	env() {
+		return { env: process.env };
+	},
 	udp({ host, port }) {
 		return new Promise((done, fail) => {
 			const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4');
@@ -189,9 +229,9 @@ const verbs = {
 		return new Promise((done) => held.get(name).server.close(() => done({})));
 	},
 	// Send on it; what has come back so far
-	send({ name, text }) {
+	send({ name, text, encoding = 'utf8' }) {
 		const { socket } = held.get(name);
-		return new Promise((done, fail) => socket.write(text, (e) => e ? fail(e) : done({})));
+		return new Promise((done, fail) => socket.write(text, encoding, (e) => e ? fail(e) : done({})));
 	},
 	received({ name }) {
 		return { text: held.get(name).received, open: !held.get(name).socket.destroyed };

@@ -6,6 +6,7 @@
 import { EventEmitter, once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -65,7 +66,7 @@ export class Base extends EventEmitter {
 		return this;
 	}
 	url(host = '127.0.0.1') {
-		return `http://${host}:${this.port}/mcp`;
+		return `${this.secure ? 'https' : 'http'}://${host}:${this.port}/mcp`;
 	}
 	async close() {
 		for (const s of this.sockets)
@@ -175,14 +176,15 @@ class Fixture extends Base {
 	}
 }
 
-// json: replies as application/json; otherwise as an event stream.
-export async function startServer({ name = 'fixture', json = false, secrets = {} } = {}) {
+// json: replies as application/json; otherwise as an event stream. tls: key and
+// certificate of an https server.
+export async function startServer({ name = 'fixture', json = false, secrets = {}, tls } = {}) {
 	const fixture = new Fixture();
-	Object.assign(fixture, { name, secrets });
+	Object.assign(fixture, { name, secrets, secure: Boolean(tls) });
 	return fixture.open((req, res) => fixture.handle(json, req, res).catch((e) => {
 		fixture.emit('failure', e);
 		res.destroy();
-	}));
+	}), tls ? { createServer: (handler) => https.createServer(tls, handler) } : http);
 }
 
 const reply = (id, result) => JSON.stringify({ jsonrpc: '2.0', id, result });

@@ -257,7 +257,7 @@ static inline int lab_connect(struct lab *l, const struct zg_origin *origin)
 
 	LAB_REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
 	LAB_REQUIRE(zg_admit(&l->w.admission, origin ? origin->cgroup_id : 0, ZG_ADMIT_CONNECTION));
-	LAB_REQUIRE(zg_conn_new(&l->w, pair[0], origin) == 0);
+	LAB_REQUIRE(zg_conn_new(&l->w, pair[0], origin, NULL) == 0);
 	return pair[1];
 }
 

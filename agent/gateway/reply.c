@@ -62,6 +62,7 @@ static int status_of(const struct zg_request *r)
 	case ZG_A_REFUSE:
 	case ZG_A_FORWARD:
 	case ZG_A_STREAMED:
+	case ZG_A_BATCH:
 		return r->answer.status;
 	case ZG_A_DENY:
 		return r->rpc.kind == ZG_RPC_REQUEST ? r->answer.status : 403;
@@ -147,6 +148,9 @@ void zg_reply(struct zg_request *r)
 		break;
 	case ZG_A_STREAMED:
 		reply_stream(r);
+		break;
+	case ZG_A_BATCH:
+		zg_batch_reply(r);
 		break;
 	}
 	r->client = NULL;

@@ -35,6 +35,7 @@ static const struct {
 	{"origin", zg_step_origin},	  /* who calls: attested by the kernel */
 	{"route", zg_step_route},	  /* to which server; Host and Origin */
 	{"body", step_body},		  /* read it, within caps and time */
+	{"batch", zg_step_batch},	  /* several messages: each by itself */
 	{"rpc", zg_step_rpc},		  /* one strict JSON-RPC message */
 	{"era", zg_step_era},		  /* which version of the protocol */
 	{"headers", zg_step_headers},	  /* they repeat the message */
@@ -129,6 +130,7 @@ static void retire(struct zg_request *r)
 	if (r->admitted)
 		zg_admit_end(&w->admission, r->origin.cgroup_id, ZG_ADMIT_REQUEST);
 	zg_rpc_release(&r->rpc);
+	zg_batch_free(r->batch);
 	zg_arena_release(&r->arena);
 	zg_live_unref(r->live);
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
@@ -154,7 +156,7 @@ static void finish(struct zg_request *r)
 {
 	if (r->intent)
 		zg_evidence_outcome(r);
-	else
+	else if (r->answer.kind != ZG_A_BATCH)
 		zg_evidence_refusal(r);
 	if (r->client)
 		zg_reply(r);
@@ -199,6 +201,8 @@ void zg_request_client_gone(struct zg_request *r)
 	r->client = NULL;
 	if (r->running)
 		return; /* the step in progress sees it */
+	if (r->batch)
+		zg_batch_client_gone(r);
 	if (r->intent && r->head.method == ZG_HM_POST)
 		return;
 	if (r->intent) {
@@ -241,6 +245,8 @@ void zg_requests_reconsider(struct zg_worker *w)
 
 void zg_request_client_drained(struct zg_request *r)
 {
+	if (r->batch)
+		zg_batch_drained(r);
 	if (r->upstream)
 		zg_upstream_resume(r);
 }

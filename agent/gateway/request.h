@@ -9,6 +9,7 @@
 #define ZG_GATEWAY_REQUEST_H
 
 #include "arena.h"
+#include "batch.h"
 #include "decision.h"
 #include "envelope.h"
 #include "era.h"
@@ -26,6 +27,7 @@ enum zg_answer_kind {
 	ZG_A_FAIL,	 /* it could not be done (server, ledger): JSON-RPC error */
 	ZG_A_FORWARD,	 /* what the server said: r->output.body, status as it came */
 	ZG_A_STREAMED,	 /* an event stream has already been sent */
+	ZG_A_BATCH,	 /* the answers of its members, which were recorded by themselves */
 };
 
 /* Our own JSON-RPC codes lie outside the range that the specification keeps. */
@@ -143,7 +145,8 @@ struct zg_request {
 	const struct zg_server_def *server;
 	/* what, and the answer of policy */
 	struct zg_rpc rpc;
-	enum zg_era era;		   /* which version it speaks; from zg_step_era on */
+	struct zg_batch *batch; /* it holds several messages, each a request of its own */
+	enum zg_era era;	/* which version it speaks; from zg_step_era on */
 	struct zg_slice requested_version; /* as the client named it */
 	struct zg_envelope env;
 	/* its tokens, opened: the head's fields hold what the server knows */
@@ -202,6 +205,7 @@ enum zg_next zg_answer_with(struct zg_request *r, enum zg_answer_kind kind, int 
 enum zg_next zg_step_origin(struct zg_request *r);    /* origin.c: the principal */
 enum zg_next zg_step_route(struct zg_request *r);     /* route.c: Host, Origin, path -> server */
 enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> message */
+enum zg_next zg_step_batch(struct zg_request *r);     /* batch.c: several messages */
 enum zg_next zg_step_era(struct zg_request *r);	      /* era.c: the version it speaks */
 enum zg_next zg_step_headers(struct zg_request *r);   /* headers.c: they repeat the message */
 enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> envelope */

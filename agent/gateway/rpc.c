@@ -211,7 +211,9 @@ static int read_response(struct zg_rpc *m, const char **why)
 
 json_t *zg_rpc_tree(struct zg_slice text)
 {
-	return check_shape(text) ? NULL : json_loadb(text.ptr, text.len, JSON_DECODE_ANY, NULL);
+	return check_shape(text) ? NULL
+				 : json_loadb(text.ptr, text.len,
+					      JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 }
 
 int zg_rpc_parse(struct zg_rpc *m, struct zg_slice text, const char **why)
@@ -228,7 +230,7 @@ int zg_rpc_parse(struct zg_rpc *m, struct zg_slice text, const char **why)
 	*why = "the message is not strict JSON (RFC 8259, no duplicate keys)";
 	if (!m->root)
 		return ZG_RPC_PARSE_ERROR;
-	*why = "batches are not supported; send one message per POST";
+	*why = "a batch holds messages, not batches";
 	if (json_is_array(m->root))
 		return ZG_RPC_INVALID_REQUEST;
 	*why = "the message is not an object";

@@ -46,7 +46,9 @@ struct lab {
 	const char *type;    /* of the answer; NULL = JSON */
 	const char *answer;  /* NULL = never answers */
 	int status;	     /* of the answer; 0 = 200 */
+	bool echo;	     /* instead: a result for the id that it was asked with */
 	const char *session; /* Mcp-Session-Id that it gives */
+	char echoed[256];
 	char session_seen[64];
 	char event_seen[64]; /* Last-Event-ID */
 
@@ -163,6 +165,15 @@ static inline void lab_serve(struct evhttp_request *q, void *arg)
 	if (strstr(l->last, "notifications/")) {
 		evhttp_send_reply(q, 202, "Accepted", NULL);
 		return;
+	}
+	if (l->echo) {
+		const char *id = strstr(l->last, "\"id\":");
+		int len = id ? (int)strcspn(id + 5, ",}") : 0;
+
+		snprintf(l->echoed, sizeof(l->echoed),
+			 "%s{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{}}%s",
+			 l->type ? "data: " : "", len, id ? id + 5 : "", l->type ? "\n\n" : "");
+		l->answer = l->echoed;
 	}
 	if (!l->answer)
 		return; /* hangs */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "endpoint.h"
 #include "hold.h"
 #include "upstream.h"
 
@@ -123,6 +124,7 @@ static void retire(struct zg_request *r)
 
 	TAILQ_REMOVE(&w->requests, r, link);
 	zg_hold_end(r);
+	zg_relay_end(r);
 	if (r->upstream)
 		zg_upstream_abort(r);
 	if (event_initialized(&r->timer))

@@ -11,7 +11,7 @@ import { needs, startAgent, until } from './agent.mjs';
 import { TYPE, startDns } from './dns.mjs';
 import { makeCa } from './pki.mjs';
 
-const HELLOS = path.join(import.meta.dirname, '../data/client_hello');
+const HELLOS = path.join(import.meta.dirname, '../fuzz/corpus/client_hello');
 const MANY = 10 * 1024 * 1024;
 const ZONE = { 'good.tls.example': '127.0.3.1', 'twin.tls.example': '127.0.3.1', 'other.tls.example': '127.0.3.2', 'plain.tls.example': '127.0.3.3' };
 

@@ -105,20 +105,24 @@ static bool holds(const char *bundle, const char *ca)
 	       ours.len && all.len && memmem(all.ptr, all.len, ours.ptr, ours.len);
 }
 
-/* What the user has set stays, and is not left to fail without a word. */
+/* What the user has set stays, unless ours has all of it (it is the system's),
+ * and is not left to fail without a word. */
 static void set_trust(const struct zg_msg_ctl_run_started *to)
 {
 	for (size_t i = 0; i < sizeof(trust_variables) / sizeof(trust_variables[0]); i++) {
 		const char *name = trust_variables[i].name, *has = getenv(name);
 		const char *ours = trust_variables[i].adds ? to->ca_file : to->ca_bundle;
 
-		if (!has || !has[0]) {
+		if (has && has[0]) {
+			if (strcmp(has, ours) == 0 || holds(has, to->ca_file))
+				continue;
+			ours = holds(to->ca_bundle, has) ? to->ca_bundle : NULL;
+		}
+		if (ours) {
 			if (setenv(name, ours, 1) < 0)
 				perror("zerogate: setenv");
 			continue;
 		}
-		if (strcmp(has, ours) == 0 || holds(has, to->ca_file))
-			continue;
 		fprintf(stderr, "zerogate: %s is set and stays; ", name);
 		zg_print_safe(stderr, has);
 		fprintf(stderr,

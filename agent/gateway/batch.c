@@ -324,6 +324,9 @@ enum zg_next zg_step_batch(struct zg_request *r)
 	if (!r->batch) {
 		if (!is_batch(r))
 			return ZG_NEXT;
+		if (r->local)
+			return zg_refuse(r, 400, ZG_RPC_INVALID_REQUEST,
+					 "there are no batches over pipes");
 		code = zg_era_judge(&r->era, r->head.field[ZG_HF_MCP_PROTOCOL_VERSION], &r->rpc,
 				    &requested, &why);
 		r->requested_version = requested;

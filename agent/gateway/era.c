@@ -2,6 +2,7 @@
 /* era.c - see era.h. Trust: header and message are the client's. Pure. */
 #include "era.h"
 
+#include "local.h"
 #include "request.h"
 
 #define META_VERSION	  "io.modelcontextprotocol/protocolVersion"
@@ -107,8 +108,10 @@ enum zg_next zg_step_era(struct zg_request *r)
 {
 	enum zg_era era = ZG_ERA_UNSAID;
 	const char *why = "";
-	int code = zg_era_judge(&era, r->head.field[ZG_HF_MCP_PROTOCOL_VERSION], &r->rpc,
-				&r->requested_version, &why);
+	/* a pipe has no headers: there the message alone says it */
+	struct zg_slice header =
+		r->local ? zg_local_version(r) : r->head.field[ZG_HF_MCP_PROTOCOL_VERSION];
+	int code = zg_era_judge(&era, header, &r->rpc, &r->requested_version, &why);
 
 	if (code)
 		return zg_refuse(r, 400, code, "%s", why);

@@ -12,9 +12,9 @@
 #include <fcntl.h>
 #include <signal.h>
 
-#include "endpoint.h"
 #include "greet.h"
 #include "ipc.h"
+#include "local.h"
 #include "log.h"
 #include "request.h"
 #include "sandbox.h"
@@ -90,6 +90,7 @@ void zg_worker_release(struct zg_worker *w)
 {
 	zg_greets_release(w);
 	zg_splices_release(w);
+	zg_locals_release(w);
 	zg_conns_release(w);
 	zg_requests_release(w);
 	zg_upstream_release(w);
@@ -226,14 +227,18 @@ static int on_parent_message(struct zg_worker *w, struct zg_msg *m)
 	switch ((unsigned)m->type) {
 	case ZG_MSG_SNAPSHOT:
 		return take_snapshot(w, m);
-	case ZG_MSG_RELAY:
-		zg_relay_take(w, (struct zg_msg_relay *)m->body);
-		return 0;
 	case ZG_MSG_CGROUP_PATH:
 		take_cgroup_path(w, (struct zg_msg_cgroup_path *)m->body);
 		return 0;
 	case ZG_MSG_SNI_ANSWER:
 		zg_greet_answer(w, (struct zg_msg_sni_answer *)m->body);
+		return 0;
+	case ZG_MSG_STDIO_FD:
+		return zg_local_fd(w, (const struct zg_msg_stdio_fd *)m->body, zg_take_fd(&m->fd));
+	case ZG_MSG_STDIO_OPEN:
+		return zg_local_open(w, (struct zg_msg_stdio_open *)m->body);
+	case ZG_MSG_STDIO_CLOSE:
+		zg_local_close(w, (const struct zg_msg_stdio_close *)m->body);
 		return 0;
 	case ZG_MSG_GIVE_FD:
 		if (give->kind == ZG_FD_LEDGER)
@@ -396,9 +401,6 @@ int zg_gateway_main(int sock)
 	if (w.unrecorded)
 		zg_log(ZG_LOG_ERR, "%llu records found no room in the ring",
 		       (unsigned long long)w.unrecorded);
-	if (w.unrelayed)
-		zg_log(ZG_LOG_WARN, "%llu messages for streams of other workers were lost",
-		       (unsigned long long)w.unrelayed);
 	rc = w.status;
 	zg_worker_release(&w);
 	zg_ring_release(&w.ring);

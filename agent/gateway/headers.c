@@ -60,8 +60,8 @@ enum zg_next zg_step_headers(struct zg_request *r)
 	const char *why = "";
 	int code;
 
-	if (r->head.method != ZG_HM_POST)
-		return ZG_NEXT;
+	if (r->head.method != ZG_HM_POST || r->local)
+		return ZG_NEXT; /* a pipe has none */
 	code = zg_headers_judge(&r->head, &r->rpc, r->era, &why);
 	return code ? zg_refuse(r, 400, code, "%s", why) : ZG_NEXT;
 }

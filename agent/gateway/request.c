@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
-#include "endpoint.h"
 #include "hold.h"
+#include "local.h"
 #include "upstream.h"
 
 #define SPARE_MAX	32    /* requests kept for their buffers */
@@ -124,7 +124,8 @@ static void retire(struct zg_request *r)
 
 	TAILQ_REMOVE(&w->requests, r, link);
 	zg_hold_end(r);
-	zg_relay_end(r);
+	if (r->local)
+		zg_local_forget(r);
 	if (r->upstream)
 		zg_upstream_abort(r);
 	if (event_initialized(&r->timer))

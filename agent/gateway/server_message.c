@@ -17,8 +17,7 @@ int zg_withhold(struct zg_request *r, int error, const char *why)
 	return error;
 }
 
-/* Is raw, an id as the server wrote it, the id of this request? */
-static bool same_id(const struct zg_request *r, struct zg_slice raw)
+bool zg_same_id(const struct zg_request *r, struct zg_slice raw)
 {
 	const json_t *own = json_object_get(r->rpc.root, "id");
 	json_t *theirs;
@@ -77,7 +76,7 @@ static int judge_form(struct zg_request *r, struct zg_server_message *m)
 	/* a stream that was opened to listen may bring answers of lost ones */
 	if (!response || r->rpc.kind != ZG_RPC_REQUEST)
 		return 0;
-	if (!same_id(r, facts->id)) {
+	if (!zg_same_id(r, facts->id)) {
 		/* the server could not even read which request it was */
 		if (facts->error.ptr && r->output.status >= 400 &&
 		    (!facts->id.ptr || zg_slice_eq(facts->id, ZG_SLICE("null"))))

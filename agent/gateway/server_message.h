@@ -29,6 +29,9 @@ struct zg_server_message {
 int zg_server_message(struct zg_request *r, struct zg_slice text,
 		      struct zg_server_message *m) ZG_MUST_CHECK;
 
+/* Is raw, an id as the server wrote it, the id of this request? */
+bool zg_same_id(const struct zg_request *r, struct zg_slice raw);
+
 /* Set r->output.withheld; returns error. */
 int zg_withhold(struct zg_request *r, int error, const char *why);
 

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 
+#include "local.h"
 #include "multi.h"
 #include "plain.h"
 #include "redirect.h"
@@ -21,13 +22,9 @@ static const char *const fixed_headers[] = {"Expect:", "User-Agent: zerogate/" Z
 
 /* reading the answer -------------------------------------------------------- */
 
-/* Where it was sent on to, where a server of HTTP+SSE wants its messages, or
- * where it is registered. */
-static struct zg_slice path_of(const struct zg_transfer *t, const struct zg_request *r)
+static struct zg_slice path_of(const struct zg_transfer *t, const struct zg_server_def *s)
 {
-	if (t->path.ptr)
-		return t->path;
-	return r->endpoint.path.ptr ? r->endpoint.path : zg_slice_str(r->server->path);
+	return t->path.ptr ? t->path : zg_slice_str(s->path);
 }
 
 static enum zg_media media_of(struct zg_slice type)
@@ -91,7 +88,7 @@ static bool is_followed(struct zg_transfer *t, long status)
 
 	if (!moved && !again)
 		return false;
-	if (!zg_redirect_read(&to, r->server, path_of(t, r), t->location)) {
+	if (!zg_redirect_read(&to, r->server, path_of(t, r->server), t->location)) {
 		(void)zg_str_cut(r->failure, sizeof(r->failure),
 				 ZG_SLICE("redirects to something that is no URL"));
 		return false;
@@ -387,7 +384,7 @@ static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
 {
 	const struct zg_server_def *s = r->server;
 	bool v6 = strchr(s->host, ':') != NULL;
-	const struct zg_slice path = path_of(t, r);
+	const struct zg_slice path = path_of(t, s);
 	char url[3 * ZG_PATH_LEN], to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
 	int n;
 
@@ -415,7 +412,7 @@ static bool set_plain(struct zg_transfer *t, const struct zg_request *r, enum zg
 	static const char *const names[] = {
 		[ZG_HM_POST] = "POST", [ZG_HM_GET] = "GET", [ZG_HM_DELETE] = "DELETE"};
 	const struct zg_server_def *s = r->server;
-	const struct zg_slice path = path_of(t, r);
+	const struct zg_slice path = path_of(t, s);
 	bool v6 = strchr(s->host, ':') != NULL;
 	struct zg_buf *head = &t->worker->scratch;
 
@@ -625,17 +622,18 @@ void zg_upstream_note(struct zg_request *r, struct zg_slice message)
 		zg_transfer_free(t);
 }
 
-void zg_upstream_cancel(struct zg_request *r, const char *id)
+/* Tell the server that a call is cancelled. */
+static void cancel(struct zg_request *r)
 {
 	zg_autobuf body = ZG_BUF(4096);
 
 	/* where closing the stream says the same */
-	if (zg_era_modern(r->era))
+	if (r->rpc.kind != ZG_RPC_REQUEST || zg_era_modern(r->era))
 		return;
 	zg_buf_fmt(&body,
 		   "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":"
 		   "{\"requestId\":%s,\"reason\":\"max_runtime_sec is over\"}}",
-		   id);
+		   r->rpc.id);
 	if (zg_buf_ok(&body))
 		zg_upstream_note(r, zg_buf_slice(&body));
 }
@@ -645,8 +643,7 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	struct zg_request *r = arg;
 
 	r->cut = true;
-	if (r->rpc.kind == ZG_RPC_REQUEST)
-		zg_upstream_cancel(r, r->rpc.id);
+	cancel(r);
 	zg_upstream_stop(r);
 }
 
@@ -655,6 +652,8 @@ enum zg_next zg_step_upstream(struct zg_request *r)
 	struct timeval limit = {r->runtime_sec, 0};
 	int rc;
 
+	if (r->server->transport == ZG_T_STDIO)
+		return zg_local_dispatch(r);
 	if (r->upstream_done) {
 		(void)event_del(&r->timer);
 		return ZG_NEXT;

@@ -64,6 +64,8 @@ LIST_HEAD(zg_greets, zg_greet);
 LIST_HEAD(zg_splices, zg_splice);
 
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+struct zg_local;
+LIST_HEAD(zg_locals, zg_local);
 
 struct zg_worker {
 	struct event_base *base;
@@ -83,7 +85,6 @@ struct zg_worker {
 	struct zg_cgroup_names names;
 	struct zg_retries retries;
 	struct zg_bucket rejects; /* of call.reject records */
-	uint64_t unrelayed;	  /* messages for other workers that the parent did not take */
 	uint64_t unrecorded;	  /* records that found no ring: logged by the loop */
 	struct zg_upstream *upstream;
 	struct ssl_ctx_st *tls; /* see tls.h */
@@ -91,6 +92,7 @@ struct zg_worker {
 	struct zg_greets greets;   /* connections of which it is not known yet what they are */
 	struct zg_splices splices; /* those that are passed on as they are */
 	uint64_t sni_queries;
+	struct zg_locals locals; /* sessions with local servers */
 	struct zg_requests requests; /* all that run */
 	struct zg_requests spare;    /* kept for their buffers */
 	size_t spare_count;

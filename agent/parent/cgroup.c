@@ -23,7 +23,8 @@
 #define MARK	      "user.zerogate"
 #define FILEID_KERNFS 0xfe /* open_by_handle_at of a cgroup by its id */
 
-static const char *const roles[] = {"parent", "gateway", "resolver", "ledger", "config", "canary"};
+static const char *const roles[] = {"parent", "gateway", "resolver", "ledger",
+				    "config", "canary",	 "servers"};
 
 /* paths ------------------------------------------------------------------- */
 
@@ -309,9 +310,27 @@ static int await_empty(int dir, int timeout_ms)
 	}
 }
 
+/* The empty cgroups of a former agent's servers. */
+static void remove_below(int dir)
+{
+	int fd = openat(dir, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+
+	if (!d) {
+		zg_close_(&fd);
+		return;
+	}
+	while ((de = readdir(d)))
+		if (de->d_type == DT_DIR && de->d_name[0] != '.')
+			(void)unlinkat(fd, de->d_name, AT_REMOVEDIR);
+	(void)closedir(d);
+}
+
 int zg_cgroups_clear(const struct zg_cgroups *c, struct zg_err *e)
 {
-	static const char *const left[] = {"gateway", "resolver", "config", "canary", "ledger"};
+	static const char *const left[] = {"gateway", "resolver", "config",
+					   "canary",  "servers",  "ledger"};
 
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
 		zg_autofd int dir = zg_cgroups_role(c, left[i], NULL);
@@ -324,6 +343,8 @@ int zg_cgroups_clear(const struct zg_cgroups *c, struct zg_err *e)
 			rc = write_to(dir, "cgroup.kill", "1");
 		if (rc == 0)
 			rc = await_empty(dir, ZG_LEDGER_END_SEC * 1000);
+		if (rc == 0 && strcmp(left[i], "servers") == 0)
+			remove_below(dir);
 		if (rc < 0)
 			return zg_err_set(e, -rc, "a former agent's %s does not end: %s", left[i],
 					  strerror(-rc));

@@ -88,6 +88,9 @@ int zg_cgroups_govern(struct zg_cgroups *c, uint64_t id, const char *path,
 /* The same, undone. 0 also when it was not governed. */
 int zg_cgroups_release(struct zg_cgroups *c, uint64_t id) ZG_MUST_CHECK;
 
+/* It was removed: governed until its last connections have given up. */
+void zg_cgroups_retire(struct zg_cgroups *c, uint64_t id);
+
 /* A member that a former run of the agent left pinned, or that the kernel has
  * governed as it was made; of a known one, the profile is taken if it is gone.
  * follow releases it unless a glob still names it, or it is gone only since lately. */

@@ -321,6 +321,16 @@ int zg_cgroups_release(struct zg_cgroups *c, uint64_t id)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+void zg_cgroups_retire(struct zg_cgroups *c, uint64_t id)
+{
+	struct zg_cgroup_entry *at = find_id(c, id);
+
+	if (!at)
+		return;
+	at->fixed = false;
+	bury(at);
+}
+
 static void forget(struct zg_cgroups *c, const char *path)
 {
 	for (size_t i = 0; i < c->entries; i++) {

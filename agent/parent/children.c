@@ -14,6 +14,7 @@
 #include "proof.h"
 #include "spawn.h"
 #include "state.h"
+#include "local.h"
 
 #define LONG_LIFE_MS	10000 /* a child that lived so long starts anew at once */
 #define BACK_OFF_MIN_MS 50
@@ -70,6 +71,22 @@ static void send_snapshot(struct zg_child *c)
 		give(c, ZG_FD_SECRETS, 0, p->secrets_fd);
 	memcpy(body.id, p->snapshot.header->id, sizeof(body.id));
 	send_to(c, ZG_MSG_SNAPSHOT, &body, p->snapshot_fd);
+}
+
+void zg_children_tell(struct zg_parent *p, uint32_t worker, enum zg_msg_type type, const void *body,
+		      int fd)
+{
+	send_to(&p->children.gateway[worker], type, body, fd);
+}
+
+bool zg_children_next_gateway(const struct zg_parent *p, uint32_t *turn, uint32_t *worker)
+{
+	for (uint32_t i = 0; i < p->children.workers; i++) {
+		*worker = (*turn)++ % p->children.workers;
+		if (p->children.gateway[*worker].ready)
+			return true;
+	}
+	return false;
 }
 
 /* A fresh channel between a gateway and the ledger, when both are there. */
@@ -252,6 +269,8 @@ static void died(struct zg_child *c, int status)
 			c->failures = 0;
 	}
 	forget(c);
+	if (is_gateway(c) && !p->children.stopping)
+		zg_stdio_worker_died(p, c->worker);
 	start_later(c);
 	c->failures++;
 }
@@ -267,6 +286,7 @@ static void reap_one(struct zg_child *c, int flags)
 void zg_children_reap(struct zg_parent *p)
 {
 	zg_canary_reap(p);
+	zg_stdio_reap(p);
 	reap_one(&p->children.ledger, WNOHANG);
 	reap_one(&p->children.resolver, WNOHANG);
 	for (uint32_t i = 0; i < p->children.workers; i++)
@@ -313,19 +333,6 @@ static void answer_sni(struct zg_child *c, struct zg_msg_sni_query *q)
 	send_to(c, ZG_MSG_SNI_ANSWER, &answer, -1);
 }
 
-/* One gateway to another. Nobody is replaced for not taking it: what one of them
- * can send at will must not end its sibling. */
-static int relay(struct zg_child *c, const struct zg_msg_relay *m)
-{
-	struct zg_children *all = &c->parent->children;
-
-	if (!is_gateway(c) || m->worker >= all->workers)
-		return -EPROTO;
-	if (all->gateway[m->worker].pid > 0)
-		(void)!zg_msg_send(all->gateway[m->worker].sock, ZG_MSG_RELAY, m, -1);
-	return 0;
-}
-
 static int on_message(struct zg_child *c, struct zg_msg *m)
 {
 	switch ((int)m->type) {
@@ -345,8 +352,11 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 			return -EPROTO;
 		answer_sni(c, (void *)m->body);
 		return 0;
-	case ZG_MSG_RELAY:
-		return relay(c, (const struct zg_msg_relay *)(const void *)m->body);
+	case ZG_MSG_STDIO_CLOSED:
+		if (!is_gateway(c))
+			return -EPROTO;
+		zg_stdio_closed(c->parent, c->worker, (const void *)m->body);
+		return 0;
 	case ZG_MSG_NAME_LEARN:
 		return is_resolver(c) ? answer_learn(c, (void *)m->body) : -EPROTO;
 	case ZG_MSG_NAME_REFUSED:

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 
 #include "log.h"
+#include "local.h"
 #include "withdraw.h"
 
 static bool fits_a_marker(const char *name)
@@ -142,8 +143,10 @@ int zg_contain(struct zg_parent *p, const struct zg_msg_ctl_contain *ask, pid_t 
 		return unknown(p, ask->profile, e);
 	rc = ask->resume ? resume(p, ask->profile, e) : contain(p, ask->profile, e);
 	if (zg_kernel_contained(p->kernel, ask->profile) == !ask->resume) {
-		if (!ask->resume)
+		if (!ask->resume) {
 			w = zg_withdraw(p);
+			zg_stdio_reconsider(p);
+		}
 		record(p, ask, pid, uid, w.ended);
 	}
 	*out = (struct zg_msg_ctl_contained){.was = was, .ended = w.ended, .left = w.left};

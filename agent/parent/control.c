@@ -17,6 +17,7 @@
 #include "log.h"
 #include "proof.h"
 #include "state.h"
+#include "local.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
@@ -33,6 +34,7 @@ struct peer {
 	bool placed;	  /* its cgroup is known */
 	uint32_t profile; /* that governs it */
 	uint64_t cgroup_id;
+	char cgroup[ZG_CGROUP_LEN];
 };
 
 struct client {
@@ -43,6 +45,7 @@ struct client {
 	/* of a run, until all that the kernel refused is counted; .run 0 = none */
 	struct zg_msg_ctl_run_report report;
 	uint64_t report_until_ms;
+	uint64_t stdio; /* its session with a local server; 0 = none */
 	uint64_t proof; /* the round of self-proof that it waits for; 0 = none */
 	struct event *readable;
 };
@@ -115,6 +118,7 @@ static void place(struct zg_parent *p, struct peer *who)
 		return; /* the number may be another's already */
 	if (rc == 0) {
 		who->profile = zg_cgroups_profile(&p->cgroups, path);
+		memcpy(who->cgroup, path, sizeof(who->cgroup));
 		(void)snprintf(abs, sizeof(abs), "%s/%s", p->cgroups.root_path, path);
 		who->cgroup_id = stat(abs, &st) == 0 ? st.st_ino : 0;
 	}
@@ -148,10 +152,15 @@ static int identify(struct zg_parent *p, int sock, struct peer *who)
 
 static void drop(struct client *c)
 {
+	uint64_t session;
+
 	if (c->readable)
 		event_free(c->readable);
 	zg_close_(&c->sock);
+	session = c->stdio;
 	*c = (struct client){.parent = c->parent, .sock = -1};
+	if (session)
+		zg_stdio_gone(c->parent, session);
 }
 
 /* Never waits: a client that does not read is dropped. False: it was. */
@@ -190,7 +199,7 @@ static void refuse(struct client *c, int code, const char *what)
 /* verbs --------------------------------------------------------------------------- */
 
 static void do_status(struct zg_parent *p, struct client *c, const struct peer *who,
-		      const struct zg_msg *m)
+		      struct zg_msg *m)
 {
 	struct zg_msg_ctl_status status;
 
@@ -226,7 +235,7 @@ void zg_control_proved(struct zg_parent *p)
 
 /* Answered when a round that begins after the question is over. */
 static void do_doctor(struct zg_parent *p, struct client *c, const struct peer *who,
-		      const struct zg_msg *m)
+		      struct zg_msg *m)
 {
 	(void)who;
 	(void)m;
@@ -234,7 +243,7 @@ static void do_doctor(struct zg_parent *p, struct client *c, const struct peer *
 }
 
 static void do_reload(struct zg_parent *p, struct client *c, const struct peer *who,
-		      const struct zg_msg *m)
+		      struct zg_msg *m)
 {
 	(void)who;
 	(void)m;
@@ -243,7 +252,7 @@ static void do_reload(struct zg_parent *p, struct client *c, const struct peer *
 }
 
 static void do_detach(struct zg_parent *p, struct client *c, const struct peer *who,
-		      const struct zg_msg *m)
+		      struct zg_msg *m)
 {
 	struct zg_err e;
 	int rc = zg_parent_detach(p, &e);
@@ -256,7 +265,7 @@ static void do_detach(struct zg_parent *p, struct client *c, const struct peer *
 }
 
 static void do_contain(struct zg_parent *p, struct client *c, const struct peer *who,
-		       const struct zg_msg *m)
+		       struct zg_msg *m)
 {
 	struct zg_msg_ctl_contain ask;
 	struct zg_msg_ctl_contained done;
@@ -272,8 +281,7 @@ static void do_contain(struct zg_parent *p, struct client *c, const struct peer 
 	end(c, rc == -ENOENT ? 2 : rc < 0, rc < 0 ? &e : NULL);
 }
 
-static void do_run(struct zg_parent *p, struct client *c, const struct peer *who,
-		   const struct zg_msg *m)
+static void do_run(struct zg_parent *p, struct client *c, const struct peer *who, struct zg_msg *m)
 {
 	struct zg_msg_ctl_run ask;
 	struct zg_msg_ctl_run_started started;
@@ -333,7 +341,7 @@ void zg_control_counted(struct zg_parent *p, bool whole)
 }
 
 static void do_run_report(struct zg_parent *p, struct client *c, const struct peer *who,
-			  const struct zg_msg *m)
+			  struct zg_msg *m)
 {
 	struct zg_msg_ctl_run_report ask;
 	struct zg_run *r;
@@ -353,7 +361,7 @@ static void do_run_report(struct zg_parent *p, struct client *c, const struct pe
 }
 
 static void do_handover(struct zg_parent *p, struct client *c, const struct peer *who,
-			const struct zg_msg *m)
+			struct zg_msg *m)
 {
 	struct zg_child *ledger = &p->children.ledger;
 	struct zg_msg_ctl_handover body = {
@@ -384,13 +392,93 @@ static void do_handover(struct zg_parent *p, struct client *c, const struct peer
 	drop(c); /* the ledger has it, or nobody */
 }
 
+/* sessions with local servers --------------------------------------------------- */
+
+bool zg_control_tell(void *client, enum zg_msg_type type, const void *body)
+{
+	return send_to(client, type, body);
+}
+
+void zg_control_end(void *client, uint32_t status, const struct zg_err *e)
+{
+	struct client *c = client;
+
+	c->stdio = 0; /* it is over */
+	end(c, status, e);
+}
+
+/* The session ends with it, or was never begun. */
+static void refuse_stdio(struct client *c, int rc, const struct zg_err *e)
+{
+	uint64_t session = c->stdio;
+
+	c->stdio = 0;
+	end(c, rc == -ENOENT || rc == -EINVAL ? 2 : 1, e);
+	if (session)
+		zg_stdio_gone(c->parent, session);
+}
+
+static void do_stdio(struct zg_parent *p, struct client *c, const struct peer *who,
+		     struct zg_msg *m)
+{
+	const struct zg_stdio_caller caller = {.pid = who->pid,
+					       .uid = who->uid,
+					       .gid = who->gid,
+					       .sock = c->sock,
+					       .pidfd = who->pidfd,
+					       .profile = who->profile,
+					       .cgroup_id = who->cgroup_id,
+					       .cgroup = who->cgroup};
+	struct zg_msg_ctl_stdio ask;
+	struct zg_err e;
+	int rc;
+
+	memcpy(&ask, m->body, sizeof(ask));
+	ZG_MSG_TEXT(ask.server);
+	if (!who->placed || c->stdio) {
+		refuse(c, ESRCH, "the cgroup of the asking process cannot be told");
+		return;
+	}
+	rc = zg_stdio_begin(p, &caller, c, &ask, &m->fd, &c->stdio, &e);
+	if (rc < 0 && c->sock >= 0)
+		refuse_stdio(c, rc, &e);
+}
+
+static void do_stdio_env(struct zg_parent *p, struct client *c, const struct peer *who,
+			 struct zg_msg *m)
+{
+	struct zg_msg_ctl_stdio_env env;
+	struct zg_err e;
+	int rc;
+
+	(void)who;
+	memcpy(&env, m->body, sizeof(env));
+	ZG_MSG_TEXT(env.name);
+	ZG_MSG_TEXT(env.value);
+	rc = zg_stdio_env(p, c->stdio, &env, &e);
+	if (rc < 0)
+		refuse_stdio(c, rc, &e);
+}
+
+static void do_stdio_go(struct zg_parent *p, struct client *c, const struct peer *who,
+			struct zg_msg *m)
+{
+	struct zg_err e;
+	int rc;
+
+	(void)who;
+	rc = zg_stdio_go(p, c->stdio, &m->fd, &e);
+	if (rc < 0 && c->sock >= 0)
+		refuse_stdio(c, rc, &e);
+}
+
 enum who { ANYONE, UNGOVERNED, APPROVER, ROOT };
 
 static const struct verb {
 	enum zg_msg_type type;
 	enum who who;
 	void (*run)(struct zg_parent *p, struct client *c, const struct peer *who,
-		    const struct zg_msg *m);
+		    struct zg_msg *m);
 } verbs[] = {
 	{ZG_MSG_CTL_STATUS_GET, UNGOVERNED, do_status},
 	{ZG_MSG_CTL_DOCTOR, UNGOVERNED, do_doctor},
@@ -399,6 +487,9 @@ static const struct verb {
 	{ZG_MSG_CTL_CONTAIN, APPROVER, do_contain},
 	{ZG_MSG_CTL_RUN, ANYONE, do_run},
 	{ZG_MSG_CTL_RUN_REPORT, ANYONE, do_run_report},
+	{ZG_MSG_CTL_STDIO, ANYONE, do_stdio},
+	{ZG_MSG_CTL_STDIO_ENV, ANYONE, do_stdio_env},
+	{ZG_MSG_CTL_STDIO_GO, ANYONE, do_stdio_go},
 	/* the ledger decides by the peer that is handed over */
 	{ZG_MSG_CTL_APPROVALS_LIST, ANYONE, do_handover},
 	{ZG_MSG_CTL_APPROVAL_SHOW, ANYONE, do_handover},
@@ -430,7 +521,7 @@ static bool may(const struct peer *who, enum who required)
 	return false;
 }
 
-static void on_request(struct client *c, const struct zg_msg *m)
+static void on_request(struct client *c, struct zg_msg *m)
 {
 	struct zg_parent *p = c->parent;
 	const struct verb *v = NULL;
@@ -459,7 +550,7 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 	int rc;
 
 	if (what & EV_TIMEOUT) {
-		if (!c->waits && !c->proof)
+		if (!c->waits && !c->proof && !c->stdio)
 			drop(c);
 		return;
 	}

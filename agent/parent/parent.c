@@ -24,6 +24,7 @@
 #include "reload.h"
 #include "secret_files.h"
 #include "state.h"
+#include "local.h"
 #include "withdraw.h"
 
 uint64_t zg_parent_now_ms(void)
@@ -353,6 +354,8 @@ static int start(struct zg_parent *p, struct zg_err *e)
 	if (rc == 0)
 		rc = zg_runs_start(p, e);
 	if (rc == 0)
+		rc = zg_stdio_start(p, e);
+	if (rc == 0)
 		rc = zg_certs_start(p, e);
 	if (rc == 0)
 		rc = zg_control_start(p, e);
@@ -376,6 +379,7 @@ static void stop(struct zg_parent *p)
 			    p->detached ? "zerogate was detached: nothing is enforced any more"
 					: "zerogate stopped; enforcement stays");
 	}
+	zg_stdio_release(p);
 	zg_children_stop(p);
 }
 

@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "secret_files.h"
+#include "local.h"
 #include "withdraw.h"
 
 /* Grows over restarts as well: by the wall clock, or by one. */
@@ -183,6 +184,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	p->generation = generation;
 	zg_names_settle(p->names);
 	zg_children_snapshot(p);
+	zg_stdio_reconsider(p);
 	zg_certs_publish(p);
 	(void)zg_withdraw(p); /* what is left open is judged by packet */
 	return 0;

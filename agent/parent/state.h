@@ -24,6 +24,7 @@ struct zg_parent;
 struct zg_proof;
 struct zg_canary;
 struct zg_enforcement;
+struct zg_stdios;
 
 /* children.c: supervision ------------------------------------------------- */
 
@@ -62,6 +63,11 @@ void zg_children_snapshot(struct zg_parent *p);
 /* Everything is ready and proved for the first time: say so. */
 void zg_children_announce(struct zg_parent *p);
 uint32_t zg_children_workers_ready(const struct zg_parent *p);
+/* The gateway after *turn that is ready. False: none is. */
+bool zg_children_next_gateway(const struct zg_parent *p, uint32_t *turn, uint32_t *worker);
+/* Send to a gateway; one that does not take it is replaced. */
+void zg_children_tell(struct zg_parent *p, uint32_t worker, enum zg_msg_type type,
+		      const void *body, int fd);
 /* Close the channels, wait for the children, then kill: gateways, then ledger. */
 void zg_children_stop(struct zg_parent *p);
 void zg_children_release(struct zg_parent *p);
@@ -118,6 +124,10 @@ void zg_control_reloaded(struct zg_parent *p, const struct zg_err *e, size_t err
 void zg_control_counted(struct zg_parent *p, bool whole);
 /* A round of self-proof is over: whoever asked is told. */
 void zg_control_proved(struct zg_parent *p);
+/* To the connection that asked for a session (local.h). False: it is gone, and
+ * zg_stdio_gone was called. */
+bool zg_control_tell(void *client, enum zg_msg_type type, const void *body);
+void zg_control_end(void *client, uint32_t status, const struct zg_err *e);
 void zg_control_stop(struct zg_parent *p);
 
 /* parent.c ------------------------------------------------------------------- */
@@ -182,6 +192,7 @@ struct zg_parent {
 	struct zg_run *run; /* ZG_RUNS_MAX */
 	int run_inotify;
 	uint64_t run_next;
+	struct zg_stdios *stdio; /* see local.h */
 	struct zg_control *control;
 	struct event *event[24]; /* signals, timers, inotify, kernel */
 	size_t events;

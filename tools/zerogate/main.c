@@ -30,6 +30,7 @@ static const struct verb verbs[] = {
 	{"run", "[--profile NAME] -- COMMAND...", zg_verb_run},
 	{"scan", "[--json] [--lines] FILE|-", zg_verb_scan},
 	{"status", "", zg_verb_status},
+	{"stdio", "SERVER", zg_verb_stdio},
 	{NULL, NULL, NULL},
 };
 

@@ -5,7 +5,6 @@
 #include "local.h"
 #include "request.h"
 
-#define META_VERSION	  "io.modelcontextprotocol/protocolVersion"
 #define META_CAPABILITIES "io.modelcontextprotocol/clientCapabilities"
 
 static const char *const texts[ZG_ERA_MAX] = {[ZG_ERA_UNSAID] = "",
@@ -27,11 +26,18 @@ const char *zg_era_text(enum zg_era era)
 	return texts[era];
 }
 
-void zg_era_data(struct zg_slice requested, struct zg_buf *out)
+void zg_era_data(struct zg_slice requested, const struct zg_rpc *m, struct zg_buf *out)
 {
+	bool modern = json_object_get(json_object_get(m->params, "_meta"), ZG_META_VERSION);
+	const char *comma = "";
+
 	zg_buf_str(out, "{\"supported\":[");
-	for (int e = ZG_ERA_MAX - 1; e > ZG_ERA_UNSAID; e--)
-		zg_buf_fmt(out, "\"%s\"%s", texts[e], e > ZG_ERA_UNSAID + 1 ? "," : "");
+	for (int e = ZG_ERA_MAX - 1; e > ZG_ERA_UNSAID; e--) {
+		if (zg_era_modern((enum zg_era)e) != modern)
+			continue;
+		zg_buf_fmt(out, "%s\"%s\"", comma, texts[e]);
+		comma = ",";
+	}
 	zg_buf_str(out, "],\"requested\":");
 	zg_buf_json(out, requested);
 	zg_buf_char(out, '}');
@@ -65,8 +71,8 @@ static const char *check_envelope(const struct zg_rpc *m, const json_t *meta)
 		return "this version has no responses of clients";
 	if (m->kind != ZG_RPC_REQUEST)
 		return NULL;
-	if (!json_object_get(meta, META_VERSION))
-		return "_meta has no " META_VERSION;
+	if (!json_object_get(meta, ZG_META_VERSION))
+		return "_meta has no " ZG_META_VERSION;
 	if (!json_is_object(json_object_get(meta, META_CAPABILITIES)))
 		return "_meta has no object " META_CAPABILITIES;
 	return NULL;
@@ -76,11 +82,11 @@ int zg_era_judge(enum zg_era *out, struct zg_slice header, const struct zg_rpc *
 		 struct zg_slice *requested, const char **why)
 {
 	const json_t *meta = json_object_get(m->params, "_meta");
-	const json_t *version = json_object_get(meta, META_VERSION);
+	const json_t *version = json_object_get(meta, ZG_META_VERSION);
 	struct zg_slice body = {json_string_value(version), json_string_length(version)};
 	enum zg_era era;
 
-	*why = META_VERSION " is not a string";
+	*why = ZG_META_VERSION " is not a string";
 	if (version && !body.ptr)
 		return ZG_RPC_INVALID_PARAMS;
 	*requested = header.ptr ? header : body;

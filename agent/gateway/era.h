@@ -15,6 +15,8 @@
 #include "cleanup.h"
 #include "slice.h"
 
+struct zg_rpc;
+
 /* X(NAME, "text"), oldest first */
 #define ZG_ERAS(X)                                                                                 \
 	X(2024_11_05, "2024-11-05")                                                                \
@@ -47,14 +49,13 @@ static inline bool zg_era_batches(enum zg_era era)
 enum zg_era zg_era_of(struct zg_slice text);
 const char *zg_era_text(enum zg_era era); /* "" for UNSAID */
 
-/* Append {"supported":[...],"requested":"..."}, newest first. */
-void zg_era_data(struct zg_slice requested, struct zg_buf *out);
+/* Append {"supported":[...],"requested":"..."}, newest first: the versions that m's
+ * way of naming one (in _meta or not) is known to. */
+void zg_era_data(struct zg_slice requested, const struct zg_rpc *m, struct zg_buf *out);
 
 /* Does a version have this method? Modern ones removed some, and that is told
  * in their own way; legacy servers answer for themselves. */
 bool zg_era_has(enum zg_era era, struct zg_slice method);
-
-struct zg_rpc;
 
 /* The era of a message under an MCP-Protocol-Version header (ptr NULL =
  * absent). m->root NULL: a GET or DELETE. 0 and *out; or a JSON-RPC error code

@@ -35,7 +35,7 @@ static void rpc_error(const struct zg_request *r, struct zg_buf *out)
 	zg_buf_json(out, zg_slice_str(r->answer.text));
 	if (r->answer.code == ZG_C_VERSION) {
 		zg_buf_str(out, ",\"data\":");
-		zg_era_data(r->requested_version, out);
+		zg_era_data(r->requested_version, &r->rpc, out);
 	} else if (r->hold.approval[0]) {
 		zg_buf_str(out, ",\"data\":{\"approval\":");
 		zg_buf_json(out, zg_slice_str(r->hold.approval));

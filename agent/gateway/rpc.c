@@ -120,6 +120,12 @@ static struct zg_slice text_of(const json_t *string)
 	return (struct zg_slice){json_string_value(string), json_string_length(string)};
 }
 
+/* Does the message name its version, as newer versions do? era.c judges it. */
+static bool says_version(const struct zg_rpc *m)
+{
+	return json_object_get(json_object_get(m->params, "_meta"), ZG_META_VERSION);
+}
+
 /* Where each method names what it is about. */
 static const struct {
 	const char *method;
@@ -128,12 +134,13 @@ static const struct {
 	bool required;
 	bool is_name; /* bounded: it stands whole in records and approvals */
 	bool named;   /* Mcp-Name repeats it */
+	bool legacy;  /* newer versions have no such method, whatever params say */
 } subjects[] = {
 	{"tools/call", NULL, {"name", NULL}, true, true, true},
 	{"prompts/get", NULL, {"name", NULL}, true, true, true},
 	{"resources/read", NULL, {"uri", NULL}, true, false, true},
-	{"resources/subscribe", NULL, {"uri", NULL}, true, false, false},
-	{"resources/unsubscribe", NULL, {"uri", NULL}, true, false, false},
+	{"resources/subscribe", NULL, {"uri", NULL}, true, false, false, true},
+	{"resources/unsubscribe", NULL, {"uri", NULL}, true, false, false, true},
 	{"completion/complete", "ref", {"name", "uri"}, false, false, false},
 	{"tasks/get", NULL, {"taskId", NULL}, true, false, true},
 	{"tasks/update", NULL, {"taskId", NULL}, true, false, true},
@@ -153,7 +160,7 @@ const char *zg_rpc_subject(struct zg_rpc *m)
 			in = json_object_get(in, subjects[i].object);
 		for (size_t j = 0; !value && j < 2 && subjects[i].member[j]; j++)
 			value = json_object_get(in, subjects[i].member[j]);
-		if (!value && !subjects[i].required)
+		if (!value && (!subjects[i].required || (subjects[i].legacy && says_version(m))))
 			return NULL;
 		if (!json_is_string(value) || json_string_length(value) == 0)
 			return "params do not name what the call is about";

@@ -39,6 +39,9 @@ struct zg_rpc {
 int zg_rpc_parse(struct zg_rpc *m, struct zg_slice text, const char **why) ZG_MUST_CHECK;
 void zg_rpc_release(struct zg_rpc *m);
 
+/* The member of params._meta in which newer versions name themselves. */
+#define ZG_META_VERSION "io.modelcontextprotocol/protocolVersion"
+
 /* Read m->tool from m->params, as m->method names it; NULL or why it cannot be. */
 const char *zg_rpc_subject(struct zg_rpc *m) ZG_MUST_CHECK;
 

@@ -10,8 +10,8 @@
 #define CAPS	"\"io.modelcontextprotocol/clientCapabilities\":{}"
 #define LIST(meta)                                                                                 \
 	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"_meta\":{" meta "}" \
-											       "}" \
-											       "}"
+	"}"                                                                                        \
+	"}"
 #define NOTE "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"
 #define INIT                                                                                       \
 	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{"                     \
@@ -81,13 +81,29 @@ static void test_judge(void **state)
 
 static void test_data(void **state)
 {
-	zg_autobuf out = ZG_BUF(4096);
+	static const struct {
+		const char *message, *data;
+	} rows[] = {
+		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}",
+		 "{\"supported\":[\"2025-11-25\",\"2025-06-18\",\"2025-03-26\",\"2024-11-05\"],"
+		 "\"requested\":\"19\\\"00\"}"},
+		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"resources/subscribe\",\"params\":{"
+		 "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"v999\"}}}",
+		 "{\"supported\":[\"2026-07-28\"],\"requested\":\"19\\\"00\"}"},
+	};
 
 	(void)state;
-	zg_era_data(ZG_SLICE("19\"00"), &out);
-	zg_buf_char(&out, '\0');
-	assert_string_equal(out.ptr, "{\"supported\":[\"2026-07-28\",\"2025-11-25\",\"2025-06-18\","
-				     "\"2025-03-26\",\"2024-11-05\"],\"requested\":\"19\\\"00\"}");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		zg_autobuf out = ZG_BUF(4096);
+		const char *why = "";
+		struct zg_rpc m;
+
+		assert_int_equal(zg_rpc_parse(&m, zg_slice_str(rows[i].message), &why), 0);
+		zg_era_data(ZG_SLICE("19\"00"), &m, &out);
+		zg_buf_char(&out, '\0');
+		assert_string_equal(out.ptr, rows[i].data);
+		zg_rpc_release(&m);
+	}
 }
 
 int main(void)

@@ -169,6 +169,7 @@
 #define ZG_UPSTREAM_CONNECT_SEC	     10
 #define ZG_UPSTREAM_POOL_MAX	     256  /* idle transfers and connections kept */
 #define ZG_UPSTREAM_IDLE_SEC	     4	  /* Node's servers close idle connections at 5 s */
+#define ZG_KEEPALIVE_SEC	     15	  /* of silence in a stream of ours: then a comment */
 #define ZG_BATCH_MAX		     64	  /* messages of one batch */
 #define ZG_BATCH_RUNNING	     8	  /* of them at once */
 #define ZG_SERVER_ASKS_MAX	     1024 /* requests of a server in one stream: an hour of pings */

@@ -403,6 +403,16 @@ struct zg_msg_token_used {
 	uint32_t pad;
 };
 
+/* gateway -> ledger: a client cancelled a call, which any worker may hold */
+struct zg_msg_call_cancel {
+	uint8_t key[32]; /* SHA-256 of principal, server, session and id (gateway/cancel.c) */
+};
+
+/* ledger -> every other gateway */
+struct zg_msg_call_cancelled {
+	uint8_t key[32];
+};
+
 /* parent -> ledger: a control connection (fd) whose first request is the
  * ledger's; the parent has attested the peer */
 struct zg_ctl_peer {

@@ -57,7 +57,7 @@ uint64_t zg_worker_call(struct zg_worker *w)
 
 int zg_worker_init(struct zg_worker *w)
 {
-	static const struct timeval idle = {ZG_HTTP_IDLE_SEC, 0};
+	static const struct timeval idle = {ZG_HTTP_IDLE_SEC, 0}, quiet = {ZG_KEEPALIVE_SEC, 0};
 	struct timespec now;
 	int rc;
 
@@ -75,6 +75,7 @@ int zg_worker_init(struct zg_worker *w)
 	if (!w->base)
 		return -ENOMEM;
 	w->idle = event_base_init_common_timeout(w->base, &idle);
+	w->quiet = event_base_init_common_timeout(w->base, &quiet);
 	json_object_seed(0); /* hash keys of its own, before no path can be opened */
 	rc = zg_tls_init(w);
 	if (rc == 0)
@@ -137,6 +138,8 @@ void zg_worker_read_ledger(struct zg_worker *w)
 			zg_hold_message(w, (struct zg_msg_hold_state *)m.body);
 		else if (m.type == ZG_MSG_TOKEN_USED)
 			zg_state_used(w, (const struct zg_msg_token_used *)m.body);
+		else if (m.type == ZG_MSG_CALL_CANCELLED)
+			zg_cancel_message(w, (const struct zg_msg_call_cancelled *)m.body);
 		else
 			rc = -EPROTO;
 		if (rc < 0)

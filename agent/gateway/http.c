@@ -49,6 +49,7 @@ struct zg_conn {
 	struct zg_origin origin;
 	struct zg_request *request;
 	struct event timer;
+	struct event quiet; /* a stream of ours in which nothing was said for a while */
 };
 
 static const struct {
@@ -95,6 +96,7 @@ static void conn_free(struct zg_conn *c)
 	zg_admit_end(&c->worker->admission, c->origin.cgroup_id, ZG_ADMIT_CONNECTION);
 	LIST_REMOVE(c, link);
 	(void)event_del(&c->timer);
+	(void)event_del(&c->quiet);
 	bufferevent_free(c->bev);
 	free(c);
 }
@@ -147,6 +149,7 @@ static void answered(struct zg_conn *c)
 	bool outer = c->driving;
 
 	c->driving = true;
+	(void)event_del(&c->quiet);
 	c->request = NULL;
 	c->streaming = false;
 	c->state = c->close || !c->body_taken ? CONN_FLUSH : CONN_HEAD;
@@ -220,6 +223,7 @@ static void on_stream_begin(struct zg_client *client, struct zg_slice session)
 	struct zg_buf *head = &c->worker->scratch;
 
 	c->streaming = true;
+	(void)event_add(&c->quiet, c->worker->quiet);
 	zg_buf_reset(head);
 	zg_buf_str(head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 			 "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
@@ -245,6 +249,7 @@ static void on_stream_write(struct zg_client *client, struct zg_slice bytes)
 	if (evbuffer_add_printf(out, "%zx\r\n", bytes.len) < 0 ||
 	    evbuffer_add(out, bytes.ptr, bytes.len) < 0 || evbuffer_add(out, "\r\n", 2) < 0)
 		(void)shutdown(c->fd, SHUT_RDWR);
+	(void)event_add(&c->quiet, c->worker->quiet);
 	/* a reader that takes nothing is dropped by the timer (see on_timer) */
 	if (idle)
 		arm(c);
@@ -502,6 +507,19 @@ static void on_timer(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *a
 	conn_drop(c);
 }
 
+/* What stands between us and the client must not take the stream for dead. */
+static void on_quiet(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	struct zg_conn *c = arg;
+
+	if (!c->streaming || !c->request)
+		return;
+	if (on_backlog(&c->client))
+		(void)event_add(&c->quiet, c->worker->quiet);
+	else
+		on_stream_write(&c->client, ZG_SLICE(":\n\n"));
+}
+
 static const struct zg_client_ops conn_ops = {
 	.want_body = on_want_body,
 	.finish = on_finish,
@@ -546,6 +564,7 @@ int zg_conn_new(struct zg_worker *w, int fd, const struct zg_origin *origin, SSL
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 4 * ZG_HTTP_HEADER_BYTES);
 	(void)event_assign(&c->timer, w->base, -1, 0, on_timer, c);
+	(void)event_assign(&c->quiet, w->base, -1, 0, on_quiet, c);
 	LIST_INSERT_HEAD(&w->conns, c, link);
 	(void)event_add(&c->timer, tls ? &handshake : w->idle);
 	(void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);

@@ -206,8 +206,12 @@ enum zg_next zg_step_output(struct zg_request *r)
 				     "(max_runtime_sec%s%s%s)",
 				     r->runtime_sec, r->rules[0] ? ", rules: " : "", r->rules,
 				     r->decision.constraints.max_runtime_sec ? "" : ", default");
+	r->cancelled |= r->cancel_asked && !o->answered && !o->body.len;
 	if (r->cancelled) {
 		r->outcome = ZG_O_CANCELLED;
+		if (!o->streaming && r->client)
+			return zg_answer_with(r, ZG_A_FAIL, ZG_C_CANCELLED,
+					      "zerogate: the call was cancelled by its client");
 		r->answer.kind = ZG_A_STREAMED;
 		return ZG_ANSWER;
 	}

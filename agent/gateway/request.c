@@ -47,6 +47,7 @@ static const struct {
 	{"hold", zg_step_hold},		  /* a person's, if policy asks for it */
 	{"constrain", zg_step_constrain}, /* hosts, retries, run time */
 	{"spend", zg_step_spend},	  /* such a state is used once */
+	{"cancel", zg_step_cancel},	  /* what another call is told */
 	{"intent", zg_step_intent},	  /* evidence before anything happens */
 	{"upstream", zg_step_upstream},	  /* the server */
 	{"output", zg_step_output},	  /* scanned before it is released */
@@ -193,11 +194,16 @@ void zg_request_upstream_done(struct zg_request *r)
 	zg_request_run(r);
 }
 
+void zg_request_end(struct zg_request *r)
+{
+	finish(r);
+}
+
 /*
- * A client's departure does not cancel a call that the server already has (the
- * versions spoken here say so): it goes on, within its time, and its outcome is
- * recorded. Whatever has not been dispatched is dropped, and a stream that only
- * listens is closed.
+ * In modern versions the client's departure is how it cancels. In legacy ones
+ * it does not cancel a call that the server already has: that goes on, within
+ * its time, and its outcome is recorded. Whatever has not been dispatched is
+ * dropped, and a stream that only listens is closed.
  */
 void zg_request_client_gone(struct zg_request *r)
 {
@@ -206,7 +212,7 @@ void zg_request_client_gone(struct zg_request *r)
 		return; /* the step in progress sees it */
 	if (r->batch)
 		zg_batch_client_gone(r);
-	if (r->intent && r->head.method == ZG_HM_POST)
+	if (r->intent && r->head.method == ZG_HM_POST && !zg_era_modern(r->era))
 		return;
 	if (r->intent) {
 		r->cancelled = true;

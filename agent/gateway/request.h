@@ -42,6 +42,7 @@ enum zg_rpc_code {
 	ZG_C_BUSY = -31008,	       /* too many at once */
 	ZG_C_HTTP = -31009,	       /* refused before there was a message */
 	ZG_C_TOKEN = -31010,	       /* a session, state or event id that does not open */
+	ZG_C_CANCELLED = -31011,       /* by its client, before it was dispatched */
 	ZG_C_HEADER_MISMATCH = -32020, /* these two are the specification's */
 	ZG_C_VERSION = -32022,
 };
@@ -163,6 +164,7 @@ struct zg_request {
 	struct zg_hold hold;
 	uint32_t runtime_sec;
 	bool cut;		      /* the time was over */
+	bool cancel_asked;	      /* by a notification of its client */
 	bool cancelled;		      /* nobody listens to this stream any more */
 	char failure[ZG_REASON_LEN];  /* of the exchange with the server */
 	char recorded[ZG_REASON_LEN]; /* of a refusal, for the record alone */
@@ -187,6 +189,8 @@ void zg_request_run(struct zg_request *r);
 /* From the connection: all of the body is there; the client has left. */
 void zg_request_body_complete(struct zg_request *r);
 void zg_request_client_gone(struct zg_request *r);
+/* r->answer is set: answer and forget it. Not from a step of its own. */
+void zg_request_end(struct zg_request *r);
 /* From the connection: it has room again for a stream's bytes. */
 void zg_request_client_drained(struct zg_request *r);
 /* A new configuration is in force: what its registry no longer grants ends now. */
@@ -217,7 +221,12 @@ enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */
 enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */
 enum zg_next zg_step_constrain(struct zg_request *r); /* constrain.c */
 enum zg_next zg_step_spend(struct zg_request *r);     /* state.c: once */
-enum zg_next zg_step_intent(struct zg_request *r);    /* evidence.c */
+enum zg_next zg_step_cancel(struct zg_request *r);    /* cancel.c: of another call */
+enum zg_next
+zg_step_intent(struct zg_request *r); /* cancel.c: the client of some worker cancelled a call */
+void zg_cancel_message(struct zg_worker *w, const struct zg_msg_call_cancelled *m);
+
+/* evidence.c */
 struct zg_ask;
 /* A request of the server, decided. -errno: it could not be recorded. */
 int zg_evidence_server(struct zg_request *r, const struct zg_ask *a) ZG_MUST_CHECK;

@@ -642,6 +642,11 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 {
 	struct zg_request *r = arg;
 
+	if (r->cancel_asked) { /* it had its grace */
+		r->cancelled = true;
+		zg_upstream_stop(r);
+		return;
+	}
 	r->cut = true;
 	cancel(r);
 	zg_upstream_stop(r);

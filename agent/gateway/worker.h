@@ -80,7 +80,8 @@ struct zg_worker {
 	uint64_t call_base; /* see zg_worker_call */
 	uint64_t calls;
 	struct evconnlistener *listener[ZG_LISTEN_MAX];
-	const struct timeval *idle; /* ZG_HTTP_IDLE_SEC as a common timeout */
+	const struct timeval *idle;  /* ZG_HTTP_IDLE_SEC as a common timeout */
+	const struct timeval *quiet; /* likewise ZG_KEEPALIVE_SEC */
 	struct zg_admission admission;
 	struct zg_cgroup_names names;
 	struct zg_retries retries;

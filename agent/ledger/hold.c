@@ -250,12 +250,28 @@ static int use_token(struct zg_hold_link *l, const struct zg_msg_token_use *m)
 	return rc == -EAGAIN ? 0 : rc;
 }
 
+/* To every worker but the one that says it; one that does not read is not told. */
+static void pass_cancel(const struct zg_hold_link *from, const struct zg_msg_call_cancel *m)
+{
+	struct zg_msg_call_cancelled tell;
+
+	memcpy(tell.key, m->key, sizeof(tell.key));
+	for (size_t i = 0; i < ZG_WORKERS_MAX; i++) {
+		struct zg_hold_link *l = &from->owner->link[i];
+
+		if (l != from && l->sock >= 0 &&
+		    zg_msg_send(l->sock, ZG_MSG_CALL_CANCELLED, &tell, -1) < 0)
+			continue; /* its link shows that by itself */
+	}
+}
+
 static int handle(struct zg_hold_link *l, struct zg_msg *m)
 {
 	union {
 		struct zg_msg_hold hold;
 		struct zg_msg_hold_release release;
 		struct zg_msg_token_use use;
+		struct zg_msg_call_cancel cancel;
 	} body;
 
 	memcpy(&body, m->body, sizeof(body));
@@ -265,6 +281,8 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 		release(l, &body.release);
 	else if (m->type == ZG_MSG_TOKEN_USE)
 		return use_token(l, &body.use);
+	else if (m->type == ZG_MSG_CALL_CANCEL)
+		pass_cancel(l, &body.cancel);
 	else
 		return -EPROTO;
 	return 0;

@@ -62,10 +62,10 @@ for (const signal of ['SIGINT', 'SIGTERM'])
 	process.on(signal, () => process.exit(1));
 
 // servers.json entry -> a file of the official registry's shape
-export function serverFile({ id, url, addresses, labels = {}, risk_tags = [], tools = {}, ...more }) {
+export function serverFile({ id, url, type = 'streamable-http', addresses, labels = {}, risk_tags = [], tools = {}, ...more }) {
 	return JSON.stringify({
 		name: `dev.zerogate.test/${id}`, description: `test server ${id}`, version: '1.0.0',
-		remotes: [{ type: 'streamable-http', url }],
+		remotes: [{ type, url }],
 		_meta: { 'dev.zerogate/registry': { id, owner: 'Tests', labels, risk_tags, tools, ...(addresses ? { addresses } : {}), ...more } },
 	}, null, 2);
 }

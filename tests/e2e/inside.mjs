@@ -28,6 +28,13 @@ async function sdk2(url) {
 	return [new Client({ name: 'inside', version: '2' }), new StreamableHTTPClientTransport(new URL(url))];
 }
 
+// HTTP+SSE of 2024-11-05
+async function sse(url) {
+	const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
+	const { SSEClientTransport } = await import('@modelcontextprotocol/sdk/client/sse.js');
+	return [new Client({ name: 'inside', version: '1' }), new SSEClientTransport(new URL(url))];
+}
+
 // An MCP server on stdio, started and spoken with as clients do.
 async function launched(sdk, command, args) {
 	const [{ Client }, { StdioClientTransport }] = sdk === 2
@@ -61,7 +68,7 @@ const verbs = {
 		return { heard, code, signal };
 	},
 	async connect({ url, client = 'main', sdk = 1 }) {
-		const [c, transport] = await (sdk === 2 ? sdk2 : sdk1)(url);
+		const [c, transport] = await ({ 1: sdk1, 2: sdk2, sse })[sdk](url);
 		c.onerror = () => {};
 		await c.connect(transport);
 		clients.set(client, c);
@@ -77,6 +84,9 @@ const verbs = {
 		const result = c.sdk === 2 ? await c.callTool(params, options)
 			: await c.callTool(params, undefined, options);
 		return { result, notes };
+	},
+	session({ client = 'main' }) {
+		return { session: clients.get(client).transport.sessionId };
 	},
 	async tools({ client = 'main' }) {
 		return clients.get(client).listTools();

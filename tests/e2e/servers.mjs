@@ -9,6 +9,7 @@ import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { z } from 'zod';
 
@@ -115,6 +116,14 @@ function register(server, fixture) {
 			return { ...text('see structured'), structuredContent: { all, list: Object.values(fixture.secrets), n: 1.50 } };
 		return text(all, where === 'error' ? { isError: true } : {});
 	});
+	server.registerTool('read_later', {
+		description: 'Closes the stream and answers when it is told to', inputSchema: {},
+	}, async (args, extra) => {
+		count('read_later');
+		extra.closeSSEStream?.();
+		await fixture.later;
+		return text('here it is');
+	});
 	server.registerTool('big', {
 		description: 'Returns much text', inputSchema: { bytes: z.number() },
 	}, ({ bytes }) => text('lorem ipsum '.repeat(Math.ceil(bytes / 12)).slice(0, bytes)));
@@ -138,6 +147,25 @@ function register(server, fixture) {
 		({ who }) => ({ messages: [{ role: 'user', content: { type: 'text', text: `hello ${who}` } }] }));
 }
 
+// What a server keeps so that a client can go on from an event that it saw.
+class Events {
+	all = [];
+	async storeEvent(stream, message) {
+		this.all.push({ stream, message });
+		return `${stream}#${this.all.length}`;
+	}
+	async getStreamIdForEventId(id) {
+		return id.slice(0, id.lastIndexOf('#'));
+	}
+	async replayEventsAfter(id, { send }) {
+		const stream = id.slice(0, id.lastIndexOf('#')), from = Number(id.slice(id.lastIndexOf('#') + 1));
+		for (const [i, event] of this.all.entries())
+			if (i >= from && event.stream === stream && Object.keys(event.message).length > 0)
+				await send(`${stream}#${i + 1}`, event.message);
+		return stream;
+	}
+}
+
 class Fixture extends Base {
 	executed = {};
 	secrets = {};
@@ -148,6 +176,7 @@ class Fixture extends Base {
 		const transport = new StreamableHTTPServerTransport({
 			sessionIdGenerator: randomUUID,
 			enableJsonResponse: json,
+			...(this.resumable ? { eventStore: new Events(), retryInterval: 50 } : {}),
 			onsessioninitialized: (id) => this.sessions.set(id, transport),
 		});
 		const server = new McpServer({ name: this.name, version: '1.0.0' },
@@ -178,13 +207,38 @@ class Fixture extends Base {
 
 // json: replies as application/json; otherwise as an event stream. tls: key and
 // certificate of an https server.
-export async function startServer({ name = 'fixture', json = false, secrets = {}, tls } = {}) {
+// resumable: its events have ids, and it may end a stream before its answer.
+export async function startServer({ name = 'fixture', json = false, secrets = {}, resumable = false, tls } = {}) {
 	const fixture = new Fixture();
-	Object.assign(fixture, { name, secrets, secure: Boolean(tls) });
+	Object.assign(fixture, { name, secrets, resumable, secure: Boolean(tls) });
 	return fixture.open((req, res) => fixture.handle(json, req, res).catch((e) => {
 		fixture.emit('failure', e);
 		res.destroy();
 	}), tls ? { createServer: (handler) => https.createServer(tls, handler) } : http);
+}
+
+// The same on HTTP+SSE of 2024-11-05.
+export async function startSse({ secrets = {} } = {}) {
+	const fixture = new Fixture();
+	Object.assign(fixture, { name: 'fixture', secrets, streams: 0 });
+	fixture.url = (host = '127.0.0.1') => `http://${host}:${fixture.port}/v1/sse`;
+	return fixture.open(async (req, res) => {
+		const at = new URL(req.url, 'http://x');
+		fixture.requests.push({ method: req.method, url: req.url, headers: req.headers });
+		if (req.method === 'GET' && at.pathname === '/v1/sse') {
+			const transport = new SSEServerTransport('/v1/messages', res);
+			const server = new McpServer({ name: fixture.name, version: '1.0.0' }, { capabilities: { logging: {} } });
+			register(server, fixture);
+			fixture.sessions.set(transport.sessionId, transport);
+			fixture.streams++;
+			res.on('close', () => fixture.streams--);
+			return server.connect(transport);
+		}
+		const transport = fixture.sessions.get(at.searchParams.get('sessionId'));
+		if (req.method === 'POST' && at.pathname === '/v1/messages' && transport)
+			return transport.handlePostMessage(req, res).catch(() => {}); // it has answered 500
+		res.writeHead(404).end();
+	});
 }
 
 const reply = (id, result) => JSON.stringify({ jsonrpc: '2.0', id, result });

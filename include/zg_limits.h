@@ -101,6 +101,12 @@
 #define ZG_DNS_TTL_MAX_SEC	3600  /* an address is asked for again at least so often */
 #define ZG_DNS_TTL_MIN_SEC	30    /* default: shorter lives are drawn out to it */
 #define ZG_DNS_GRACE_SEC	60    /* default: clients use an answer a little longer than told */
+#define ZG_SERVER_ADDRESSES_MAX 8192  /* of all servers that are dialled by name */
+#define ZG_SERVER_LINGER_SEC	600   /* an address that its name no longer leads to */
+#define ZG_SERVER_RECOMPILE_MS	2000  /* new addresses come into force so often at most */
+#define ZG_SERVER_RETRY_SEC	5     /* a name that was not answered; and at least so rarely */
+#define ZG_SERVER_ANSWER_SEC	30    /* how long clients may use an address of a server */
+#define ZG_SERVER_RESOLVE_SEC	5     /* a call waits so long for an address */
 #define ZG_NAME_IDLE_SEC	10800 /* an open flow that is silent so long is cut; keepalive: 7200 */
 #define ZG_RESOLV_BYTES		65536 /* resolv.conf */
 

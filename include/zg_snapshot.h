@@ -139,7 +139,7 @@ struct zg_name_def {
 	uint8_t proto;
 	uint8_t local; /* it may resolve to loopback, link-local and private addresses */
 	uint8_t deny;
-	uint8_t pad;
+	uint8_t server; /* a registered server's: answered with its endpoints, opens nothing */
 	struct zg_rule_val val;
 };
 

@@ -149,7 +149,13 @@ enum zg_config_file {
 	ZG_CF_MAIN = 0,
 	ZG_CF_POLICY,
 	ZG_CF_SERVER,
-	ZG_CF_RESOLV, /* resolv.conf: where names are asked for, if the main file does not say */
+	ZG_CF_RESOLV,	 /* resolv.conf: where names are asked for, if the main file does not say */
+	ZG_CF_ADDRESSES, /* struct zg_host_address[]: where servers' names lead to now */
+};
+
+struct zg_host_address {
+	char host[ZG_HOST_LEN];
+	uint8_t addr[16];
 };
 
 struct zg_msg_config_file {

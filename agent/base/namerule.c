@@ -39,6 +39,7 @@ struct zg_namerule zg_namerule_of(struct zg_namerules r, struct zg_slice host)
 			return (struct zg_namerule){.reason = ZG_NR_DENIED};
 		out.reason = ZG_NR_NONE;
 		out.local |= d->local;
+		out.server |= d->server;
 		if (d->pattern[0] == '*')
 			out.wildcard = d->pattern;
 		else

@@ -19,6 +19,7 @@ struct zg_namerules zg_namerules_of(const struct zg_snapshot *s, uint32_t profil
 
 struct zg_namerule {
 	enum zg_name_reason reason; /* ZG_NR_NONE: it may be resolved */
+	bool server;		    /* a registered server's: it is where its endpoints are */
 	bool local;		    /* to addresses of this machine and its networks too */
 	const char *wildcard;	    /* only a wildcard covers it: this one; else NULL */
 };

@@ -98,7 +98,7 @@ static bool unix_ok(const struct zg_snapshot *s, const struct zg_unix_def *d)
 static bool name_ok(const struct zg_snapshot *s, const struct zg_name_def *d)
 {
 	return profile_known(s, d->profile) && ENDS(d->pattern) && d->pattern[0] && d->local <= 1 &&
-	       d->deny <= 1 && ports_ok(&d->val);
+	       d->deny <= 1 && d->server <= 1 && ports_ok(&d->val);
 }
 
 static bool server_ok(const struct zg_server_def *d)
@@ -265,26 +265,41 @@ const struct zg_server_def *zg_snapshot_server(const struct zg_snapshot *s, stru
 	return NULL;
 }
 
-const struct zg_server_def *zg_snapshot_endpoint(const struct zg_snapshot *s,
-						 const uint8_t addr[16], uint16_t port)
+static int endpoint_order(const struct zg_endpoint_def *at, const uint8_t addr[16], uint16_t port)
 {
-	size_t lo = 0, hi = s->endpoint_count;
+	int c = memcmp(at->addr, addr, 16);
+
+	return c ? c : (int)at->port - (int)port;
+}
+
+const struct zg_endpoint_def *zg_snapshot_endpoints(const struct zg_snapshot *s,
+						    const uint8_t addr[16], uint16_t port,
+						    size_t *count)
+{
+	size_t lo = 0, hi = s->endpoint_count, end;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct zg_endpoint_def *at = &s->endpoints[mid];
-		int c = memcmp(at->addr, addr, 16);
 
-		if (c == 0)
-			c = (int)at->port - (int)port;
-		if (c == 0)
-			return &s->servers[at->server];
-		if (c < 0)
+		if (endpoint_order(&s->endpoints[mid], addr, port) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return NULL;
+	end = lo;
+	while (end < s->endpoint_count && endpoint_order(&s->endpoints[end], addr, port) == 0)
+		end++;
+	*count = end - lo;
+	return s->endpoints + lo;
+}
+
+const struct zg_server_def *zg_snapshot_endpoint(const struct zg_snapshot *s,
+						 const uint8_t addr[16], uint16_t port)
+{
+	size_t count;
+	const struct zg_endpoint_def *first = zg_snapshot_endpoints(s, addr, port, &count);
+
+	return count ? &s->servers[first->server] : NULL;
 }
 
 const struct zg_stdio_def *zg_snapshot_stdio(const struct zg_snapshot *s, const char *server)

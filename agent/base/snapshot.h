@@ -56,6 +56,10 @@ bool zg_stdio_may(const struct zg_stdio_def *d, uint32_t profile);
 /* The text after `at` of a reference; the first is zg_snapshot_text(s, ref). */
 const char *zg_snapshot_text(const struct zg_snapshot *s, const struct zg_texts_ref *ref);
 const char *zg_snapshot_text_next(const char *at);
+/* All of one destination: more than one where names share an address. */
+const struct zg_endpoint_def *zg_snapshot_endpoints(const struct zg_snapshot *s,
+						    const uint8_t addr[16], uint16_t port,
+						    size_t *count);
 /* Profile name of a kernel profile id, "" if there is none. */
 const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile);
 /* Kernel profile id of a name, ZG_PROFILE_NONE if there is none. */

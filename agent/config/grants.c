@@ -140,24 +140,50 @@ static int add_socket(struct zg_grants *g, const uint8_t addr[16], uint16_t port
 	return add(g, one);
 }
 
+static bool may_use(const struct zg_entry_src *server, uint32_t profile)
+{
+	for (size_t i = 0; i < server->policy.profile_count; i++)
+		if (server->policy.profiles[i] == profile)
+			return true;
+	return false;
+}
+
+/* Names of different servers may lead to one address (of a CDN, say): then it is
+ * redirected for whoever may use any of them, and the name decides. */
+static bool may_use_any(struct zg_entry_src *const *servers, size_t count, const uint8_t addr[16],
+			uint16_t port, uint32_t profile)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct zg_entry_src *s = servers[i];
+
+		if (s->def.port != port || !may_use(s, profile))
+			continue;
+		for (size_t a = 0; a < s->address_count; a++)
+			if (memcmp(s->address[a], addr, 16) == 0)
+				return true;
+	}
+	return false;
+}
+
 /* A registered endpoint is redirected for those who may use it, and closed to
  * the rest even where an allow entry covers it: MCP goes through the gateway. */
 static int add_server(struct zg_grants *g, const struct zg_settings_src *s,
+		      struct zg_entry_src *const *servers, size_t count,
 		      const struct zg_entry_src *server)
 {
 	int r = 0;
 
 	for (size_t a = 0; a < server->address_count && r == 0; a++) {
 		const uint8_t *addr = server->address[a];
-		size_t may = 0;
 
 		r = add_socket(g, addr, server->def.port, ZG_PROFILE_GATEWAY, ZG_V_ALLOW);
 		for (uint32_t i = 0; i < s->profile_count && r == 0; i++) {
 			uint32_t profile = ZG_PROFILE_FIRST + i;
-			bool listed = may < server->policy.profile_count &&
-				      server->policy.profiles[may] == profile;
+			bool listed =
+				may_use(server, profile) ||
+				(server->def.by_name &&
+				 may_use_any(servers, count, addr, server->def.port, profile));
 
-			may += listed;
 			r = add_socket(g, addr, server->def.port, profile,
 				       listed ? ZG_V_REDIRECT : ZG_V_DENY);
 		}
@@ -212,7 +238,7 @@ int zg_grants_build(struct zg_grants *out, const struct zg_settings_src *s,
 	for (uint32_t i = 0; i < s->profile_count && r == 0; i++)
 		r = add_profile(&g, s, i, &number);
 	for (size_t i = 0; i < server_count && r == 0; i++)
-		r = add_server(&g, s, servers[i]);
+		r = add_server(&g, s, servers, server_count, servers[i]);
 	if (r < 0) {
 		zg_grants_release(&g);
 		return r == -E2BIG ? zg_err_set(e, E2BIG,

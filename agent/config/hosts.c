@@ -14,6 +14,7 @@ static int by_pattern(const void *a, const void *b)
 	c = c ? c : (int)x->proto - (int)y->proto;
 	c = c ? c : (int)x->deny - (int)y->deny;
 	c = c ? c : (int)x->local - (int)y->local;
+	c = c ? c : (int)x->server - (int)y->server;
 	return c ? c : memcmp(&x->val, &y->val, sizeof(x->val));
 }
 
@@ -116,8 +117,28 @@ static int put_entry(const struct zg_entry *e, uint32_t profile, bool verify, st
 	return 0;
 }
 
-int zg_hosts_build(const struct zg_settings_src *s, struct zg_buf *out, const struct zg_entry **at)
+/* Whoever may use a server may ask where it is. */
+static void put_server(const struct zg_entry_src *server, struct zg_buf *out)
 {
+	struct zg_name_def d = {.proto = IPPROTO_TCP, .server = 1};
+	const struct zg_slice host = zg_slice_str(server->def.host);
+	uint8_t literal[16];
+
+	if (!host.len || zg_addr_parse(host, literal) == 0 ||
+	    zg_slice_eq(host, ZG_SLICE("localhost")))
+		return;
+	(void)zg_str_cut(d.pattern, sizeof(d.pattern), host);
+	for (size_t i = 0; i < server->policy.profile_count; i++) {
+		d.profile = server->policy.profiles[i];
+		zg_buf_add(out, &d, sizeof(d));
+	}
+}
+
+int zg_hosts_build(const struct zg_settings_src *s, struct zg_entry_src *const *servers,
+		   size_t server_count, struct zg_buf *out, const struct zg_entry **at)
+{
+	for (size_t i = 0; i < server_count; i++)
+		put_server(servers[i], out);
 	for (uint32_t i = 0; i < s->profile_count; i++) {
 		for (const struct zg_entry *e = s->profiles[i].entries; e; e = e->next) {
 			int r = e->kind == ZG_EK_NAME ? put_entry(e, ZG_PROFILE_FIRST + i,

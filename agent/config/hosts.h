@@ -12,7 +12,8 @@
 
 /* Append the sorted struct zg_name_def[] to out. 0, -ENOMEM; -E2BIG with *at
  * the entry that has more than ZG_PORT_RULES_MAX port ranges. */
-int zg_hosts_build(const struct zg_settings_src *s, struct zg_buf *out,
+int zg_hosts_build(const struct zg_settings_src *s, struct zg_entry_src *const *servers,
+		   size_t server_count, struct zg_buf *out,
 		   const struct zg_entry **at) ZG_MUST_CHECK;
 
 /* The nameservers of resolv.conf. */

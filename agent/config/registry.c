@@ -272,6 +272,15 @@ void zg_registry_check(const struct zg_registry_src *r, struct zg_diag *diag)
 					     "a redirected connection could be meant for "
 					     "either; also in %s",
 					     b->file);
+			} else if (a->def.host[0] && a->def.port == b->def.port &&
+				   strcmp(a->def.host, b->def.host) == 0) {
+				zg_diag_error(diag, a->file, 0, 0,
+					      "servers '%s' and '%s' share a host and port",
+					      a->def.id, b->def.id);
+				zg_diag_hint(diag,
+					     "a redirected connection could be meant for "
+					     "either; also in %s",
+					     b->file);
 			}
 		}
 	}

@@ -30,7 +30,7 @@ struct zg_entry_src {		  /* one registered server */
 	uint8_t address[ZG_ENDPOINTS_PER_SERVER][16]; /* where def.host is */
 	size_t address_count;
 	struct zg_command_src *command; /* NULL = it is dialled */
-	size_t fixed_count; /* of them, the entry's own; the rest was resolved */
+	size_t fixed_count;		/* of them, the entry's own; the rest was resolved */
 	struct zg_credential_def credential[ZG_CREDENTIALS_SERVER_MAX]; /* without server */
 	size_t credential_count;
 	const char *file;

@@ -29,6 +29,8 @@ struct zg_build {
 	struct zg_entry_src **server; /* sorted by id */
 	struct zg_settings resolv;    /* dns alone, as resolv.conf says */
 	size_t mains;
+	const struct zg_host_address *resolved; /* by whoever asked */
+	size_t resolved_count;
 };
 
 /* What is put together before the header is written. */
@@ -80,6 +82,10 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 	case ZG_CF_RESOLV:
 		zg_resolv_parse(text, &b->resolv);
 		return;
+	case ZG_CF_ADDRESSES:
+		b->resolved = (const void *)zg_arena_copy(&b->arena, text);
+		b->resolved_count = b->resolved ? text.len / sizeof(*b->resolved) : 0;
+		return;
 	}
 }
 
@@ -106,6 +112,21 @@ static bool sort_servers(struct zg_build *b)
 		b->server[n++] = s;
 	qsort(b->server, n, sizeof(struct zg_entry_src *), by_server);
 	return true;
+}
+
+/* Where the names of servers lead to; of the entry itself this is no part. */
+static void add_resolved(struct zg_build *b)
+{
+	for (size_t i = 0; i < b->resolved_count; i++) {
+		struct zg_host_address at;
+
+		memcpy(&at, &b->resolved[i], sizeof(at));
+		at.host[sizeof(at.host) - 1] = '\0';
+		for (struct zg_entry_src *s = b->registry.servers; s; s = s->next)
+			if (s->def.by_name && s->address_count < ZG_ENDPOINTS_PER_SERVER &&
+			    strcmp(s->def.host, at.host) == 0)
+				memcpy(s->address[s->address_count++], at.addr, sizeof(at.addr));
+	}
 }
 
 static bool profile_lists(const struct zg_profile_src *p, struct zg_slice id)
@@ -266,7 +287,8 @@ static int put_tables(struct zg_build *b, struct sections *s, struct zg_build_co
 static int put_names(struct zg_build *b, struct sections *s)
 {
 	const struct zg_entry *at = NULL;
-	int r = zg_hosts_build(&b->settings, &s->buf[ZG_S_NAMES], &at);
+	int r = zg_hosts_build(&b->settings, b->server, b->registry.count, &s->buf[ZG_S_NAMES],
+			       &at);
 
 	if (r == -E2BIG)
 		zg_diag_error(b->diag, b->settings.file, at->line, at->column,
@@ -335,6 +357,7 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 		return r;
 	if (!join_profiles(b))
 		return -ENOMEM;
+	add_resolved(b);
 	put_profiles(b, s);
 	put_servers(b, s);
 	zg_stdio_build(&b->settings, b->server, b->registry.count, &s->buf[ZG_S_STDIO],

@@ -238,8 +238,13 @@ void zg_requests_reconsider(struct zg_worker *w)
 
 	for (r = TAILQ_FIRST(&w->requests); r; r = next) {
 		next = TAILQ_NEXT(r, link);
-		if (!r->judged || r->running || still_granted(w->live, r))
+		if (!r->judged || r->running)
 			continue;
+		if (still_granted(w->live, r)) {
+			if (r->resolving == ZG_RS_WAITS)
+				zg_request_run(r);
+			continue;
+		}
 		if (r->upstream) {
 			(void)zg_str_cut(r->failure, sizeof(r->failure), zg_slice_str(why));
 			zg_upstream_stop(r);

@@ -96,6 +96,9 @@ struct zg_state {
 
 enum zg_media { ZG_MEDIA_NONE = 0, ZG_MEDIA_JSON, ZG_MEDIA_SSE, ZG_MEDIA_OTHER };
 
+/* Does the call wait for the address of its server? */
+enum zg_resolving { ZG_RS_NONE = 0, ZG_RS_WAITS, ZG_RS_OVER };
+
 /* What the server says, from upstream.c to output.c. */
 struct zg_output {
 	int status; /* HTTP; 0 = no head yet */
@@ -175,6 +178,7 @@ struct zg_request {
 	struct zg_transfer *upstream;
 	struct zg_local_call *local; /* of a session over pipes (local.h); NULL = over HTTP */
 	bool upstream_done;
+	enum zg_resolving resolving;
 	uint64_t intent_since_ns; /* when its recording was first tried */
 	bool intent;		  /* recorded: an outcome must follow */
 	struct zg_output output;

@@ -117,6 +117,20 @@ static bool explicit_id(struct zg_slice target, struct zg_slice *id)
 	return id->len < ZG_SERVER_LEN;
 }
 
+/* Where several names lead to one address, the one that the client names. */
+static const struct zg_server_def *find_endpoint(const struct zg_snapshot *s,
+						 const uint8_t addr[16], uint16_t port,
+						 struct zg_slice host)
+{
+	size_t count;
+	const struct zg_endpoint_def *at = zg_snapshot_endpoints(s, addr, port, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (names_server(host, &s->servers[at[i].server]))
+			return &s->servers[at[i].server];
+	return count ? &s->servers[at->server] : NULL;
+}
+
 static int find_transparent(struct zg_route *out, const struct zg_http_head *h,
 			    const struct zg_origin *o, const struct zg_snapshot *s,
 			    const char **why)
@@ -124,7 +138,7 @@ static int find_transparent(struct zg_route *out, const struct zg_http_head *h,
 	uint16_t port = ntohs(o->dst_port_be);
 	struct zg_slice host = h->field[ZG_HF_HOST];
 
-	out->server = zg_snapshot_endpoint(s, o->dst, port);
+	out->server = find_endpoint(s, o->dst, port, host);
 	if (!out->server) {
 		*why = "the destination is not registered any more";
 		return 403;

@@ -20,6 +20,35 @@
 /* headers that only we speak for; an empty value keeps libcurl from adding its own */
 static const char *const fixed_headers[] = {"Expect:", "User-Agent: zerogate/" ZG_VERSION};
 
+/* where it is --------------------------------------------------------------- */
+
+/* Where the server is now: names lead elsewhere while a call waits, and only what
+ * is in force can be dialled. */
+static const struct zg_server_def *whereabouts(const struct zg_request *r, struct zg_live **live)
+{
+	const struct zg_server_def *s;
+
+	*live = r->live;
+	if (!r->server->by_name || r->live == r->worker->live)
+		return r->server;
+	s = zg_snapshot_server(&r->worker->live->snap, r->server_id);
+	if (!s || memcmp(s->sha256, r->server->sha256, sizeof(s->sha256)) != 0)
+		return r->server;
+	*live = r->worker->live;
+	return s;
+}
+
+static void note_answer(const struct zg_transfer *t, const struct zg_request *r)
+{
+	const struct zg_server_def *s;
+	struct zg_live *live;
+
+	if (r->origin.transparent)
+		return;
+	s = whereabouts(r, &live);
+	zg_live_endpoint_answered(live, s, t->first + t->nth);
+}
+
 /* reading the answer -------------------------------------------------------- */
 
 static struct zg_slice path_of(const struct zg_transfer *t, const struct zg_server_def *s)
@@ -180,8 +209,8 @@ static int on_send(void *arg, char *ip ZG_UNUSED, char *local ZG_UNUSED, int por
 	struct zg_transfer *t = arg;
 	struct zg_request *r = t->request;
 
-	if (r && !r->origin.transparent)
-		zg_live_endpoint_answered(r->live, r->server, t->first + t->nth);
+	if (r)
+		note_answer(t, r);
 	return t->sends++ ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -202,8 +231,7 @@ static void on_plain_head(void *arg, int status)
 
 	if (!r)
 		return;
-	if (!r->origin.transparent)
-		zg_live_endpoint_answered(r->live, r->server, t->first + t->nth);
+	note_answer(t, r);
 	t->follow = is_followed(t, status);
 	if (t->follow)
 		return;
@@ -360,13 +388,16 @@ static bool pick_address(const struct zg_transfer *t, const struct zg_request *r
 			 uint16_t *port)
 {
 	const struct zg_endpoint_def *ep;
+	const struct zg_server_def *s;
+	struct zg_live *live;
 
 	if (r->origin.transparent) {
 		memcpy(addr, r->origin.dst, 16);
 		*port = ntohs(r->origin.dst_port_be);
 		return t->nth == 0;
 	}
-	ep = zg_live_endpoint(r->live, r->server, t->first, t->nth);
+	s = whereabouts(r, &live);
+	ep = zg_live_endpoint(live, s, t->first, t->nth);
 	if (!ep)
 		return false;
 	memcpy(addr, ep->addr, 16);
@@ -474,10 +505,13 @@ static bool dial(struct zg_transfer *t, const struct zg_request *r)
 static struct zg_transfer *new_transfer(struct zg_request *r)
 {
 	struct zg_transfer *t = zg_transfer_new(r->worker);
+	const struct zg_server_def *s;
+	struct zg_live *live;
 
 	if (t) {
+		s = whereabouts(r, &live);
 		t->live = zg_live_ref(r->live);
-		t->first = zg_live_endpoint_good(r->live, r->server);
+		t->first = zg_live_endpoint_good(live, s);
 	}
 	return t;
 }
@@ -652,6 +686,37 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	zg_upstream_stop(r);
 }
 
+static bool is_nowhere(const struct zg_request *r)
+{
+	struct zg_live *live;
+	const struct zg_server_def *s = whereabouts(r, &live);
+
+	return s->by_name && !r->origin.transparent && !zg_live_endpoint(live, s, 0, 0);
+}
+
+static void on_unresolved(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	struct zg_request *r = arg;
+
+	r->resolving = ZG_RS_OVER;
+	zg_request_run(r);
+}
+
+/* The resolver is asking for it: a new configuration brings the answer. */
+static enum zg_next wait_for_address(struct zg_request *r)
+{
+	static const struct timeval limit = {ZG_SERVER_RESOLVE_SEC, 0};
+
+	if (r->resolving == ZG_RS_WAITS)
+		return ZG_WAIT;
+	r->resolving = ZG_RS_WAITS;
+	if (event_initialized(&r->timer))
+		(void)event_del(&r->timer);
+	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_unresolved, r);
+	(void)event_add(&r->timer, &limit);
+	return ZG_WAIT;
+}
+
 enum zg_next zg_step_upstream(struct zg_request *r)
 {
 	struct timeval limit = {r->runtime_sec, 0};
@@ -665,11 +730,19 @@ enum zg_next zg_step_upstream(struct zg_request *r)
 	}
 	if (r->upstream)
 		return ZG_WAIT;
+	if (r->resolving != ZG_RS_OVER && is_nowhere(r))
+		return wait_for_address(r);
+	if (event_initialized(&r->timer))
+		(void)event_del(&r->timer);
+	r->resolving = ZG_RS_OVER;
 	r->dispatched_ns = zg_now_ns();
 	rc = start(r);
 	if (rc < 0) {
 		(void)zg_str_cut(r->failure, sizeof(r->failure),
-				 ZG_SLICE("has no address that could be dialled"));
+				 r->server->by_name
+					 ? ZG_SLICE("cannot be reached: its name has no address "
+						    "that may be dialled")
+					 : ZG_SLICE("has no address that could be dialled"));
 		return ZG_NEXT;
 	}
 	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_runtime, r);

@@ -310,7 +310,11 @@ static int answer_learn(struct zg_child *c, struct zg_msg_name_learn *m)
 	struct zg_parent *p = c->parent;
 	struct zg_msg_name_learned answer;
 	uint32_t fresh;
-	int rc = zg_names_learn(p->names, &p->snapshot, m, &answer, &fresh);
+	int rc;
+
+	if (!m->profile[0]) /* the agent's own question: of a server */
+		return zg_server_names_learn(p, m);
+	rc = zg_names_learn(p->names, &p->snapshot, m, &answer, &fresh);
 
 	if (rc < 0)
 		return rc;

@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -22,6 +24,7 @@
 struct zg_configure_file {
 	enum zg_config_file kind;
 	char name[ZG_PATH_LEN];
+	int text; /* a memfd of its bytes; -1 until it was read */
 };
 
 static int fail(struct zg_configure *c, int rc, const struct zg_err *e)
@@ -120,6 +123,7 @@ static int add_file(struct zg_configure *c, enum zg_config_file kind, const char
 		return zg_err_set(e, ENOMEM, "no memory for the list of files");
 	c->file = more;
 	more[c->files].kind = kind;
+	more[c->files].text = -1;
 	n = snprintf(more[c->files].name, ZG_PATH_LEN, "%s%s%s", folder, folder[0] ? "/" : "",
 		     name);
 	if (n < 0 || n >= ZG_PATH_LEN)
@@ -168,6 +172,49 @@ static int collect(struct zg_configure *c, struct zg_err *e)
 	return rc;
 }
 
+/* As of a former run, but for the addresses. */
+static int collect_texts(struct zg_configure *c, struct zg_err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < c->in.texts->files && rc == 0; i++) {
+		const struct zg_configure_file *f = &c->in.texts->file[i];
+
+		if (f->kind == ZG_CF_ADDRESSES)
+			continue;
+		rc = add_file(c, f->kind, "", f->name, e);
+		if (rc < 0)
+			break;
+		c->file[c->files - 1].text = fcntl(f->text, F_DUPFD_CLOEXEC, 0);
+		if (c->file[c->files - 1].text < 0)
+			rc = zg_err_set(e, errno, "cannot keep %s open: %m", f->name);
+	}
+	return rc;
+}
+
+static int collect_addresses(struct zg_configure *c, struct zg_err *e)
+{
+	int rc = add_file(c, ZG_CF_ADDRESSES, "", "(addresses of servers)", e);
+
+	if (rc == 0)
+		c->file[c->files - 1].text = zg_take_fd(c->in.addresses);
+	return rc;
+}
+
+/* What is compiled is kept: what is compiled again is the same, whatever
+ * becomes of the file. */
+static int copy_text(int from, const char *name, struct zg_err *e)
+{
+	zg_autofd int to = memfd_create("zerogate-config", MFD_CLOEXEC);
+	ssize_t n = 1;
+
+	if (to < 0)
+		return zg_err_at(e, errno, name, 0, 0, "cannot keep it: %m");
+	while (n > 0)
+		n = sendfile(to, from, NULL, ZG_CONFIG_FILE_BYTES + 1);
+	return n < 0 ? zg_err_at(e, errno, name, 0, 0, "cannot read it: %m") : zg_take_fd(&to);
+}
+
 /* talk -------------------------------------------------------------------- */
 
 int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *in)
@@ -182,7 +229,9 @@ int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *
 	int rc;
 
 	*c = (struct zg_configure){.in = *in, .pid = -1, .sock = -1, .snapshot = -1};
-	rc = collect(c, &e);
+	rc = in->texts ? collect_texts(c, &e) : collect(c, &e);
+	if (rc == 0 && in->addresses)
+		rc = collect_addresses(c, &e);
 	if (rc == 0)
 		rc = zg_spawn(&spawn, &c->pid, &c->sock, &e);
 	if (rc < 0) {
@@ -192,24 +241,35 @@ int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *
 	return rc;
 }
 
+static int read_text(struct zg_configure *c, struct zg_configure_file *f, struct zg_err *e)
+{
+	zg_autofd int fd = -1;
+	uid_t owner = 0;
+	int rc = owner_of(c->in.main, &owner);
+
+	if (rc < 0)
+		return zg_err_at(e, -rc, c->in.main, 0, 0, "it vanished");
+	fd = f->kind == ZG_CF_RESOLV ? open_resolv(f->name, e)
+				     : open_checked(f->name, false, owner, e);
+	if (fd < 0)
+		return fd;
+	f->text = copy_text(fd, f->name, e);
+	return f->text < 0 ? f->text : 0;
+}
+
 static int send_file(struct zg_configure *c)
 {
-	const struct zg_configure_file *f = &c->file[c->next];
+	struct zg_configure_file *f = &c->file[c->next];
 	struct zg_msg_config_file body = {.kind = f->kind};
-	zg_autofd int fd = -1;
 	struct zg_err e;
-	uid_t owner = 0;
-	int rc;
+	int rc = f->text < 0 ? read_text(c, f, &e) : 0;
 
-	rc = owner_of(c->in.main, &owner);
+	if (rc == 0 && lseek(f->text, 0, SEEK_SET) < 0)
+		rc = zg_err_at(&e, errno, f->name, 0, 0, "cannot read it: %m");
 	if (rc < 0)
-		return fail(c, rc, (zg_err_at(&e, -rc, c->in.main, 0, 0, "it vanished"), &e));
-	fd = f->kind == ZG_CF_RESOLV ? open_resolv(f->name, &e)
-				     : open_checked(f->name, false, owner, &e);
-	if (fd < 0)
-		return fail(c, fd, &e);
+		return fail(c, rc, &e);
 	(void)zg_str_cut(body.name, sizeof(body.name), zg_slice_str(f->name));
-	return zg_msg_send(c->sock, ZG_MSG_CONFIG_FILE, &body, fd);
+	return zg_msg_send(c->sock, ZG_MSG_CONFIG_FILE, &body, f->text);
 }
 
 static int send_all(struct zg_configure *c)
@@ -328,8 +388,26 @@ int zg_configure_run(struct zg_configure *c, const struct zg_configure_input *in
 	return rc < 0 ? rc : 0;
 }
 
+void zg_configure_texts_release(struct zg_configure_texts *t)
+{
+	for (size_t i = 0; i < t->files; i++)
+		zg_close_(&t->file[i].text);
+	free(t->file);
+	*t = (struct zg_configure_texts){0};
+}
+
+void zg_configure_keep(struct zg_configure *c, struct zg_configure_texts *out)
+{
+	zg_configure_texts_release(out);
+	*out = (struct zg_configure_texts){c->file, c->files};
+	c->file = NULL;
+	c->files = c->next = 0;
+}
+
 void zg_configure_release(struct zg_configure *c)
 {
+	struct zg_configure_texts texts = {c->file, c->files};
+
 	if (c->pid > 0) {
 		(void)kill(c->pid, SIGKILL);
 		(void)waitpid(c->pid, NULL, 0);
@@ -338,7 +416,7 @@ void zg_configure_release(struct zg_configure *c)
 	zg_close_(&c->sock);
 	zg_close_(&c->snapshot);
 	c->sock = c->snapshot = -1;
-	free(c->file);
+	zg_configure_texts_release(&texts);
 	c->file = NULL;
 	c->files = c->next = 0;
 }

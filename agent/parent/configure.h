@@ -20,11 +20,20 @@ struct zg_configure_input {
 	const char *servers;  /* folder of *.json */
 	bool drop;	      /* we are root: the child becomes nobody */
 	int cgroup;	      /* the child's, -1 = stay */
+	/* the texts of a former run instead of the files, which may have changed */
+	const struct zg_configure_texts *texts;
+	int *addresses; /* ZG_CF_ADDRESSES, taken over; NULL = none */
 	void (*report)(void *arg, const struct zg_err *e); /* each thing that is wrong */
 	void *arg;
 };
 
 struct zg_configure_file;
+
+/* What a configuration was compiled from. */
+struct zg_configure_texts {
+	struct zg_configure_file *file;
+	size_t files;
+};
 
 struct zg_configure {
 	struct zg_configure_input in;
@@ -48,6 +57,9 @@ int zg_configure_step(struct zg_configure *c) ZG_MUST_CHECK;
 short zg_configure_wants(const struct zg_configure *c);
 /* All of it in one go, ZG_CONFIGURE_SEC at most. 0 or < 0. */
 int zg_configure_run(struct zg_configure *c, const struct zg_configure_input *in) ZG_MUST_CHECK;
+/* Keep what it was compiled from, in place of what out has. */
+void zg_configure_keep(struct zg_configure *c, struct zg_configure_texts *out);
+void zg_configure_texts_release(struct zg_configure_texts *t);
 /* End the child if it runs, close what is held (c->snapshot too). */
 void zg_configure_release(struct zg_configure *c);
 

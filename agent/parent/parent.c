@@ -152,6 +152,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	zg_names_sweep(p->names, &p->snapshot);
+	zg_server_names_sweep(p);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
@@ -342,7 +343,9 @@ static int start(struct zg_parent *p, struct zg_err *e)
 	p->secrets_fd = zg_parent_secrets(p, &p->snapshot, e);
 	if (p->secrets_fd < 0)
 		return p->secrets_fd;
-	rc = zg_children_prepare(p, e);
+	rc = zg_server_names_open(p, e);
+	if (rc == 0)
+		rc = zg_children_prepare(p, e);
 	if (rc == 0)
 		rc = open_gate(p, e);
 	if (rc == 0)
@@ -394,6 +397,8 @@ static void release(struct zg_parent *p)
 	if (p->detached && p->snapshot.header)
 		zg_cgroups_sweep(&p->cgroups, p->snapshot.cgroups, p->snapshot.cgroup_count, true);
 	zg_names_free(p->names);
+	zg_server_names_free(p->server_names);
+	zg_configure_texts_release(&p->texts);
 	zg_kernel_close(p->kernel);
 	if (p->cgroups.root >= 0 && p->cgroups.own[0])
 		zg_cgroups_leave(&p->cgroups);
@@ -455,9 +460,10 @@ static int load(struct zg_parent *p, int cgroup)
 	if (rc < 0)
 		return rc;
 	rc = zg_snapshot_open(&p->snapshot, c.snapshot, &e);
-	if (rc == 0)
+	if (rc == 0) {
 		p->snapshot_fd = zg_take_fd(&c.snapshot);
-	else
+		zg_configure_keep(&c, &p->texts);
+	} else
 		report(NULL, &e);
 	zg_configure_release(&c);
 	return rc;

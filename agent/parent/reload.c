@@ -6,6 +6,7 @@
 #include "reload.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <systemd/sd-daemon.h>
 
@@ -161,10 +162,14 @@ static int take(struct zg_parent *p, struct zg_err *e)
 
 	if (rc < 0)
 		return rc;
-	secrets = zg_parent_secrets(p, &s, e);
+	/* of the same files: credentials are read again by a reload alone */
+	secrets = p->recompiling ? fcntl(p->secrets_fd, F_DUPFD_CLOEXEC, 0)
+				 : zg_parent_secrets(p, &s, e);
+	if (p->recompiling && secrets < 0)
+		(void)zg_err_set(e, errno, "cannot keep the secrets: %m");
 	if (secrets < 0) {
 		zg_snapshot_close(&s);
-		return secrets;
+		return -EIO;
 	}
 	rc = apply(p, &s, generation, e);
 	if (rc < 0) {
@@ -179,6 +184,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	zg_close_(&p->snapshot_fd);
 	p->snapshot = s;
 	p->snapshot_fd = zg_take_fd(&p->configure.snapshot);
+	zg_configure_keep(&p->configure, &p->texts);
 	zg_close_(&p->secrets_fd);
 	p->secrets_fd = zg_take_fd(&secrets);
 	p->generation = generation;
@@ -190,8 +196,27 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	return 0;
 }
 
+static void go_on_with_next(struct zg_parent *p)
+{
+	zg_reload_release(p);
+	p->recompiling = false;
+	if (p->reload_again) {
+		p->reload_again = p->recompile_again = false;
+		zg_parent_reload(p);
+	} else if (p->recompile_again) {
+		p->recompile_again = false;
+		zg_parent_recompile(p);
+	}
+}
+
 static void finish(struct zg_parent *p, const struct zg_err *e)
 {
+	if (p->recompiling) {
+		if (e)
+			zg_log_err(ZG_LOG_ERR, "new addresses of servers are not in force", e);
+		go_on_with_next(p);
+		return;
+	}
 	if (e) {
 		zg_log_err(ZG_LOG_ERR, "reload: the former configuration stays", e);
 		(void)zg_err_text(e, p->last_reload_error, sizeof(p->last_reload_error));
@@ -205,11 +230,7 @@ static void finish(struct zg_parent *p, const struct zg_err *e)
 	}
 	(void)sd_notify(0, "READY=1");
 	zg_control_reloaded(p, e, p->configure.errors);
-	zg_reload_release(p);
-	if (p->reload_again) {
-		p->reload_again = false;
-		zg_parent_reload(p);
-	}
+	go_on_with_next(p);
 }
 
 static void go_on(struct zg_parent *p);
@@ -264,17 +285,44 @@ static void report(void *arg, const struct zg_err *e)
 	zg_log_err(ZG_LOG_ERR, "configuration", e);
 }
 
-void zg_parent_reload(struct zg_parent *p)
+static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 {
-	zg_autofd int dir = -1;
+	zg_autofd int dir = zg_cgroups_role(&p->cgroups, "config", NULL);
+	zg_autofd int addresses = zg_server_names_file(p->server_names);
 	struct zg_configure_input in = {.main = p->config,
 					.policies = p->policies,
 					.servers = p->servers,
 					.drop = true,
+					.cgroup = dir,
+					.texts = texts,
+					.addresses = addresses < 0 ? NULL : &addresses,
 					.report = report};
+	int rc = zg_configure_start(&p->configure, &in);
+
+	p->configure.in.addresses = NULL;
+	if (rc < 0) {
+		struct zg_err e = p->configure.first;
+
+		finish(p, &e);
+		return;
+	}
+	go_on(p);
+}
+
+void zg_parent_recompile(struct zg_parent *p)
+{
+	if (p->configure.pid > 0) {
+		p->recompile_again = true;
+		return;
+	}
+	p->recompiling = true;
+	begin(p, &p->texts);
+}
+
+void zg_parent_reload(struct zg_parent *p)
+{
 	struct timespec now;
 	char text[64];
-	int rc;
 
 	if (p->configure.pid > 0) {
 		p->reload_again = true;
@@ -285,16 +333,7 @@ void zg_parent_reload(struct zg_parent *p)
 		       (unsigned long long)now.tv_sec * 1000000 +
 			       (unsigned long long)now.tv_nsec / 1000);
 	(void)sd_notify(0, text);
-	dir = zg_cgroups_role(&p->cgroups, "config", NULL);
-	in.cgroup = dir;
-	rc = zg_configure_start(&p->configure, &in);
-	if (rc < 0) {
-		struct zg_err e = p->configure.first;
-
-		finish(p, &e);
-		return;
-	}
-	go_on(p);
+	begin(p, NULL);
 }
 
 void zg_reload_init(struct zg_parent *p)

@@ -14,6 +14,7 @@
 #include "ipc.h"
 #include "kernel.h"
 #include "names.h"
+#include "server_names.h"
 #include "parent.h"
 #include "record.h"
 #include "ring.h"
@@ -134,6 +135,8 @@ void zg_control_stop(struct zg_parent *p);
 
 /* Start a reload; answers come through zg_control_reloaded. -EALREADY while
  * one runs: it will be followed by another. */
+/* The same files again, with the addresses that names have now. */
+void zg_parent_recompile(struct zg_parent *p);
 void zg_parent_reload(struct zg_parent *p);
 void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out);
 /* Remove all enforcement, then end. */
@@ -165,6 +168,10 @@ struct zg_parent {
 	char last_reload_error[ZG_REASON_LEN];
 	struct zg_configure configure; /* of a running reload */
 	struct event *configure_event;
+	struct zg_configure_texts texts; /* what is in force was compiled from these */
+	struct zg_server_names *server_names;
+	bool recompiling; /* the running one is not a reload */
+	bool recompile_again;
 	bool reload_again;
 	/* ids */
 	uid_t user_uid, ledger_uid;

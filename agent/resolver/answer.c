@@ -167,6 +167,50 @@ void zg_found_release(struct zg_found *f)
 	*f = (struct zg_found){0};
 }
 
+/* One record, which the packet owns. */
+static bool make_record(struct zg_found *f, const struct zg_dns_question *q, const uint8_t addr[16],
+			uint32_t ttl)
+{
+	const bool v4 = q->type == ZG_DNS_A;
+	ldns_rr *rr = ldns_rr_new();
+	ldns_rdf *data = ldns_rdf_new_frm_data(v4 ? LDNS_RDF_TYPE_A : LDNS_RDF_TYPE_AAAA,
+					       v4 ? 4 : 16, addr + (v4 ? 12 : 0));
+
+	if (!rr || !data || !ldns_rr_push_rdf(rr, data)) {
+		ldns_rdf_deep_free(data);
+		ldns_rr_free(rr);
+		return false;
+	}
+	ldns_rr_set_owner(rr, name_of(q));
+	ldns_rr_set_type(rr, (ldns_rr_type)q->type);
+	ldns_rr_set_class(rr, LDNS_RR_CLASS_IN);
+	ldns_rr_set_ttl(rr, ttl);
+	if (!ldns_rr_owner(rr) || !ldns_pkt_push_rr(f->pkt, LDNS_SECTION_ANSWER, rr)) {
+		ldns_rr_free(rr);
+		return false;
+	}
+	memcpy(f->addr[f->count], addr, 16);
+	f->record[f->count++] = rr;
+	return true;
+}
+
+int zg_found_make(struct zg_found *f, const struct zg_dns_question *q, uint8_t (*addr)[16],
+		  size_t count, uint32_t ttl)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
+
+	*f = (struct zg_found){.kind = ZG_FOUND_ADDRESSES, .ttl = ttl, .pkt = ldns_pkt_new()};
+	if (!f->pkt)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && f->count < ZG_DNS_ADDRESSES_MAX; i++) {
+		bool v4 = memcmp(addr[i], mapped, sizeof(mapped)) == 0;
+
+		if (v4 == (q->type == ZG_DNS_A) && !make_record(f, q, addr[i], ttl))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* building ------------------------------------------------------------------- */
 
 #define EDE_OPTION     15 /* RFC 8914 */

@@ -38,6 +38,11 @@ void zg_found_read(struct zg_found *f, const struct zg_dns_question *q, uint16_t
 		   const uint8_t *bytes, size_t len);
 void zg_found_release(struct zg_found *f);
 
+/* An answer of addresses that are known here; those of the other family are left
+ * out. Release in every case. 0 or -ENOMEM. */
+int zg_found_make(struct zg_found *f, const struct zg_dns_question *q, uint8_t (*addr)[16],
+		  size_t count, uint32_t ttl) ZG_MUST_CHECK;
+
 /* What the client is told: f may be NULL (no records), else held says which of
  * its addresses. Cut to max bytes by the TC flag. prohibited: says so to those
  * who understand (RFC 8914). *out is the caller's to free(). 0 or -ENOMEM. */

@@ -74,7 +74,8 @@ static void end(struct zg_query *q)
 	if (q->learn)
 		event_free(q->learn);
 	zg_found_release(&q->found);
-	q->client.desk->inflight--;
+	if (q->client.desk)
+		q->client.desk->inflight--;
 	q->resolver->inflight--;
 	if (place)
 		*place = NULL;
@@ -88,8 +89,21 @@ static void finish(struct zg_query *q, enum zg_dns_rcode rcode, const struct zg_
 	end(q);
 }
 
+/* The agent's own question is over. */
+static void tell_host(struct zg_query *q, const struct zg_found *f)
+{
+	struct zg_host *h = q->host;
+
+	zg_host_answered(h, f);
+	end(q);
+}
+
 void zg_query_failed(struct zg_query *q)
 {
+	if (q->host) {
+		tell_host(q, NULL);
+		return;
+	}
 	finish(q, ZG_DNS_SERVFAIL, NULL, 0);
 }
 
@@ -122,7 +136,9 @@ void zg_query_found(struct zg_query *q)
 	const struct zg_found *f = &q->found;
 
 	zg_upstream_end(q);
-	if (f->kind == ZG_FOUND_NOTHING)
+	if (q->host)
+		tell_host(q, f);
+	else if (f->kind == ZG_FOUND_NOTHING)
 		finish(q, f->rcode, f, 0);
 	else if (q->unchecked)
 		finish(q, ZG_DNS_NOERROR, f, UINT32_MAX);
@@ -157,6 +173,22 @@ void zg_queries_drop(struct zg_resolver *r, const struct zg_desk *d, const struc
 			end(r->query[i]);
 }
 
+/* A registered server is where the gate redirects its clients: the answer comes
+ * from there, and nobody need be asked. Not known yet: they ask again. */
+static void answer_server(const struct zg_client *c, const struct zg_dns_question *question)
+{
+	uint8_t addr[ZG_DNS_ADDRESSES_MAX][16];
+	size_t count = zg_hosts_addresses(c->desk->resolver, zg_slice_str(question->name), addr,
+					  ZG_DNS_ADDRESSES_MAX);
+	struct zg_found f = {0};
+
+	if (!count || zg_found_make(&f, question, addr, count, ZG_SERVER_ANSWER_SEC) < 0)
+		answer_plain(c, question, ZG_DNS_SERVFAIL);
+	else
+		send_answer(c, question, ZG_DNS_NOERROR, &f, UINT32_MAX, false);
+	zg_found_release(&f);
+}
+
 /* What may be asked: 0, and the question goes on; else it was answered. */
 static bool judge(const struct zg_client *c, const struct zg_dns_question *question,
 		  bool *unchecked)
@@ -180,6 +212,11 @@ static bool judge(const struct zg_client *c, const struct zg_dns_question *quest
 		if (!d->audit)
 			return false;
 	}
+	if ((question->type == ZG_DNS_A || question->type == ZG_DNS_AAAA) && !*unchecked &&
+	    zg_namerule_of(d->rules, zg_slice_str(question->name)).server) {
+		answer_server(c, question);
+		return false;
+	}
 	if (question->type == ZG_DNS_A || question->type == ZG_DNS_AAAA)
 		return true;
 	/* nothing but addresses: no service bindings, no keys to hide a name with */
@@ -192,7 +229,7 @@ static struct zg_query *new_query(struct zg_resolver *r, const struct zg_client 
 	static struct zg_query *const none;
 	struct zg_query **place = place_of(r, none), *q;
 
-	if (!place || c->desk->inflight >= ZG_DNS_INFLIGHT_PROFILE)
+	if (!place || (c->desk && c->desk->inflight >= ZG_DNS_INFLIGHT_PROFILE))
 		return NULL;
 	q = calloc(1, sizeof(*q));
 	if (!q)
@@ -202,7 +239,8 @@ static struct zg_query *new_query(struct zg_resolver *r, const struct zg_client 
 	q->sock = -1;
 	*place = q;
 	r->inflight++;
-	c->desk->inflight++;
+	if (c->desk)
+		c->desk->inflight++;
 	return q;
 }
 
@@ -232,4 +270,24 @@ void zg_query_begin(struct zg_resolver *r, const struct zg_client *c, const uint
 	q->question = question;
 	q->unchecked = unchecked;
 	zg_upstream_ask(q);
+}
+
+bool zg_query_own(struct zg_resolver *r, struct zg_host *h, const char *name, uint16_t type)
+{
+	const struct zg_client nobody = {.fd = -1};
+	struct zg_query *q = new_query(r, &nobody);
+
+	if (!q)
+		return false;
+	q->host = h;
+	zg_dns_question_make(&q->question, name, type);
+	zg_upstream_ask(q);
+	return true;
+}
+
+void zg_queries_forget(struct zg_resolver *r, const struct zg_host *h)
+{
+	for (size_t i = 0; i < ZG_DNS_INFLIGHT_MAX; i++)
+		if (r->query[i] && r->query[i]->host == h)
+			end(r->query[i]);
 }

@@ -131,3 +131,26 @@ size_t zg_dns_question_write(const struct zg_dns_question *q, uint16_t id, uint8
 	put16(out + at + 3, ZG_DNS_UDP_BYTES);
 	return at + OPT_FIXED;
 }
+
+void zg_dns_question_make(struct zg_dns_question *q, const char *name, uint16_t type)
+{
+	size_t len = strlen(name);
+
+	*q = (struct zg_dns_question){.type = type,
+				      .class = ZG_DNS_IN,
+				      .rd = true,
+				      .edns = true,
+				      .udp_bytes = ZG_DNS_UDP_BYTES};
+	if (!zg_str_cut(q->name, sizeof(q->name), (struct zg_slice){name, len}) ||
+	    len + 2 > sizeof(q->wire))
+		return;
+	while (*name) {
+		size_t label = strcspn(name, ".");
+
+		q->wire[q->wire_len++] = (uint8_t)label;
+		memcpy(q->wire + q->wire_len, name, label);
+		q->wire_len += label;
+		name += label + (name[label] == '.');
+	}
+	q->wire[q->wire_len++] = 0;
+}

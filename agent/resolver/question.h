@@ -47,6 +47,9 @@ struct zg_dns_question {
  * nothing, it is not a question. */
 int zg_dns_question_read(struct zg_dns_question *q, const uint8_t *bytes, size_t len);
 
+/* One of our own; name has passed zg_hostname_ok. */
+void zg_dns_question_make(struct zg_dns_question *q, const char *name, uint16_t type);
+
 /* The question as it goes upstream: the name as the client wrote it, our id,
  * our EDNS, nothing else of the client's. Bytes written, at most
  * ZG_DNS_QUERY_BYTES. */

@@ -41,6 +41,7 @@ static int take_snapshot(struct zg_resolver *r, const struct zg_msg *m)
 	r->snapshot = s;
 	r->preferred = 0;
 	zg_desks_snapshot(r);
+	zg_hosts_snapshot(r);
 	zg_snapshot_close(&was); /* the desks' rules were in it */
 	return zg_msg_send(r->channel, ZG_MSG_SNAPSHOT_OK, &ok, -1);
 }
@@ -144,6 +145,7 @@ static int lock_in(struct zg_err *e)
 static void release(struct zg_resolver *r)
 {
 	zg_desks_release(r);
+	zg_hosts_release(r);
 	if (r->channel_event)
 		event_free(r->channel_event);
 	zg_snapshot_close(&r->snapshot);

@@ -68,10 +68,13 @@ void zg_asker_open(struct zg_desk *d, int fd);
 void zg_asker_send(struct zg_asker *s, const uint8_t *bytes, size_t len);
 void zg_askers_close(struct zg_desk *d); /* of one desk */
 
+struct zg_host;
+
 /* query.c */
 struct zg_query {
 	struct zg_resolver *resolver;
-	struct zg_client client;
+	struct zg_client client; /* desk NULL: the agent itself asks, for host */
+	struct zg_host *host;
 	struct zg_dns_question question;
 	uint64_t number;     /* of its LEARN; 0 = none is out */
 	struct event *learn; /* time of the parent to confirm */
@@ -95,6 +98,19 @@ void zg_query_learned(struct zg_resolver *r, const struct zg_msg_name_learned *m
 /* Nobody waits any more at this desk, or at this stream of it. */
 void zg_queries_drop(struct zg_resolver *r, const struct zg_desk *d, const struct zg_asker *s);
 
+/* A question of the agent's own: ends in zg_host_answered, maybe at once. False:
+ * too many are out. */
+bool zg_query_own(struct zg_resolver *r, struct zg_host *h, const char *name, uint16_t type);
+void zg_queries_forget(struct zg_resolver *r, const struct zg_host *h);
+
+/* hosts.c: the names of registered servers. f NULL: nobody answers. */
+void zg_hosts_snapshot(struct zg_resolver *r);
+void zg_host_answered(struct zg_host *h, const struct zg_found *f);
+void zg_hosts_release(struct zg_resolver *r);
+/* Where they are, by the snapshot in force: so many, at most max. */
+size_t zg_hosts_addresses(const struct zg_resolver *r, struct zg_slice name, uint8_t addr[][16],
+			  size_t max);
+
 /* upstream.c: ends in zg_query_found or zg_query_failed, maybe at once. */
 void zg_upstream_ask(struct zg_query *q);
 void zg_upstream_end(struct zg_query *q);
@@ -106,6 +122,7 @@ struct zg_resolver {
 	struct zg_snapshot snapshot;
 	LIST_HEAD(, zg_desk) desks;
 	LIST_HEAD(, zg_asker) askers;
+	LIST_HEAD(, zg_host) hosts;
 	struct zg_query *query[ZG_DNS_INFLIGHT_MAX];
 	uint32_t inflight;
 	uint64_t learns;

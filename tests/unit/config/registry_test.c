@@ -184,9 +184,16 @@ static void servers_must_not_be_confused(void **state)
 				    " \"_meta\": {\"dev.zerogate/registry\": {\"id\": \"y\", "
 				    "\"addresses\": [\"10.0.0.2\", \"10.0.0.1\"]}}}",
 				    NULL};
+	const char *same_name[] = {HEAD REMOTE META "}}}",
+				   HEAD REMOTE " \"_meta\": {\"dev.zerogate/registry\": "
+					       "{\"id\": \"y\"}}}",
+				   NULL};
 	struct world w;
 
 	(void)state;
+	world_make(&w, NULL, NULL, same_name);
+	assert_non_null(strstr(first_error(&w), "share a host and port"));
+	world_end(&w);
 	world_make(&w, NULL, NULL, same_id);
 	assert_non_null(strstr(first_error(&w), "is registered twice"));
 	world_end(&w);

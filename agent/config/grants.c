@@ -203,7 +203,7 @@ static int add_profile(struct zg_grants *g, const struct zg_settings_src *s, uin
 			r = add_entry(g, e, profile, *number);
 	for (const struct zg_entry *e = p->listens; e && r == 0; e = e->next, ++*number)
 		r = add_entry(g, e, profile, *number);
-	for (uint32_t l = 0; l < s->settings.listen_count && r == 0; l++)
+	for (uint32_t l = 0; !p->local_server && l < s->settings.listen_count && r == 0; l++)
 		r = add_socket(g, s->settings.listen[l].addr, s->settings.listen[l].port, profile,
 			       ZG_V_REDIRECT);
 	return r;

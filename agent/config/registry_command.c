@@ -424,6 +424,7 @@ void zg_registry_finish_command(struct zg_registry_reader *r)
 	(void)snprintf(name, n, "server:%s", e->def.id);
 	c->profile.name = (struct zg_slice){name, n - 1};
 	c->profile.mode = ZG_MODE_ENFORCE;
+	c->profile.local_server = true;
 	c->profile.shadow_wire = ZG_SHADOW_KILL;
 	c->profile.shadow_stdio = ZG_SHADOW_OFF; /* it is a server, and may say so */
 	show(r);

@@ -55,20 +55,16 @@ static void bound(const struct zg_stdio_def *def, struct zg_stdio_cgroup *c)
 		if (!rows[i].wanted)
 			continue;
 		list = put(c->dir, rows[i].file, rows[i].value) == 0 ? in : out;
+		if (list == out && strcmp(rows[i].file, "pids.max") == 0 && def->who == ZG_SU_OWN)
+			list = in; /* by RLIMIT_NPROC, as the uid is its alone */
 		n = strlen(list);
 		(void)snprintf(list + n, sizeof(in) - n, "%s%s", n ? ", " : "", rows[i].name);
 	}
 	/* a server that swaps is not bounded by its memory */
 	(void)put(c->dir, "memory.swap.max", "0");
 	(void)put(c->dir, "memory.oom.group", "1");
-	if (def->who == ZG_SU_OWN && strstr(out, "processes"))
-		(void)snprintf(c->limits, sizeof(c->limits),
-			       "bounded: %s%sprocesses (by uid); no controller here for: %s", in,
-			       in[0] ? ", " : "", out);
-	else
-		(void)snprintf(c->limits, sizeof(c->limits), "bounded: %s%s%s",
-			       in[0] ? in : "nothing", out[0] ? "; no controller here for: " : "",
-			       out);
+	(void)snprintf(c->limits, sizeof(c->limits), "bounded: %s%s%s", in[0] ? in : "nothing",
+		       out[0] ? "; no controller here for: " : "", out);
 }
 
 int zg_stdio_cgroup_make(struct zg_parent *p, const struct zg_stdio_def *def, uint64_t number,

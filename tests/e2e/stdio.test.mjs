@@ -148,3 +148,271 @@ test('the newer SDK speaks to a local server, too', needs(), async (t) => {
 	await within(client.connect(transport), 'connecting', 20000);
 	assert.match(text(await client.callTool({ name: 'echo', arguments: { message: 'two' } })), /two/);
 });
+
+test('a server runs alone: identity, environment, files, network, processes', needs(), async (t) => {
+	const sink = (await import('node:net')).createServer(() => {});
+	await new Promise((done) => sink.listen(0, '127.0.0.1', done));
+	t.after(() => sink.close());
+	const port = sink.address().port;
+	const agent = await stdioAgent(t, {
+		alone: (a) => ({ ...fixture(a, '--flag', '$(touch /tmp/x); `id`'), env: { FIXED: 'yes' }, env_pass: ['CHOSEN', 'LANG'], limits: { pids: 40, memory: '256M', cpu: 100 } }),
+		open: (a) => ({ ...fixture(a), network: [{ cidr: '127.0.0.1/32', port }] }),
+		mine: (a) => ({ ...fixture(a), user: 'caller', private_tmp: false, cwd: '/usr' }),
+	});
+	const c = await connect(t, agent, 'alone', { env: { CHOSEN: 'this', SECRET: 'not this', LD_PRELOAD: '/evil.so', LANG: 'de_DE.UTF-8' } });
+	const call = async (client, name, args = {}) => text(await client.callTool({ name, arguments: args }));
+
+	const env = JSON.parse(await call(c, 'env'));
+	assert.deepEqual(Object.keys(env).sort(), ['CHOSEN', 'FIXED', 'HOME', 'LANG', 'PATH', 'TMPDIR']);
+	assert.equal(env.CHOSEN, 'this');
+	assert.equal(env.LANG, 'de_DE.UTF-8');
+
+	const me = JSON.parse(await call(c, 'whoami'));
+	assert.deepEqual(me.argv, ['--flag', '$(touch /tmp/x); `id`'], 'no shell read them');
+	assert.ok(me.uid >= 60800 && me.uid < 60800 + 256 && me.uid === me.gid);
+	assert.deepEqual(me.groups.filter((g) => g !== me.gid), []);
+	assert.match(me.status, /NoNewPrivs:\s+1/);
+	assert.match(me.status, /CapEff:\s+0{16}/);
+	assert.match(me.status, /CapPrm:\s+0{16}/);
+	assert.match(me.cgroup, /zerogate\.agent\/servers\/alone-\d+/);
+	assert.equal(Number(me.sid), me.pid, 'a session of its own');
+
+	fs.writeFileSync('/tmp/zg-client-file', 'secret');
+	t.after(() => fs.rmSync('/tmp/zg-client-file', { force: true }));
+	assert.equal(await call(c, 'ls', { path: '/tmp' }), '(empty)', "the client's /tmp is not seen");
+	assert.equal(await call(c, 'write', { path: '/tmp/zg-of-server', text: 'x' }), 'written');
+	assert.equal(fs.existsSync('/tmp/zg-of-server'), false);
+	assert.equal(await call(c, 'ls', { path: '/root' }), 'EACCES');
+
+	assert.equal(await call(c, 'dial', { port }), 'EPERM');
+	assert.equal(await call(c, 'dial', { port: agent.port }), 'EPERM', 'not even the gateway');
+	const denied = await agent.record((r) => r.kind === 'kernel.deny' && r.profile === 'server:alone');
+	assert.match(denied.cgroup, /servers\/alone-/);
+	const open = await connect(t, agent, 'open');
+	assert.equal(await call(open, 'dial', { port }), 'connected', 'what its entry allows');
+
+	const bomb = JSON.parse(await call(c, 'bomb', { count: 100 }));
+	assert.ok(bomb.refused > 50, JSON.stringify(bomb));
+
+	const other = JSON.parse(await call(open, 'whoami'));
+	assert.notEqual(other.uid, me.uid, 'no two servers share a uid');
+	const mine = JSON.parse(await call(await connect(t, agent, 'mine'), 'whoami'));
+	assert.equal(mine.uid, CLIENT_UID);
+	assert.equal(mine.cwd, '/usr');
+});
+
+test('who may have a server, and which one', needs(), async (t) => {
+	const agent = await stdioAgent(t, {
+		ok: (a) => fixture(a), mine: (a) => ({ ...fixture(a), user: 'caller' }),
+		gone: () => ({ command: '/nonexistent/server' }),
+		hashed: (a) => ({ ...fixture(a), sha256: crypto.createHash('sha256').update(fs.readFileSync(process.execPath)).digest('hex') }),
+		wrong: (a) => ({ ...fixture(a), sha256: '0'.repeat(64) }),
+	});
+	const refused = async (id, why, options) => {
+		const end = await raw(agent, id, options).ended;
+		assert.match(end.err, why);
+		assert.notEqual(end.code, 0);
+		assert.equal(end.out, '');
+	};
+	await refused('ok', /zerogate run/, { governed: false });
+	await refused('nothing', /not registered/);
+	await refused('mine', /never as root/, { uid: 0 });
+	await refused('gone', /find the command/);
+	await refused('wrong', /sha256/);
+	await agent.record((r) => r.kind === 'server.refuse' && r.server === 'wrong');
+	const c = await connect(t, agent, 'hashed');
+	assert.equal(text(await c.callTool({ name: 'echo', arguments: { text: 'hashed' } })), 'hashed');
+
+	// what stands at the path may change; what is hashed is what runs
+	const link = path.join(agent.dir, 'server');
+	const script = '#!/bin/sh\nexec "$0.real"\n';
+	fs.writeFileSync(link, script, { mode: 0o755 });
+	agent.local('swapped', { command: link, sha256: crypto.createHash('sha256').update(script).digest('hex') });
+	fs.rmSync(link);
+	fs.symlinkSync('/bin/cat', link);
+	assert.equal((await agent.zg(['reload'])).code, 0);
+	await refused('swapped', /sha256/);
+	// others could have written it
+	fs.rmSync(link);
+	fs.writeFileSync(link, script, { mode: 0o755 });
+	fs.chmodSync(link, 0o777);
+	agent.local('loose', { command: link });
+	assert.equal((await agent.zg(['reload'])).code, 0);
+	await refused('loose', /others can write/);
+});
+
+test('nothing outlives a session', needs(), async (t) => {
+	const agent = await stdioAgent(t, { s: (a) => fixture(a, '--stay') });
+	const gone = (pid) => until(() => !fs.existsSync(`/proc/${pid}`), `pid ${pid} to go`, 15000);
+	const servers = path.join(agent.cgroup, 'zerogate.agent/servers');
+	const empty = () => until(() => fs.readdirSync(servers, { withFileTypes: true }).every((e) => !e.isDirectory()), 'the cgroups to go', 15000);
+
+	// the client closes its end: the server does not care, and is ended all the same
+	let c = await connect(t, agent, 's');
+	let child = await c.callTool({ name: 'child', arguments: {} });
+	await c.close();
+	await gone(text(child));
+	await empty();
+
+	// the client is killed
+	let r = raw(agent, 's');
+	r.say({ id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } } });
+	await r.hears((m) => m.id === 1);
+	r.say({ id: 2, method: 'tools/call', params: { name: 'child', arguments: {} } });
+	const pid = text((await r.hears((m) => m.id === 2)).result);
+	r.child.kill('SIGKILL');
+	await gone(pid);
+	await empty();
+
+	// the server dies: calls under way end with an error, and so does the session
+	r = raw(agent, 's');
+	r.say({ id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } } });
+	await r.hears((m) => m.id === 1);
+	r.say({ id: 2, method: 'tools/call', params: { name: 'child', arguments: {} } });
+	const second = text((await r.hears((m) => m.id === 2)).result);
+	r.say({ id: 3, method: 'tools/call', params: { name: 'die', arguments: {} } });
+	const answer = await r.hears((m) => m.id === 3);
+	assert.ok(answer.result.isError, JSON.stringify(answer));
+	const end = await within(r.ended, 'the session to end');
+	assert.equal(end.code, 1);
+	assert.match(end.err, /status 3/);
+	await gone(second);
+	const exit = await agent.record((x) => x.kind === 'server.exit' && x.status === 3);
+	assert.equal(exit.server, 's');
+
+	// a gateway is killed: the session ends, another can begin
+	c = await connect(t, agent, 's');
+	child = await c.callTool({ name: 'child', arguments: {} });
+	const closed = new Promise((done) => { c.onclose = done; });
+	await agent.kill('gateway');
+	await within(closed, 'the session to end');
+	await gone(text(child));
+	await until(async () => JSON.parse((await agent.zg(['--json', 'status'])).stdout).workers_ready >= 1, 'a gateway');
+	const again = await connect(t, agent, 's');
+	assert.equal(text(await again.callTool({ name: 'echo', arguments: { text: 'back' } })), 'back');
+
+	// its entry is withdrawn
+	const over = new Promise((done) => { again.onclose = done; });
+	fs.rmSync(path.join(agent.dir, 'etc/servers/s.json'));
+	assert.equal((await agent.zg(['reload'])).code, 0);
+	await within(over, 'the withdrawn session to end');
+	await empty();
+});
+
+test('a failed server is started again where its entry says so', needs(), async (t) => {
+	const agent = await stdioAgent(t, { s: (a) => ({ ...fixture(a), restart: 'on-failure' }) });
+	const c = await connect(t, agent, 's');
+	await c.callTool({ name: 'count', arguments: {} });
+	const died = await c.callTool({ name: 'die', arguments: {} });
+	assert.ok(died.isError);
+	await until(async () => {
+		const r = await c.callTool({ name: 'initialized', arguments: {} });
+		return !r.isError && text(r) === '1';
+	}, 'the new server, which was told the greeting again');
+	assert.equal(text(await c.callTool({ name: 'count', arguments: {} })), '1', 'it is a new one');
+	for (let i = 0; i < 2; i++) {
+		await c.callTool({ name: 'die', arguments: {} });
+		await until(async () => !(await c.callTool({ name: 'initialized', arguments: {} })).isError, 'another one');
+	}
+	const closed = new Promise((done) => { c.onclose = done; });
+	await c.callTool({ name: 'die', arguments: {} }).catch(() => {});
+	await within(closed, 'the session to end when it failed too often');
+});
+
+test('policy speaks on every message of a pipe', needs(), async (t) => {
+	const agent = await stdioAgent(t, { s: (a) => fixture(a) });
+	const r = raw(agent, 's');
+	r.say({ id: 'i', method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: { roots: {} }, clientInfo: { name: 'x', version: '1' } } });
+	await r.hears((m) => m.id === 'i');
+	r.say({ method: 'notifications/initialized' });
+	const tool = (id, name, args = {}) => r.say({ id, method: 'tools/call', params: { name, arguments: args } });
+
+	tool(1, 'forbidden');
+	const no = await r.hears((m) => m.id === 1);
+	assert.match(text(no.result), /denied this call/);
+	assert.ok(no.result.isError);
+
+	tool(2, 'held_write'); // waits for a person, and nobody else waits for it
+	tool(3, 'echo', { text: 'meanwhile' });
+	assert.equal(text((await r.hears((m) => m.id === 3)).result), 'meanwhile');
+	const approval = await agent.approval();
+	assert.equal((await agent.zg(['approvals', 'approve', approval])).code, 0);
+	assert.equal(text((await r.hears((m) => m.id === 2)).result), 'done');
+
+	tool(4, 'held_write', { n: 4 }); // a held call is cancelled here: the server never hears of it
+	await agent.approval((x) => x.approval !== approval);
+	r.say({ method: 'notifications/cancelled', params: { requestId: 4 } });
+
+	tool(5, 'hang');
+	const cut = await r.hears((m) => m.id === 5);
+	assert.match(text(cut.result), /cut after 1 seconds/);
+	await until(() => /server s: cancelled 5/.test(agent.logText()), 'the server to be told');
+	assert.doesNotMatch(agent.logText(), /cancelled 4/);
+
+	tool(6, 'roots'); // a request of the server's
+	const question = await r.hears((m) => m.method === 'roots/list');
+	r.say({ id: question.id, result: { roots: [{ uri: 'file:///x' }] } });
+	assert.match(text((await r.hears((m) => m.id === 6)).result), /file:\/\/\/x/);
+
+	tool(7, 'notify', { text: 'key AKIAQYLPMN5HHHFPZAM2' });
+	const note = await r.hears((m) => m.method === 'notifications/message');
+	assert.match(note.params.data, /zerogate:aws/, 'scanned like everything else');
+	tool(8, 'echo', { text: 'key AKIAQYLPMN5HHHFPZAM2' });
+	assert.match(text((await r.hears((m) => m.id === 8)).result), /zerogate:aws/);
+
+	tool(9, 'foreign');
+	await r.hears((m) => m.id === 9);
+	assert.ok(!r.messages().some((m) => m.id === 'nobody asked'));
+	tool(10, 'garbage', { count: 5 });
+	await r.hears((m) => m.id === 10);
+	assert.ok(r.messages().every((m) => m.jsonrpc === '2.0' && (m.method || 'id' in m)), 'no garbage came through');
+
+	for (const line of ['no json', '[]', '{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}', '{"jsonrpc":"2.0","id":"\xff","method":"ping"}'])
+		r.child.stdin.write(Buffer.from(line + '\n', 'latin1'));
+	tool(11, 'echo', { text: 'still here' });
+	assert.equal(text((await r.hears((m) => m.id === 11)).result), 'still here');
+	assert.ok(r.messages().filter((m) => m.error && m.id === null).length >= 3);
+	r.child.stdin.write('{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{"name":"echo","arguments":{"text":"' + 'x'.repeat(5 << 20) + '"}}}\n');
+	await r.hears((m) => m.error && /too large/.test(m.error.message));
+	tool(13, 'big', { bytes: 3 << 20 });
+	assert.equal(text((await r.hears((m) => m.id === 13)).result).length, 3 << 20);
+
+	tool(14, 'log', { count: 500 });
+	await r.hears((m) => m.id === 14);
+	await until(() => /server s: log line 0 \\x1b/.test(agent.logText()), 'its log in ours');
+	assert.doesNotMatch(agent.logText(), /AKIAQYLPMN5HHHFPZAM2/);
+	assert.ok(agent.logText().match(/server s: log line/g).length < 100, 'at a bounded rate');
+
+	r.child.stdin.end();
+	const end = await within(r.ended, 'the end');
+	assert.equal(end.code, 0);
+	assert.equal(end.err, '');
+	const odd = await agent.record((x) => x.kind === 'server.refuse' && x.server === 's');
+	assert.match(odd.message, /15 lines that were no message, 1 messages not passed on/);
+	await agent.record((x) => x.kind === 'call.intent' && x.tool === 'held_write');
+});
+
+test('a server that floods or stalls is bounded, and others do not notice', needs(), async (t) => {
+	const agent = await stdioAgent(t, { s: (a) => fixture(a), other: (a) => fixture(a) }, { workers: 1 });
+	const bad = raw(agent, 's'), good = await connect(t, agent, 'other');
+	bad.say({ id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } } });
+	await bad.hears((m) => m.id === 1);
+	bad.say({ id: 2, method: 'tools/call', params: { name: 'garbage', arguments: { count: 2000 } } });
+	const end = await within(bad.ended, 'the flooding session to end');
+	assert.match(end.err, /no message/);
+	assert.equal(text(await good.callTool({ name: 'echo', arguments: { text: 'fine' } })), 'fine');
+
+	// a server that reads nothing: its client is held up, nothing grows
+	const stalled = raw(agent, 's');
+	stalled.say({ id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } } });
+	await stalled.hears((m) => m.id === 1);
+	stalled.say({ id: 2, method: 'tools/call', params: { name: 'stall', arguments: {} } });
+	for (let i = 0; i < 64; i++)
+		stalled.child.stdin.write(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: i, message: 'x'.repeat(1 << 20) } }) + '\n');
+	assert.equal(text(await good.callTool({ name: 'echo', arguments: { text: 'fine' } })), 'fine');
+	await new Promise((done) => setTimeout(done, 500));
+	assert.ok(stalled.child.stdin.writableLength > 32 << 20, 'most of it still waits with the client');
+	const rss = agent.pids('gateway').map((pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]));
+	assert.ok(Math.max(...rss) < 100 << 10, `${rss} kB`);
+	stalled.child.kill('SIGKILL');
+});

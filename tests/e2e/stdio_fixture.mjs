@@ -53,7 +53,7 @@ const tools = {
 	log: ({ count = 1 }) => { for (let i = 0; i < count; i++) process.stderr.write(`log line ${i} \x1b[31m AKIAQYLPMN5HHHFPZAM2\n`); return 'said'; },
 	die: ({ status = 3 }) => { process.exit(status); },
 	hang: () => new Promise(() => {}),
-	stall: () => { process.stdin.pause(); lines.close(); return new Promise(() => {}); },
+	stall: () => { lines.pause(); setInterval(() => {}, 1000); return new Promise(() => {}); },
 	big: ({ bytes }) => 'x'.repeat(bytes),
 	count: () => String(++calls),
 	held_write: () => 'done',

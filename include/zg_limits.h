@@ -195,6 +195,12 @@
 #define ZG_STATE_WAIT_MS    2000   /* for the ledger's word on its use; then it is refused */
 #define ZG_STATES_MAX	    65536  /* request states that were used and have not expired */
 
+/* HTTP+SSE of 2024-11-05 (agent/gateway/endpoint.h) */
+#define ZG_SSE_OPEN_SEC	 86400 /* a stream is its session: clients do not open it again */
+#define ZG_RELAY_BYTES	 8192  /* one message of ours for another worker's stream */
+#define ZG_EXPECTED_MAX	 256   /* calls of one stream that the server has not answered */
+#define ZG_EARLY_ANSWERS 8     /* answers that outran the word that they are expected */
+
 /* approvals */
 #define ZG_HOLD_DEFAULT_SEC	 45 /* SDK clients give up at 60 s */
 #define ZG_HOLD_MAX_SEC		 50

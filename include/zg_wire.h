@@ -419,6 +419,19 @@ struct zg_msg_call_cancelled {
 	uint8_t key[32];
 };
 
+/* gateway -> parent -> gateway: for a client whose stream of HTTP+SSE another
+ * worker holds. Dropped if nobody takes it. */
+struct zg_msg_relay {
+	uint64_t stream; /* number of the request that holds it */
+	uint64_t call;
+	uint32_t worker; /* which holds it */
+	uint32_t sec;	 /* 0: deliver the text; else unless id is answered by then */
+	uint32_t bytes;	 /* of the text; set by whoever reads it */
+	uint32_t pad;
+	char id[ZG_RPC_ID_BYTES];
+	char text[ZG_RELAY_BYTES]; /* one JSON-RPC message */
+};
+
 /* parent -> ledger: a control connection (fd) whose first request is the
  * ledger's; the parent has attested the peer */
 struct zg_ctl_peer {

@@ -108,8 +108,4 @@ void zg_registry_finish_remote(struct zg_registry_reader *r)
 	e->fixed_count = e->address_count;
 	e->def.by_name = !e->address_count;
 	zg_registry_finish_auth(r);
-	if (e->def.transport == ZG_T_SSE)
-		zg_diag_notice(r->ctx->diag, r->ctx->file, 0, 0,
-			       "server '%s' speaks HTTP+SSE of 2024-11-05: not served yet",
-			       e->def.id);
 }

@@ -245,9 +245,11 @@ enum zg_next zg_step_constrain(struct zg_request *r)
 	const struct zg_constraints *c = &r->decision.constraints;
 	bool stream = r->head.method == ZG_HM_GET;
 
-	r->runtime_sec = c->max_runtime_sec ? c->max_runtime_sec
-			 : stream	    ? ZG_STREAM_OPEN_SEC
-					    : ZG_RUNTIME_DEFAULT_SEC;
+	/* on a stream of HTTP+SSE each call has a time of its own */
+	r->runtime_sec = r->door == ZG_DOOR_SSE ? ZG_SSE_OPEN_SEC
+			 : c->max_runtime_sec	? c->max_runtime_sec
+			 : stream		? ZG_STREAM_OPEN_SEC
+						: ZG_RUNTIME_DEFAULT_SEC;
 	if (c->has_max_retries) {
 		int rc = zg_hold_binding(r, r->retry_key);
 

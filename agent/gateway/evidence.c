@@ -182,7 +182,8 @@ void zg_evidence_outcome(struct zg_request *r)
 	uint64_t now = zg_now_ns();
 
 	if (r->decision.constraints.has_max_retries)
-		zg_retries_note(&r->worker->retries, r->retry_key, r->outcome != ZG_O_OK, now);
+		zg_retries_note(&r->worker->retries, r->retry_key,
+				r->outcome != ZG_O_OK && r->outcome != ZG_O_DEFERRED, now);
 	fill(r, &rec, ZG_RK_CALL_OUTCOME);
 	fill_decision(r, &rec);
 	zg_record_str(&rec, ZG_RF_outcome, zg_slice_str(outcomes[r->outcome]));
@@ -197,4 +198,17 @@ void zg_evidence_outcome(struct zg_request *r)
 		zg_record_str(&rec, ZG_RF_message, zg_slice_str(r->answer.text));
 	if (zg_ring_push_always(&r->worker->ring, &rec) < 0)
 		r->worker->unrecorded++;
+}
+
+void zg_evidence_late(const struct zg_request *stream, uint64_t call, enum zg_outcome outcome,
+		      size_t result_bytes)
+{
+	struct zg_record rec;
+
+	fill(stream, &rec, ZG_RK_CALL_OUTCOME);
+	ZG_REC_NUM(&rec, call, call);
+	zg_record_str(&rec, ZG_RF_outcome, zg_slice_str(outcomes[outcome]));
+	ZG_REC_NUM(&rec, result_bytes, result_bytes);
+	if (zg_ring_push_always(&stream->worker->ring, &rec) < 0)
+		stream->worker->unrecorded++;
 }

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "endpoint.h"
 #include "greet.h"
 #include "ipc.h"
 #include "local.h"
@@ -230,6 +231,9 @@ static int on_parent_message(struct zg_worker *w, struct zg_msg *m)
 	switch ((unsigned)m->type) {
 	case ZG_MSG_SNAPSHOT:
 		return take_snapshot(w, m);
+	case ZG_MSG_RELAY:
+		zg_relay_take(w, (struct zg_msg_relay *)m->body);
+		return 0;
 	case ZG_MSG_CGROUP_PATH:
 		take_cgroup_path(w, (struct zg_msg_cgroup_path *)m->body);
 		return 0;
@@ -404,6 +408,9 @@ int zg_gateway_main(int sock)
 	if (w.unrecorded)
 		zg_log(ZG_LOG_ERR, "%llu records found no room in the ring",
 		       (unsigned long long)w.unrecorded);
+	if (w.unrelayed)
+		zg_log(ZG_LOG_WARN, "%llu messages for streams of other workers were lost",
+		       (unsigned long long)w.unrelayed);
 	rc = w.status;
 	zg_worker_release(&w);
 	zg_ring_release(&w.ring);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "endpoint.h"
 #include "request.h"
 #include "server_message.h"
 
@@ -67,9 +68,17 @@ static int on_event(void *arg, const struct zg_sse_event *ev)
 
 	if (!ev->data.len)
 		return pass_plain(r, ev);
+	if (r->door == ZG_DOOR_SSE && zg_slice_eq(ev->type, ZG_SLICE("endpoint"))) {
+		rc = zg_endpoint_event(r, ev, &r->worker->scratch);
+		if (rc == 0 && r->client)
+			zg_client_stream_write(r->client, zg_buf_slice(&r->worker->scratch));
+		return rc;
+	}
 	rc = zg_server_message(r, ev->data, &m);
 	if (rc < 0 || m.drop)
 		return rc;
+	if (r->door == ZG_DOOR_SSE && (m.facts.result.ptr || m.facts.error.ptr))
+		zg_relay_answered(r, &m.facts);
 	return pass_event(r, ev, m.changed ? &m.text : NULL);
 }
 
@@ -196,16 +205,43 @@ static enum zg_next stream_over(struct zg_request *r)
 	return ZG_ANSWER;
 }
 
+static void answer_cut(struct zg_request *r)
+{
+	(void)zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+			     "zerogate: the call was cut after %u seconds "
+			     "(max_runtime_sec%s%s%s)",
+			     r->runtime_sec, r->rules[0] ? ", rules: " : "", r->rules,
+			     r->decision.constraints.max_runtime_sec ? "" : ", default");
+}
+
+/* A POST of HTTP+SSE: what its body says is for nobody, the answer comes on the
+ * stream, or a cut is said there. */
+static enum zg_next posted(struct zg_request *r)
+{
+	struct zg_buf *cut = &r->output.released;
+
+	if (r->output.status >= 300)
+		return bare_status(r);
+	r->outcome = ZG_O_OK;
+	if (r->rpc.kind == ZG_RPC_REQUEST) {
+		r->outcome = ZG_O_DEFERRED;
+		answer_cut(r);
+		zg_reply_body(r, cut);
+		if (zg_buf_ok(cut))
+			zg_relay_expect(r, zg_buf_slice(cut));
+	}
+	zg_buf_reset(&r->output.body);
+	r->output.changed = false;
+	r->answer = (struct zg_answer){.kind = ZG_A_FORWARD, .status = 202};
+	return ZG_ANSWER;
+}
+
 enum zg_next zg_step_output(struct zg_request *r)
 {
 	struct zg_output *o = &r->output;
 
 	if (r->cut && r->head.method == ZG_HM_POST && !o->answered)
-		(void)zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
-				     "zerogate: the call was cut after %u seconds "
-				     "(max_runtime_sec%s%s%s)",
-				     r->runtime_sec, r->rules[0] ? ", rules: " : "", r->rules,
-				     r->decision.constraints.max_runtime_sec ? "" : ", default");
+		answer_cut(r);
 	r->cancelled |= r->cancel_asked && !o->answered && !o->body.len;
 	if (r->cancelled) {
 		r->outcome = ZG_O_CANCELLED;
@@ -225,6 +261,8 @@ enum zg_next zg_step_output(struct zg_request *r)
 		return withheld(r);
 	if (r->failure[0])
 		return upstream_failed(r, r->failure);
+	if (r->door == ZG_DOOR_MESSAGES)
+		return posted(r);
 	if (o->encoded && o->status < 300) {
 		o->withheld = "it is compressed";
 		return withheld(r);

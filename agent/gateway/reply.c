@@ -6,6 +6,7 @@
  * here come from policy and from us, names in them from the client: all of it
  * is escaped.
  */
+#include "endpoint.h"
 #include "request.h"
 
 static bool is_tool_call(const struct zg_request *r)
@@ -75,6 +76,24 @@ static int status_of(const struct zg_request *r)
 	return 502;
 }
 
+/* A client of HTTP+SSE looks for answers on its stream alone. */
+static bool goes_to_stream(const struct zg_request *r)
+{
+	return r->door == ZG_DOOR_MESSAGES && r->endpoint.stream && r->rpc.kind == ZG_RPC_REQUEST &&
+	       (r->answer.kind == ZG_A_DENY || r->answer.kind == ZG_A_FAIL);
+}
+
+static void reply_on_stream(struct zg_request *r)
+{
+	const struct zg_http_answer taken = {.status = 202};
+	struct zg_buf *out = &r->output.released;
+
+	zg_reply_body(r, out);
+	if (zg_buf_ok(out))
+		zg_relay_say(r, zg_buf_slice(out));
+	zg_client_finish(r->client, &taken);
+}
+
 static void reply_own(struct zg_request *r)
 {
 	struct zg_buf *out = &r->output.released;
@@ -141,7 +160,10 @@ void zg_reply(struct zg_request *r)
 	case ZG_A_REFUSE:
 	case ZG_A_DENY:
 	case ZG_A_FAIL:
-		reply_own(r);
+		if (goes_to_stream(r))
+			reply_on_stream(r);
+		else
+			reply_own(r);
 		break;
 	case ZG_A_FORWARD:
 		reply_forward(r);

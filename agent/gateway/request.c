@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "endpoint.h"
 #include "hold.h"
 #include "local.h"
 #include "upstream.h"
@@ -127,6 +128,7 @@ static void retire(struct zg_request *r)
 	zg_hold_end(r);
 	if (r->local)
 		zg_local_forget(r);
+	zg_relay_end(r);
 	if (r->upstream)
 		zg_upstream_abort(r);
 	if (event_initialized(&r->timer))

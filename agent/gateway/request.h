@@ -15,6 +15,7 @@
 #include "era.h"
 #include "http.h"
 #include "record.h"
+#include "route.h"
 #include "rpc.h"
 #include "sse.h"
 #include "worker.h"
@@ -84,6 +85,19 @@ struct zg_hold {
 	char reason[ZG_REASON_LEN];
 };
 
+struct zg_expected;
+
+/* HTTP+SSE of 2024-11-05 (endpoint.h): of a POST, and of the stream. */
+struct zg_endpoint {
+	struct zg_slice token; /* of a POST, sealed */
+	struct zg_slice path;  /* where the server wants its messages */
+	uint64_t stream;       /* of a POST: the request that holds the stream, */
+	uint32_t worker;       /* and in which worker */
+	uint32_t expecting;
+	LIST_HEAD(, zg_expected) expected; /* of a stream */
+	uint64_t early[ZG_EARLY_ANSWERS];
+};
+
 /* A requestState that came back (state.c). */
 struct zg_state {
 	bool opened;
@@ -148,6 +162,7 @@ struct zg_request {
 	struct zg_principal principal;
 	struct zg_slice server_id; /* as asked for */
 	const struct zg_server_def *server;
+	enum zg_door door;
 	/* what, and the answer of policy */
 	struct zg_rpc rpc;
 	struct zg_batch *batch; /* it holds several messages, each a request of its own */
@@ -157,6 +172,7 @@ struct zg_request {
 	/* its tokens, opened: the head's fields hold what the server knows */
 	struct zg_slice session_token; /* Mcp-Session-Id as the client sent it */
 	struct zg_state state;
+	struct zg_endpoint endpoint;
 	uint8_t args_sha256[32];
 	size_t args_bytes;
 	bool judged;
@@ -273,5 +289,8 @@ void zg_reply_body(const struct zg_request *r, struct zg_buf *out);
 /* evidence.c */
 void zg_evidence_refusal(struct zg_request *r); /* call.reject or call.deny */
 void zg_evidence_outcome(struct zg_request *r); /* call.outcome */
+/* of a call whose answer came, or did not, on this stream of HTTP+SSE */
+void zg_evidence_late(const struct zg_request *stream, uint64_t call, enum zg_outcome outcome,
+		      size_t result_bytes);
 
 #endif

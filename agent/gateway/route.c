@@ -98,23 +98,82 @@ static bool origin_ok(struct zg_slice origin, const struct zg_snapshot *s,
 	       (server && server->tls == tls && names_server(origin, server));
 }
 
-/* "/<id>/mcp"; the id's own form was checked when the registry was loaded. */
-static bool explicit_id(struct zg_slice target, struct zg_slice *id)
+static bool is_id(struct zg_slice id)
 {
-	static const struct zg_slice tail = {"/mcp", 4};
-
-	if (target.len <= 1 + tail.len || target.ptr[0] != '/' ||
-	    memcmp(target.ptr + target.len - tail.len, tail.ptr, tail.len) != 0)
-		return false;
-	*id = (struct zg_slice){target.ptr + 1, target.len - 1 - tail.len};
-	for (size_t i = 0; i < id->len; i++) {
-		char c = id->ptr[i];
+	for (size_t i = 0; i < id.len; i++) {
+		char c = id.ptr[i];
 
 		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
 		      c == '-' || c == '_' || c == '.'))
 			return false;
 	}
-	return id->len < ZG_SERVER_LEN;
+	return id.len > 0 && id.len < ZG_SERVER_LEN;
+}
+
+/* "/<id>" and a door's tail; the id's own form was checked when the registry
+ * was loaded. */
+static bool read_target(struct zg_slice target, struct zg_route *out)
+{
+	static const struct {
+		struct zg_slice tail;
+		enum zg_door door;
+	} doors[] = {
+		{{"/mcp", 4}, ZG_DOOR_MCP},
+		{{"/sse", 4}, ZG_DOOR_SSE},
+		{{"/messages?token=", 16}, ZG_DOOR_MESSAGES},
+	};
+	const char *slash = target.len > 1 ? memchr(target.ptr + 1, '/', target.len - 1) : NULL;
+	struct zg_slice id, tail;
+
+	if (!slash || target.ptr[0] != '/')
+		return false;
+	id = (struct zg_slice){target.ptr + 1, (size_t)(slash - target.ptr) - 1};
+	tail = (struct zg_slice){slash, target.len - id.len - 1};
+	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
+		bool token = doors[i].door == ZG_DOOR_MESSAGES;
+
+		if (!is_id(id) || !(token ? zg_slice_starts(tail, doors[i].tail)
+					  : zg_slice_eq(tail, doors[i].tail)))
+			continue;
+		out->server_id = id;
+		out->door = doors[i].door;
+		if (token)
+			out->token = (struct zg_slice){tail.ptr + doors[i].tail.len,
+						       tail.len - doors[i].tail.len};
+		return true;
+	}
+	return false;
+}
+
+/* Our own URL for messages, as a client was given it on that server's host. */
+static bool own_messages(struct zg_slice target, struct zg_route *out)
+{
+	struct zg_route own = {0};
+
+	if (out->server->transport != ZG_T_SSE || !read_target(target, &own) ||
+	    own.door != ZG_DOOR_MESSAGES || !zg_slice_eq(own.server_id, out->server_id))
+		return false;
+	out->door = own.door;
+	out->token = own.token;
+	return true;
+}
+
+/* Which transport the server speaks is the registry's to say. Clients that do
+ * not know try a POST first, and on a 4xx the older transport. */
+static int judge_door(struct zg_route *r, enum zg_http_method method, const char **why)
+{
+	if (!r->server)
+		return 0;
+	if (r->server->transport != ZG_T_SSE) {
+		*why = "the path is not /<server>/mcp";
+		return r->door == ZG_DOOR_MCP ? 0 : 404;
+	}
+	if (r->door == ZG_DOOR_MCP)
+		r->door = ZG_DOOR_SSE;
+	*why = r->door == ZG_DOOR_SSE ? "this server speaks HTTP+SSE (2024-11-05): GET opens it"
+				      : "messages are POSTed here";
+	return (r->door == ZG_DOOR_SSE) == (method == ZG_HM_GET) && method != ZG_HM_DELETE ? 0
+											   : 405;
 }
 
 /* Where several names lead to one address, the one that the client names. */
@@ -144,7 +203,8 @@ static int find_transparent(struct zg_route *out, const struct zg_http_head *h,
 		return 403;
 	}
 	out->server_id = zg_slice_str(out->server->id);
-	if (!zg_slice_eq(h->target, zg_slice_str(out->server->path))) {
+	if (!zg_slice_eq(h->target, zg_slice_str(out->server->path)) &&
+	    !own_messages(h->target, out)) {
 		*why = "the path is not the registered server's";
 		return 404;
 	}
@@ -177,7 +237,7 @@ int zg_route_find(struct zg_route *out, const struct zg_http_head *h, const stru
 			*why = "Host does not name this gateway";
 			return 403;
 		}
-		if (!explicit_id(h->target, &r.server_id)) {
+		if (!read_target(h->target, &r)) {
 			*why = "the path is not /<server>/mcp";
 			return 404;
 		}
@@ -187,6 +247,9 @@ int zg_route_find(struct zg_route *out, const struct zg_http_head *h, const stru
 		*why = "Origin is not allowed";
 		return 403;
 	}
+	status = judge_door(&r, h->method, why);
+	if (status)
+		return status;
 	*out = r;
 	return 0;
 }
@@ -217,6 +280,8 @@ enum zg_next zg_step_route(struct zg_request *r)
 				 "the registered server speaks https, and this is plain http");
 	r->server = route.server;
 	r->server_id = route.server_id;
+	r->door = route.door;
+	r->endpoint.token = route.token;
 	if (r->head.method == ZG_HM_POST && !is_json(r->head.field[ZG_HF_CONTENT_TYPE]))
 		return zg_refuse(r, 415, ZG_C_HTTP, "Content-Type is not application/json");
 	return ZG_NEXT;

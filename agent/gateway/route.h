@@ -11,9 +11,17 @@
 #include "snapshot.h"
 #include "zg_abi.h"
 
+enum zg_door {
+	ZG_DOOR_MCP = 0,  /* Streamable HTTP */
+	ZG_DOOR_SSE,	  /* HTTP+SSE: the stream */
+	ZG_DOOR_MESSAGES, /* HTTP+SSE: its POSTs */
+};
+
 struct zg_route {
 	struct zg_slice server_id;	    /* as asked for; from the target or the snapshot */
 	const struct zg_server_def *server; /* NULL = not registered */
+	enum zg_door door;
+	struct zg_slice token; /* of ZG_DOOR_MESSAGES, sealed */
 };
 
 /* 0 and *out, or the HTTP status of a refusal and *why. */

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "endpoint.h"
 #include "request.h"
 
 enum zg_next zg_refuse_token(struct zg_request *r, int status, const char *what,
@@ -61,7 +62,7 @@ enum zg_next zg_step_session(struct zg_request *r)
 		if (v != ZG_SEAL_OPEN)
 			return zg_refuse_token(r, 400, "Last-Event-ID", v);
 	}
-	return ZG_NEXT;
+	return r->door == ZG_DOOR_MESSAGES ? zg_endpoint_open(r) : ZG_NEXT;
 }
 
 /* Visible ASCII (blanks are allowed in ids of events): it stands in a header. */

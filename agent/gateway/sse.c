@@ -53,13 +53,14 @@ static void reset_event(struct zg_sse *s)
 	zg_buf_reset(&s->data);
 	s->line = 0;
 	s->id_at = s->id_len = 0;
+	s->type_at = s->type_len = 0;
 	s->has_data = false;
 }
 
 /* A line is complete: s->raw[s->line..) without its end. */
 static int take_line(struct zg_sse *s, struct zg_slice line, bool *empty)
 {
-	struct zg_slice data, id;
+	struct zg_slice data, id, type;
 
 	if (!s->started && zg_slice_starts(line, ZG_SLICE(BOM))) {
 		line.ptr += sizeof(BOM) - 1;
@@ -71,6 +72,11 @@ static int take_line(struct zg_sse *s, struct zg_slice line, bool *empty)
 	if (id.ptr && !memchr(id.ptr, '\0', id.len)) { /* one with a NUL is ignored */
 		s->id_at = (size_t)(id.ptr - s->raw.ptr);
 		s->id_len = id.len;
+	}
+	type = value_of(line, ZG_SLICE("event"));
+	if (type.ptr) {
+		s->type_at = (size_t)(type.ptr - s->raw.ptr);
+		s->type_len = type.len;
 	}
 	data = data_of(line);
 	if (!data.ptr)
@@ -101,6 +107,7 @@ static int end_line(struct zg_sse *s, zg_sse_fn *fn, void *arg)
 		ev = (struct zg_sse_event){zg_buf_slice(&s->raw),
 					   zg_buf_slice(&s->data),
 					   s->has_data,
+					   {s->raw.ptr + s->type_at, s->type_len},
 					   {s->raw.ptr + s->id_at, s->id_len}};
 		rc = fn(arg, &ev);
 		reset_event(s);

@@ -16,7 +16,8 @@ struct zg_sse_event {
 	struct zg_slice raw;  /* all its lines and the empty one */
 	struct zg_slice data; /* "data" lines joined by LF */
 	bool has_data;
-	struct zg_slice id; /* the last valid "id"; len 0 = none, or none any more */
+	struct zg_slice type; /* the last "event"; len 0 = none: a message */
+	struct zg_slice id;   /* the last valid "id"; len 0 = none, or none any more */
 };
 
 /* 0 to go on, or -errno, which zg_sse_feed returns at once. */
@@ -27,6 +28,8 @@ struct zg_sse {
 	struct zg_buf data; /* likewise */
 	size_t id_at;	    /* in raw: the last id of the event */
 	size_t id_len;
+	size_t type_at; /* likewise */
+	size_t type_len;
 	size_t line; /* where in raw the current line begins */
 	bool has_data;
 	bool after_cr; /* the last byte was CR: an LF right after it belongs to it */

@@ -51,9 +51,13 @@ static void note_answer(const struct zg_transfer *t, const struct zg_request *r)
 
 /* reading the answer -------------------------------------------------------- */
 
-static struct zg_slice path_of(const struct zg_transfer *t, const struct zg_server_def *s)
+/* Where it was sent on to, where a server of HTTP+SSE wants its messages, or
+ * where it is registered. */
+static struct zg_slice path_of(const struct zg_transfer *t, const struct zg_request *r)
 {
-	return t->path.ptr ? t->path : zg_slice_str(s->path);
+	if (t->path.ptr)
+		return t->path;
+	return r->endpoint.path.ptr ? r->endpoint.path : zg_slice_str(r->server->path);
 }
 
 static enum zg_media media_of(struct zg_slice type)
@@ -117,7 +121,7 @@ static bool is_followed(struct zg_transfer *t, long status)
 
 	if (!moved && !again)
 		return false;
-	if (!zg_redirect_read(&to, r->server, path_of(t, r->server), t->location)) {
+	if (!zg_redirect_read(&to, r->server, path_of(t, r), t->location)) {
 		(void)zg_str_cut(r->failure, sizeof(r->failure),
 				 ZG_SLICE("redirects to something that is no URL"));
 		return false;
@@ -415,7 +419,7 @@ static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
 {
 	const struct zg_server_def *s = r->server;
 	bool v6 = strchr(s->host, ':') != NULL;
-	const struct zg_slice path = path_of(t, s);
+	const struct zg_slice path = path_of(t, r);
 	char url[3 * ZG_PATH_LEN], to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
 	int n;
 
@@ -443,7 +447,7 @@ static bool set_plain(struct zg_transfer *t, const struct zg_request *r, enum zg
 	static const char *const names[] = {
 		[ZG_HM_POST] = "POST", [ZG_HM_GET] = "GET", [ZG_HM_DELETE] = "DELETE"};
 	const struct zg_server_def *s = r->server;
-	const struct zg_slice path = path_of(t, s);
+	const struct zg_slice path = path_of(t, r);
 	bool v6 = strchr(s->host, ':') != NULL;
 	struct zg_buf *head = &t->worker->scratch;
 
@@ -656,18 +660,17 @@ void zg_upstream_note(struct zg_request *r, struct zg_slice message)
 		zg_transfer_free(t);
 }
 
-/* Tell the server that a call is cancelled. */
-static void cancel(struct zg_request *r)
+void zg_upstream_cancel(struct zg_request *r, const char *id)
 {
 	zg_autobuf body = ZG_BUF(4096);
 
 	/* where closing the stream says the same */
-	if (r->rpc.kind != ZG_RPC_REQUEST || zg_era_modern(r->era))
+	if (zg_era_modern(r->era))
 		return;
 	zg_buf_fmt(&body,
 		   "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":"
 		   "{\"requestId\":%s,\"reason\":\"max_runtime_sec is over\"}}",
-		   r->rpc.id);
+		   id);
 	if (zg_buf_ok(&body))
 		zg_upstream_note(r, zg_buf_slice(&body));
 }
@@ -682,7 +685,8 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 		return;
 	}
 	r->cut = true;
-	cancel(r);
+	if (r->rpc.kind == ZG_RPC_REQUEST)
+		zg_upstream_cancel(r, r->rpc.id);
 	zg_upstream_stop(r);
 }
 

@@ -25,6 +25,9 @@ void zg_upstream_stop(struct zg_request *r);
 /* Say one message of ours to the server in the session of r's client; best
  * effort, at any time, also from within a callback. The answer is thrown away. */
 void zg_upstream_note(struct zg_request *r, struct zg_slice message);
+/* Best effort: tell the server that a call of this request, or of this stream of
+ * HTTP+SSE, is cancelled. id is JSON. */
+void zg_upstream_cancel(struct zg_request *r, const char *id);
 /* The client has room again. */
 void zg_upstream_resume(struct zg_request *r);
 

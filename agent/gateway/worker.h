@@ -86,6 +86,7 @@ struct zg_worker {
 	struct zg_cgroup_names names;
 	struct zg_retries retries;
 	struct zg_bucket rejects; /* of call.reject records */
+	uint64_t unrelayed;	  /* messages for other workers that the parent did not take */
 	uint64_t unrecorded;	  /* records that found no ring: logged by the loop */
 	struct zg_upstream *upstream;
 	struct ssl_ctx_st *tls; /* see tls.h */

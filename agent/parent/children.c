@@ -337,6 +337,19 @@ static void answer_sni(struct zg_child *c, struct zg_msg_sni_query *q)
 	send_to(c, ZG_MSG_SNI_ANSWER, &answer, -1);
 }
 
+/* One gateway to another. Nobody is replaced for not taking it: what one of them
+ * can send at will must not end its sibling. */
+static int relay(struct zg_child *c, const struct zg_msg_relay *m)
+{
+	struct zg_children *all = &c->parent->children;
+
+	if (!is_gateway(c) || m->worker >= all->workers)
+		return -EPROTO;
+	if (all->gateway[m->worker].pid > 0)
+		(void)!zg_msg_send(all->gateway[m->worker].sock, ZG_MSG_RELAY, m, -1);
+	return 0;
+}
+
 static int on_message(struct zg_child *c, struct zg_msg *m)
 {
 	switch ((int)m->type) {
@@ -361,6 +374,8 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 			return -EPROTO;
 		zg_stdio_closed(c->parent, c->worker, (const void *)m->body);
 		return 0;
+	case ZG_MSG_RELAY:
+		return relay(c, (const struct zg_msg_relay *)(const void *)m->body);
 	case ZG_MSG_NAME_LEARN:
 		return is_resolver(c) ? answer_learn(c, (void *)m->body) : -EPROTO;
 	case ZG_MSG_NAME_REFUSED:

@@ -42,12 +42,15 @@ struct lab {
 	uint16_t port;
 	/* what the server saw and says */
 	int requests;
-	char last[4096];     /* body of the last request */
-	const char *type;    /* of the answer; NULL = JSON */
-	const char *answer;  /* NULL = never answers */
-	int status;	     /* of the answer; 0 = 200 */
-	bool echo;	     /* instead: a result for the id that it was asked with */
-	const char *session; /* Mcp-Session-Id that it gives */
+	char last[4096];	       /* body of the last request */
+	const char *type;	       /* of the answer; NULL = JSON */
+	const char *answer;	       /* NULL = never answers */
+	int status;		       /* of the answer; 0 = 200 */
+	bool echo;		       /* instead: a result for the id that it was asked with */
+	struct evhttp_request *stream; /* an open GET */
+	bool streams;		       /* GETs are kept open: see lab_event */
+	char uri[512];		       /* of the last request */
+	const char *session;	       /* Mcp-Session-Id that it gives */
 	char echoed[256];
 	char session_seen[64];
 	char event_seen[64]; /* Last-Event-ID */
@@ -67,7 +70,7 @@ static const char lab_policy[] =
 	"  - id: bounded\n"
 	"    match: {labels: {mcp.action: write}, risk_tags: [non_prod]}\n"
 	"    decision: ALLOW_WITH_CONSTRAINTS\n"
-	"    constraints: {max_runtime_sec: 1, network_allowlist: [127.0.0.1]}\n"
+	"    constraints: {max_runtime_sec: 1, network_allowlist: [127.0.0.1, 127.0.0.2]}\n"
 	"  - id: people\n"
 	"    match: {labels: {mcp.direction: server, mcp.method: elicitation/create}}\n"
 	"    decision: ALLOW_WITH_CONSTRAINTS\n"
@@ -87,21 +90,22 @@ static const char lab_config[] = "version: v1\n"
 				 "ledger_user: daemon\n"
 				 "approvals: {hold_sec: 1}\n"
 				 "profiles:\n"
-				 "  agent: {cgroups: [agents], servers: [s, down]}\n"
+				 "  agent: {cgroups: [agents], servers: [s, old, down]}\n"
 				 "  other: {cgroups: [others], servers: [down]}\n";
 
-static void lab_add_server(struct zg_build *b, const char *id, uint16_t port)
+static void lab_add_server(struct zg_build *b, const char *id, const char *type, const char *path,
+			   uint16_t port)
 {
 	char text[1024];
 
 	snprintf(text, sizeof(text),
 		 "{\"name\":\"example.org/%s\",\"description\":\"x\",\"version\":\"1\",\"remotes\":"
-		 "[{\"type\":\"streamable-http\",\"url\":\"http://127.0.0.1:%u/mcp\"}],\"_meta\":"
+		 "[{\"type\":\"%s\",\"url\":\"http://127.0.0.%d:%u%s\"}],\"_meta\":"
 		 "{\"dev.zerogate/"
 		 "registry\":{\"id\":\"%s\",\"owner\":\"T\",\"risk_tags\":[\"prod\"],"
 		 "\"tools\":{\"get_*\":{\"action\":\"read\"},"
 		 "\"np_*\":{\"action\":\"write\",\"risk_tags\":[\"non_prod\"]}}}}}",
-		 id, port, id);
+		 id, type, strcmp(type, "sse") ? 1 : 2, port, path, id);
 	zg_build_add(b, ZG_CF_SERVER, id, zg_slice_str(text));
 }
 
@@ -117,8 +121,9 @@ static inline int lab_snapshot(uint16_t port)
 	LAB_REQUIRE(b && fd >= 0);
 	zg_build_add(b, ZG_CF_MAIN, "zerogate.yaml", zg_slice_str(lab_config));
 	zg_build_add(b, ZG_CF_POLICY, "p.yaml", zg_slice_str(lab_policy));
-	lab_add_server(b, "s", port);
-	lab_add_server(b, "down", 1);
+	lab_add_server(b, "s", "streamable-http", "/mcp", port);
+	lab_add_server(b, "old", "sse", "/v1/sse?k=1", port);
+	lab_add_server(b, "down", "streamable-http", "/mcp", 1);
 	LAB_REQUIRE(zg_build_finish(b, ZG_BUILD_ALL, &out, id, NULL) == 0);
 	LAB_REQUIRE(write(fd, out.ptr, out.len) == (ssize_t)out.len);
 	LAB_REQUIRE(fcntl(fd, F_ADD_SEALS, seals) == 0);
@@ -162,6 +167,14 @@ static inline void lab_serve(struct evhttp_request *q, void *arg)
 	lab_copy_header(q, "Mcp-Session-Id", l->session_seen, sizeof(l->session_seen));
 	lab_copy_header(q, "Last-Event-ID", l->event_seen, sizeof(l->event_seen));
 	lab_copy_header(q, "Authorization", l->authorization_seen, sizeof(l->authorization_seen));
+	snprintf(l->uri, sizeof(l->uri), "%s", evhttp_request_get_uri(q));
+	if (l->streams && evhttp_request_get_command(q) == EVHTTP_REQ_GET) {
+		l->stream = q;
+		evhttp_add_header(evhttp_request_get_output_headers(q), "Content-Type",
+				  "text/event-stream");
+		evhttp_send_reply_start(q, 200, "OK");
+		return;
+	}
 	if (strstr(l->last, "notifications/")) {
 		evhttp_send_reply(q, 202, "Accepted", NULL);
 		return;
@@ -205,6 +218,7 @@ static inline void lab_start(struct lab *l)
 	LAB_REQUIRE(getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&sin, &len) ==
 		    0);
 	l->port = ntohs(sin.sin_port);
+	LAB_REQUIRE(evhttp_bind_socket(l->server, "127.0.0.2", l->port) == 0);
 	fd = lab_snapshot(l->port);
 	if (zg_live_new(&l->w.live, fd, secrets, 1, NULL, &e) < 0) {
 		fprintf(stderr, "lab: %s\n", e.what);
@@ -340,6 +354,36 @@ static inline void lab_post_with(int fd, const char *path, const char *headers, 
 static inline void lab_post(int fd, const char *path, const char *body)
 {
 	lab_post_with(fd, path, "", body);
+}
+
+/* Send bytes on the stream that is open. */
+static inline void lab_event(struct lab *l, const char *text)
+{
+	struct evbuffer *b = evbuffer_new();
+
+	LAB_REQUIRE(b && l->stream && evbuffer_add(b, text, strlen(text)) == 0);
+	evhttp_send_reply_chunk(l->stream, b);
+	evbuffer_free(b);
+}
+
+/* Read what comes until it holds `text`; false: it does not come. */
+static inline bool lab_await(struct lab *l, int fd, char *out, size_t size, const char *text)
+{
+	size_t n = strlen(out);
+
+	for (int idle = 0; idle < 100 && !strstr(out, text);) {
+		ssize_t got = recv(fd, out + n, size - 1 - n, 0);
+
+		if (got > 0) {
+			n += (size_t)got;
+			out[n] = '\0';
+		} else if (got == 0) {
+			break;
+		} else {
+			idle += !lab_turn(l, 50);
+		}
+	}
+	return strstr(out, text) != NULL;
 }
 
 /* The next record; false if there is none. */

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * relay.c - what has to be said on a stream of HTTP+SSE by a worker that need
+ * not hold it (endpoint.h): one bounded message through the parent, dropped
+ * where nobody takes it. Trust: the text is a sibling's; a stream is found by
+ * its number alone, which no other stream of this host ever had.
+ */
+#include <errno.h>
+
+#include "endpoint.h"
+#include "ipc.h"
+#include "request.h"
+#include "upstream.h"
+
+/* A call that the server has, on the stream where its answer must come. */
+struct zg_expected {
+	LIST_ENTRY(zg_expected) link;
+	struct zg_request *stream;
+	struct event timer;
+	uint64_t call;
+	char id[ZG_RPC_ID_BYTES];
+	char message[]; /* if it does not */
+};
+
+static void forget(struct zg_expected *x)
+{
+	LIST_REMOVE(x, link);
+	x->stream->endpoint.expecting--;
+	(void)event_del(&x->timer);
+	free(x);
+}
+
+void zg_relay_end(struct zg_request *stream)
+{
+	struct zg_expected *x;
+
+	while ((x = LIST_FIRST(&stream->endpoint.expected)))
+		forget(x);
+}
+
+/* the stream's side --------------------------------------------------------------- */
+
+static void say(struct zg_request *stream, const char *message)
+{
+	struct zg_buf *event = &stream->worker->scratch;
+
+	zg_buf_reset(event);
+	zg_buf_str(event, "event: message\ndata: ");
+	zg_buf_str(event, message);
+	zg_buf_str(event, "\n\n");
+	if (zg_buf_ok(event) && stream->client)
+		zg_client_stream_write(stream->client, zg_buf_slice(event));
+}
+
+static void on_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
+{
+	struct zg_expected *x = arg;
+
+	zg_upstream_cancel(x->stream, x->id);
+	say(x->stream, x->message);
+	zg_evidence_late(x->stream, x->call, ZG_O_TIMEOUT, 0);
+	forget(x);
+}
+
+/* Ids of answers that came before anybody said that they were expected. */
+static uint64_t hash_id(const char *id, size_t len)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a: a hint, not a proof */
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)id[i]) * UINT64_C(0x100000001b3);
+	return h ? h : 1;
+}
+
+static bool came_early(struct zg_request *stream, const char *id)
+{
+	uint64_t h = hash_id(id, strlen(id));
+
+	for (size_t i = 0; i < ZG_EARLY_ANSWERS; i++) {
+		if (stream->endpoint.early[i] != h)
+			continue;
+		stream->endpoint.early[i] = 0;
+		return true;
+	}
+	return false;
+}
+
+static void expect(struct zg_request *stream, const struct zg_msg_relay *m)
+{
+	const struct timeval limit = {m->sec, 0};
+	struct zg_expected *x;
+
+	if (came_early(stream, m->id))
+		return;
+	x = stream->endpoint.expecting < ZG_EXPECTED_MAX ? malloc(sizeof(*x) + m->bytes + 1) : NULL;
+	if (!x) { /* what cannot be bounded does not run */
+		zg_upstream_cancel(stream, m->id);
+		say(stream, m->text);
+		return;
+	}
+	x->stream = stream;
+	x->call = m->call;
+	memcpy(x->id, m->id, sizeof(x->id));
+	memcpy(x->message, m->text, m->bytes + 1);
+	LIST_INSERT_HEAD(&stream->endpoint.expected, x, link);
+	stream->endpoint.expecting++;
+	(void)event_assign(&x->timer, stream->worker->base, -1, 0, on_time, x);
+	(void)event_add(&x->timer, &limit);
+}
+
+/* Both are JSON; servers may write an id in another way than clients did. */
+static bool same_id(const char *ours, struct zg_slice theirs)
+{
+	json_t *a, *b;
+	bool same;
+
+	if (zg_slice_eq(theirs, zg_slice_str(ours)))
+		return true;
+	if (!theirs.len || (theirs.ptr[0] == '"') != (ours[0] == '"'))
+		return false;
+	a = json_loads(ours, JSON_DECODE_ANY, NULL);
+	b = json_loadb(theirs.ptr, theirs.len, JSON_DECODE_ANY, NULL);
+	same = json_equal(a, b);
+	json_decref(a);
+	json_decref(b);
+	return same;
+}
+
+void zg_relay_answered(struct zg_request *stream, const struct zg_json_facts *answer)
+{
+	uint64_t *early = stream->endpoint.early;
+	struct zg_expected *x;
+
+	LIST_FOREACH(x, &stream->endpoint.expected, link)
+	{
+		if (!same_id(x->id, answer->id))
+			continue;
+		zg_evidence_late(stream, x->call,
+				 answer->error.ptr  ? ZG_O_RPC_ERROR
+				 : answer->is_error ? ZG_O_TOOL_ERROR
+						    : ZG_O_OK,
+				 answer->result.len);
+		forget(x);
+		return;
+	}
+	if (!answer->id.len)
+		return;
+	memmove(early + 1, early, (ZG_EARLY_ANSWERS - 1) * sizeof(*early));
+	early[0] = hash_id(answer->id.ptr, answer->id.len);
+}
+
+void zg_relay_take(struct zg_worker *w, struct zg_msg_relay *m)
+{
+	struct zg_request *r;
+
+	ZG_MSG_TEXT(m->id);
+	ZG_MSG_TEXT(m->text);
+	m->bytes = (uint32_t)strlen(m->text);
+	if (!m->bytes || strpbrk(m->text, "\r\n"))
+		return; /* one line is one message */
+	TAILQ_FOREACH(r, &w->requests, link)
+	{
+		if (r->call != m->stream || r->door != ZG_DOOR_SSE || !r->output.streaming)
+			continue;
+		if (m->sec)
+			expect(r, m);
+		else
+			say(r, m->text);
+		return;
+	}
+}
+
+/* the POST's side --------------------------------------------------------------------- */
+
+static void relay(struct zg_request *post, struct zg_slice message, uint32_t sec)
+{
+	struct zg_worker *w = post->worker;
+	struct zg_msg_relay m = {
+		.stream = post->endpoint.stream,
+		.call = post->call,
+		.worker = post->endpoint.worker,
+		.sec = sec,
+	};
+
+	if (message.len >= sizeof(m.text)) {
+		w->unrelayed++;
+		return;
+	}
+	memcpy(m.text, message.ptr, message.len);
+	(void)zg_str_cut(m.id, sizeof(m.id), zg_slice_str(post->rpc.id));
+	if (m.worker == w->index)
+		zg_relay_take(w, &m);
+	else if (zg_msg_send(w->channel, ZG_MSG_RELAY, &m, -1) < 0)
+		w->unrelayed++;
+}
+
+void zg_relay_say(struct zg_request *post, struct zg_slice message)
+{
+	relay(post, message, 0);
+}
+
+void zg_relay_expect(struct zg_request *post, struct zg_slice message)
+{
+	uint64_t spent = (zg_now_ns() - post->dispatched_ns) / UINT64_C(1000000000);
+
+	relay(post, message, spent < post->runtime_sec ? post->runtime_sec - (uint32_t)spent : 1);
+}

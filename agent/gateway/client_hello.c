@@ -194,7 +194,9 @@ static enum zg_hello_state unwrap(struct reader wire, uint8_t *to, size_t *have,
 
 enum zg_hello_state zg_client_hello_read(struct zg_slice bytes, struct zg_client_hello *out)
 {
-	struct reader wire = {(const uint8_t *)bytes.ptr, bytes.len, false};
+	const bool full = bytes.len >= ZG_HELLO_WIRE_BYTES;
+	struct reader wire = {(const uint8_t *)bytes.ptr, full ? ZG_HELLO_WIRE_BYTES : bytes.len,
+			      false};
 	uint8_t message[ZG_HELLO_BYTES];
 	enum zg_hello_state state;
 	size_t have, need;
@@ -205,7 +207,7 @@ enum zg_hello_state zg_client_hello_read(struct zg_slice bytes, struct zg_client
 	if (wire.at[0] != RECORD_HANDSHAKE || (bytes.len > 1 && wire.at[1] != 3))
 		return ZG_HELLO_PLAIN;
 	state = unwrap(wire, message, &have, &need, &out->why);
-	if (state == ZG_HELLO_MORE && bytes.len >= ZG_HELLO_WIRE_BYTES) {
+	if (state == ZG_HELLO_MORE && full) {
 		out->why = "it is in too many pieces";
 		return ZG_HELLO_BAD;
 	}

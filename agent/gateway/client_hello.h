@@ -14,8 +14,8 @@
 #include "slice.h"
 #include "zg_limits.h"
 
-/* Enough for a hello of ZG_HELLO_BYTES in records of one byte would be six
- * times this; honest clients use one record or two. */
+/* What is looked at of a connection: the longest hello, in 200 records at most;
+ * honest clients use one or two. */
 #define ZG_HELLO_WIRE_BYTES (ZG_HELLO_BYTES + 1024)
 
 enum zg_hello_state {

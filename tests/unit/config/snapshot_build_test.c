@@ -365,6 +365,57 @@ static void names_and_dns(void **state)
 	world_end(&w);
 }
 
+/* Which ports of a name go through the gateway. */
+static void tls_is_sent_to_the_gateway_where_a_profile_asks(void **state)
+{
+	static const char text[] =
+		"version: v1\n"
+		"profiles:\n"
+		"  a:\n"
+		"    allow:\n"
+		"      - {host: a.example, port: ['400-500', 443]}\n"
+		"      - {host: b.example, port: 8443, tls: true}\n"
+		"      - {host: c.example, port: 443, tls: false, proto: [tcp, udp]}\n"
+		"      - {host: d.example, port: 22}\n"
+		"    deny:\n"
+		"      - {host: e.example, port: 443}\n"
+		"    tls: {sni: verify}\n"
+		"  b:\n"
+		"    allow:\n"
+		"      - {host: a.example, port: 443}\n"
+		"    tls: {sni: off}\n";
+	static const struct {
+		size_t name;
+		uint32_t count;
+		struct zg_port_rule port[3];
+	} want[] = {
+		{0, 3, {{400, 442, ZG_V_ALLOW}, {443, 443, ZG_V_REDIRECT}, {444, 500, ZG_V_ALLOW}}},
+		{1, 1, {{8443, 8443, ZG_V_REDIRECT}}},
+		{2, 1, {{443, 443, ZG_V_ALLOW}}}, /* tcp */
+		{3, 1, {{443, 443, ZG_V_ALLOW}}}, /* udp */
+		{4, 1, {{22, 22, ZG_V_ALLOW}}},
+		{6, 1, {{443, 443, ZG_V_ALLOW}}}, /* of b; 5 is the deny entry */
+	};
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, text, NULL, NULL);
+	if (!w.ok)
+		print_error("%s\n", first_error(&w));
+	assert_true(w.ok);
+	open_snapshot(&w, &s);
+	assert_int_equal(s.name_count, 7);
+	for (size_t i = 0; i < ZG_COUNT(want); i++) {
+		const struct zg_rule_val *v = &s.names[want[i].name].val;
+
+		assert_int_equal(v->count, want[i].count);
+		assert_memory_equal(v->port, want[i].port, want[i].count * sizeof(v->port[0]));
+	}
+	zg_snapshot_close(&s);
+	world_end(&w);
+}
+
 static void resolv_conf_is_for_those_who_say_nothing(void **state)
 {
 	static const char text[] =
@@ -462,6 +513,21 @@ static const struct {
 	 "main:3:26: 'no' says not what happens to shadow servers"},
 	{"version: v1\nprofiles:\n  a: {shadow_mcp: {pipe: off}}\n",
 	 "main:3:20: unknown key 'pipe' in shadow_mcp"},
+	{"version: v1\nprofiles:\n  a: {tls: {sni: maybe}}\n",
+	 "main:3:18: 'maybe' says not what happens to server names"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {host: a.example, port: 443, tls: "
+	 "true}\n",
+	 "main:5:9: tls counts only in a profile with tls: {sni: verify}"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {cidr: 10.0.0.0/8, port: 443, tls: "
+	 "true}"
+	 "\n    tls: {sni: verify}\n",
+	 "main:5:44: tls is for allow entries that name a host"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {host: a.example, port: 443, tls: 1}\n"
+	 "    tls: {sni: verify}\n",
+	 "main:5:43: tls is true or false"},
+	{"version: v1\nprofiles:\n  a:\n    allow:\n      - {host: a.example, port: 443, proto: "
+	 "udp}\n    tls: {sni: verify}\n",
+	 "main:5:9: QUIC hides its server name: udp cannot be verified"},
 	{"version: v1\nprofiles:\n  a: {exec: {deny: [docker]}}\n",
 	 "main:3:20: 'docker' is not the path of an executable"},
 	{"version: v1\nprofiles:\n  a: {exec: {allow: [/bin/sh]}}\n",
@@ -676,6 +742,7 @@ int main(void)
 		cmocka_unit_test(shadow_servers_are_killed_on_the_wire_unless_told),
 		cmocka_unit_test(denied_executables_belong_to_their_profile),
 		cmocka_unit_test(names_and_dns),
+		cmocka_unit_test(tls_is_sent_to_the_gateway_where_a_profile_asks),
 		cmocka_unit_test(resolv_conf_is_for_those_who_say_nothing),
 		cmocka_unit_test(settings_alone_can_be_asked_for),
 		cmocka_unit_test(wrong_settings_say_where),

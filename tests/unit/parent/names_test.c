@@ -64,9 +64,9 @@ static struct zg_msg_name_learned report(struct zg_names *n, const struct plan *
 	return out;
 }
 
-static uint8_t verdict(const char *addr, uint16_t port)
+static uint8_t verdict_of(uint32_t profile, const char *addr, uint16_t port)
 {
-	struct zg_question q = {.profile = P_A,
+	struct zg_question q = {.profile = profile,
 				.port_be = htons(port),
 				.proto = IPPROTO_TCP,
 				.direction = ZG_DIR_OUT};
@@ -74,6 +74,11 @@ static uint8_t verdict(const char *addr, uint16_t port)
 	assert_int_equal(zg_addr_parse(zg_slice_str(addr), q.addr), 0);
 	assert_int_equal(zg_kernel_ask(lab_current->kernel, &q), 0);
 	return q.verdict;
+}
+
+static uint8_t verdict(const char *addr, uint16_t port)
+{
+	return verdict_of(P_A, addr, port);
 }
 
 static void a_resolver_that_lies_opens_nothing(void **state)
@@ -165,7 +170,61 @@ static void the_next_parent_goes_on(void **state)
 	zg_names_free(n);
 }
 
+static bool verified(const struct zg_names *n, const struct plan *p, const char *name,
+		     const char *addr, uint16_t port)
+{
+	uint8_t at[16];
+
+	assert_int_equal(zg_addr_parse(zg_slice_str(addr), at), 0);
+	return zg_names_verify(n, &p->s, "a", name, at, port);
+}
+
+/* Who is sent to the gateway gets there, and the gateway goes on, no further. */
+static void what_a_name_sends_through_the_gateway(void **state)
+{
+	struct zg_names *n;
+	struct plan p;
+
+	(void)state;
+	n = begin(&p);
+	zg_names_free(n);
+	for (uint32_t i = 0; i < p.s.name_count; i++)
+		defs[i].val.port[0].verdict = ZG_V_REDIRECT;
+	add_def(&p, "plain.example", 443, false);
+	n = open_names(lab_current, &p);
+	assert_int_equal(verdict_of(ZG_PROFILE_GATEWAY, "192.0.2.1", 443), ZG_V_DENY);
+	assert_int_equal(report(n, &p, "a", "api.example", "192.0.2.1", 1, 0).held, 1);
+	assert_int_equal(verdict("192.0.2.1", 443), ZG_V_REDIRECT);
+	assert_int_equal(verdict("192.0.2.1", 444), ZG_V_DENY);
+	assert_int_equal(verdict_of(ZG_PROFILE_GATEWAY, "192.0.2.1", 443), ZG_V_ALLOW);
+	assert_int_equal(verdict_of(ZG_PROFILE_GATEWAY, "192.0.2.1", 444), ZG_V_DENY);
+	assert_true(verified(n, &p, "api.example", "192.0.2.1", 443));
+	assert_false(verified(n, &p, "api.example", "192.0.2.1", 444));
+	assert_false(verified(n, &p, "api.example", "192.0.2.2", 443));
+	assert_false(verified(n, &p, "x.wild.example", "192.0.2.1", 443));
+	assert_false(verified(n, &p, "", "192.0.2.1", 443));
+	/* a name that allows does not take from one that is stricter, nor is it TLS */
+	assert_int_equal(report(n, &p, "a", "plain.example", "192.0.2.1", 1, 0).held, 1);
+	assert_int_equal(verdict("192.0.2.1", 443), ZG_V_REDIRECT);
+	assert_false(verified(n, &p, "plain.example", "192.0.2.1", 443));
+	assert_int_equal(report(n, &p, "a", "plain.example", "192.0.2.3", 1, 0).held, 1);
+	assert_int_equal(verdict("192.0.2.3", 443), ZG_V_ALLOW);
+	assert_int_equal(verdict_of(ZG_PROFILE_GATEWAY, "192.0.2.3", 443), ZG_V_DENY);
+	zg_names_free(n);
+	/* the next parent holds the same; what loses its name, loses the way */
+	n = open_names(lab_current, &p);
+	assert_int_equal(verdict("192.0.2.1", 443), ZG_V_REDIRECT);
+	assert_int_equal(verdict_of(ZG_PROFILE_GATEWAY, "192.0.2.1", 443), ZG_V_ALLOW);
+	zg_names_free(n);
+	p.s.name_count = 1;
+	n = open_names(lab_current, &p);
+	assert_int_equal(verdict("192.0.2.1", 443), ZG_V_DENY);
+	assert_int_equal(verdict_of(ZG_PROFILE_GATEWAY, "192.0.2.1", 443), ZG_V_DENY);
+	zg_names_free(n);
+}
+
 static const struct CMUnitTest tests[] = {
+	LAB_TEST(what_a_name_sends_through_the_gateway),
 	LAB_TEST(a_resolver_that_lies_opens_nothing),
 	LAB_TEST(tables_have_an_end),
 	LAB_TEST(more_ports_than_fit_are_refused_whole),

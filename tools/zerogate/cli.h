@@ -29,6 +29,7 @@ int zg_verb_reload(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_contain(struct zg_cli *cli, int argc, char **argv); /* and resume */
 int zg_verb_network(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_detach(struct zg_cli *cli, int argc, char **argv);
+int zg_verb_init(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_stdio(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_doctor(struct zg_cli *cli, int argc, char **argv);
 

@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
 	{"contain", "PROFILE [--reason TEXT]", zg_verb_contain},
 	{"detach", "", zg_verb_detach},
 	{"doctor", "", zg_verb_doctor},
+	{"init", "[--file FILE]... [--write-registry FOLDER] [--apply|--undo]", zg_verb_init},
 	{"network", "learn [--profile NAME] [--since 2h|7d|TIME] [--audit DIR]", zg_verb_network},
 	{"policy", "check|test|explain [--config FILE] ...", zg_verb_policy},
 	{"reload", "", zg_verb_reload},

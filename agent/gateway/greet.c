@@ -26,6 +26,7 @@ struct zg_greet {
 	struct event timer;
 	size_t seen;		 /* bytes that were there when it was looked at last */
 	uint64_t query;		 /* that the parent was asked; 0 = none */
+	bool beside;		 /* a registered server has this address, under another name */
 	char why[ZG_REASON_LEN]; /* it is denied whatever the parent says; "" = not so far */
 	char name[ZG_HOST_LEN];
 };
@@ -76,6 +77,22 @@ static void to_http(struct zg_greet *g, SSL *tls)
 	forget(g);
 }
 
+/* The parent is asked in any case: the record names the caller's cgroup. */
+static void ask(struct zg_greet *g)
+{
+	struct zg_msg_sni_query q = {.query = ++g->worker->sni_queries,
+				     .cgroup_id = g->origin.cgroup_id,
+				     .port = ntohs(g->origin.dst_port_be)};
+
+	(void)zg_str_cut(q.profile, sizeof(q.profile), zg_slice_str(g->origin.profile_name));
+	(void)zg_str_cut(q.name, sizeof(q.name), zg_slice_str(g->name));
+	memcpy(q.addr, g->origin.dst, sizeof(q.addr));
+	(void)event_del(&g->readable);
+	g->query = q.query;
+	if (zg_msg_send(g->worker->channel, ZG_MSG_SNI_QUERY, &q, -1) < 0)
+		deny(g, "", "the parent cannot be asked whether the name may be reached");
+}
+
 /* registered servers ------------------------------------------------------------ */
 
 /* An address literal is never sent as a name (RFC 6066); a name always is. */
@@ -86,6 +103,31 @@ static bool is_named(const struct zg_client_hello *hello, const struct zg_server
 	if (hello->name[0])
 		return strcmp(hello->name, server->host) == 0;
 	return zg_addr_parse(zg_slice_str(server->host), addr) == 0;
+}
+
+/* Where several servers' names lead to one address, the one that is named; any
+ * of them if none is. NULL: no server is there. */
+static const struct zg_server_def *server_of(const struct zg_greet *g, enum zg_hello_state state,
+					     const struct zg_client_hello *hello)
+{
+	const struct zg_snapshot *s = &g->worker->live->snap;
+	size_t count;
+	const struct zg_endpoint_def *at =
+		zg_snapshot_endpoints(s, g->origin.dst, ntohs(g->origin.dst_port_be), &count);
+
+	for (size_t i = 0; i < count && state == ZG_HELLO_COMPLETE; i++)
+		if (s->servers[at[i].server].tls && is_named(hello, &s->servers[at[i].server]))
+			return &s->servers[at[i].server];
+	return count ? &s->servers[at->server] : NULL;
+}
+
+static void refuse_name(struct zg_greet *g, const char *name)
+{
+	char text[ZG_REASON_LEN];
+
+	(void)snprintf(text, sizeof(text),
+		       "the client's TLS names \"%.120s\", not the registered server", name);
+	refuse(g, ZG_TA_UNRECOGNIZED_NAME, text);
 }
 
 static void to_server(struct zg_greet *g, enum zg_hello_state state,
@@ -103,10 +145,13 @@ static void to_server(struct zg_greet *g, enum zg_hello_state state,
 			       hello->why);
 		refuse(g, ZG_TA_HANDSHAKE_FAILURE, text);
 	} else if (!is_named(hello, server)) {
-		(void)snprintf(text, sizeof(text),
-			       "the client's TLS names \"%.120s\", not the registered server",
-			       hello->name);
-		refuse(g, ZG_TA_UNRECOGNIZED_NAME, text);
+		/* a name that is allowed for itself may share the server's address */
+		g->beside = hello->name[0] && !hello->encrypted;
+		(void)zg_str_cut(g->name, sizeof(g->name), zg_slice_str(hello->name));
+		if (g->beside)
+			ask(g);
+		else
+			refuse_name(g, hello->name);
 	} else {
 		tls = zg_tls_new(g->worker, g->worker->live, zg_slice_str(server->host));
 		if (tls)
@@ -118,22 +163,6 @@ static void to_server(struct zg_greet *g, enum zg_hello_state state,
 }
 
 /* passed on ---------------------------------------------------------------------- */
-
-/* The parent is asked in any case: the record names the caller's cgroup. */
-static void ask(struct zg_greet *g)
-{
-	struct zg_msg_sni_query q = {.query = ++g->worker->sni_queries,
-				     .cgroup_id = g->origin.cgroup_id,
-				     .port = ntohs(g->origin.dst_port_be)};
-
-	(void)zg_str_cut(q.profile, sizeof(q.profile), zg_slice_str(g->origin.profile_name));
-	(void)zg_str_cut(q.name, sizeof(q.name), zg_slice_str(g->name));
-	memcpy(q.addr, g->origin.dst, sizeof(q.addr));
-	(void)event_del(&g->readable);
-	g->query = q.query;
-	if (zg_msg_send(g->worker->channel, ZG_MSG_SNI_QUERY, &q, -1) < 0)
-		deny(g, "", "the parent cannot be asked whether the name may be reached");
-}
 
 static void to_name(struct zg_greet *g, enum zg_hello_state state,
 		    const struct zg_client_hello *hello)
@@ -168,6 +197,8 @@ void zg_greet_answer(struct zg_worker *w, struct zg_msg_sni_answer *m)
 		return; /* it took too long */
 	if (g->why[0]) {
 		deny(g, m->cgroup, g->why);
+	} else if (!m->allowed && g->beside) {
+		refuse_name(g, g->name);
 	} else if (!m->allowed) {
 		deny(g, m->cgroup, "the server name in its TLS did not open this address");
 	} else if (zg_splice_new(w, g->fd, &g->origin, g->name, m->cgroup) < 0) {
@@ -217,8 +248,7 @@ static void on_readable(evutil_socket_t fd, short what ZG_UNUSED, void *arg)
 		forget(g);
 		return;
 	}
-	server = zg_snapshot_endpoint(&g->worker->live->snap, g->origin.dst,
-				      ntohs(g->origin.dst_port_be));
+	server = server_of(g, state, &hello);
 	if (server)
 		to_server(g, state, &hello, server);
 	else

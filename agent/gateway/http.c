@@ -68,6 +68,7 @@ static const struct {
 	{413, "Content Too Large"},
 	{415, "Unsupported Media Type"},
 	{417, "Expectation Failed"},
+	{421, "Misdirected Request"},
 	{429, "Too Many Requests"},
 	{431, "Request Header Fields Too Large"},
 	{502, "Bad Gateway"},
@@ -322,6 +323,9 @@ static bool take_head(struct zg_conn *c)
 	c->body_taken = false;
 	r->attested = c->attested;
 	r->tls = c->tls;
+	if (c->tls)
+		r->tls_name = zg_slice_str(SSL_get_servername(bufferevent_openssl_get_ssl(c->bev),
+							      TLSEXT_NAMETYPE_host_name));
 	r->origin = c->origin;
 	if (n <= 0) {
 		refuse_head(c, n ? 400 : 431,

@@ -156,7 +156,8 @@ struct zg_request {
 	bool body_complete;
 	/* who and to where */
 	bool attested;
-	bool tls; /* the client speaks https with us */
+	bool tls;		  /* the client speaks https with us, */
+	struct zg_slice tls_name; /* and named this host, if any: the connection's memory */
 	bool admitted;
 	struct zg_origin origin;
 	struct zg_principal principal;

@@ -278,6 +278,9 @@ enum zg_next zg_step_route(struct zg_request *r)
 	if (r->origin.transparent && route.server->tls && !r->tls)
 		return zg_refuse(r, 400, ZG_C_HTTP,
 				 "the registered server speaks https, and this is plain http");
+	if (r->tls_name.len && !zg_slice_ieq(r->tls_name, zg_slice_str(route.server->host)))
+		return zg_refuse(r, 421, ZG_C_HTTP,
+				 "Host names another server than the connection's TLS");
 	r->server = route.server;
 	r->server_id = route.server_id;
 	r->door = route.door;

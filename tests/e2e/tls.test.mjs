@@ -14,7 +14,7 @@ import { startServer } from './servers.mjs';
 
 const NAME = 'mcp.tls.example', LATER = 'later.tls.example', PYTHON = '/usr/bin/python3';
 
-const zone = (q) => [NAME, LATER].includes(q.name) && q.type === TYPE.A
+const zone = (q) => /^[a-z]+\.tls\.example$/.test(q.name) && q.type === TYPE.A
 	? { answer: [[q.name, 'A', '127.0.0.1', 60]] } : { authority: [['example', 'SOA', 'ns.example', 30]] };
 
 const INIT = { jsonrpc: '2.0', id: 1, method: 'initialize',
@@ -210,6 +210,26 @@ print(u.urlopen(r, timeout=10).read().decode())`;
 			await later.close();
 		}
 	});
+});
+
+test('where two servers share an address, the name in TLS says which is meant', needs({ timeout: 60000 }), async (t) => {
+	const ca = makeCa(), names = { github: 'one.tls.example', slack: 'two.tls.example' };
+	const server = await startServer({ tls: ca.server(...Object.values(names).map((n) => `DNS:${n}`)) });
+	const dns = await startDns(zone);
+	const agent = await startAgent({ more: `dns: {upstream: ["127.0.0.1:${dns.port}"]}\n`,
+		servers: Object.entries(names).map(([id, host]) => ({ id, url: server.url(host), tools: TOOLS, risk_tags: ['prod'], ca_file: ca.file, local: true })) });
+	t.after(async () => {
+		await agent.stop();
+		await Promise.all([server.close(), dns.close()]);
+		ca.close();
+	});
+	const inside = await agent.inside();
+	for (const [id, host] of Object.entries(names)) {
+		await until(async () => !(await inside.do('connect', { url: server.url(host), client: id })).error, `${host} to be known`);
+		assert.match((await inside.tool('read_issue', { number: 3 }, { client: id })).content[0].text, /issue 3/);
+		const record = await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'read_issue' && r.server === id);
+		assert.equal(record.outcome, 'ok');
+	}
 });
 
 test('without an https server nothing is set', needs(), async (t) => {

@@ -14,6 +14,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -134,8 +135,10 @@ static void linger(struct zg_conn *c)
 	static const struct timeval wait = {ZG_LINGER_SEC, 0};
 
 	c->state = CONN_LINGER;
-	if (c->tls) /* its end is said, too; what is not taken now is not worth a wait */
+	if (c->tls) { /* its end is said, too; what is not taken now is not worth a wait */
 		(void)SSL_shutdown(bufferevent_openssl_get_ssl(c->bev));
+		ERR_clear_error();
+	}
 	if (shutdown(c->fd, SHUT_WR) < 0) {
 		conn_kill(c);
 		return;

@@ -288,13 +288,14 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	bool listened = r->local->listen, outer;
 	zg_autobuf text = ZG_BUF(4096);
 
-	r->cut = true;
+	r->cancelled = r->cancel_asked; /* it had its grace */
+	r->cut = !r->cancelled;
 	if (!l) {
 		zg_request_upstream_done(r);
 		return;
 	}
 	outer = enter(l);
-	if (!listened) {
+	if (!listened && !r->cancelled) {
 		zg_buf_fmt(&text,
 			   "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":"
 			   "{\"requestId\":%s,\"reason\":\"max_runtime_sec is over\"}}",
@@ -305,6 +306,18 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	zg_request_upstream_done(r);
 	if (listened && !l->closing)
 		listen_again(l);
+	leave(l, outer);
+}
+
+void zg_local_note(struct zg_request *r, struct zg_slice message)
+{
+	struct zg_local *l = r->local->session;
+	bool outer;
+
+	if (!l)
+		return;
+	outer = enter(l);
+	put_line(l, ZG_SE_SERVER_IN, message);
 	leave(l, outer);
 }
 

@@ -23,6 +23,8 @@ enum zg_next zg_local_route(struct zg_request *r);
 struct zg_slice zg_local_version(const struct zg_request *r);
 /* Where the server is a local one, whoever asks. */
 enum zg_next zg_local_dispatch(struct zg_request *r);
+/* One message of ours to the session's server. */
+void zg_local_note(struct zg_request *r, struct zg_slice message);
 /* The request is given back. */
 void zg_local_forget(struct zg_request *r);
 

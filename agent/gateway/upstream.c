@@ -648,6 +648,10 @@ void zg_upstream_note(struct zg_request *r, struct zg_slice message)
 	struct zg_transfer *t;
 	const char *copy;
 
+	if (r->local) {
+		zg_local_note(r, message);
+		return;
+	}
 	t = new_transfer(r);
 	if (!t)
 		return;

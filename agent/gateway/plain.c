@@ -233,7 +233,7 @@ static int send_more(struct zg_plain *x)
 	size_t in_body = x->sent - in_head;
 	struct iovec iov[2] = {
 		{(void *)(uintptr_t)(x->head.ptr + in_head), x->head.len - in_head},
-		{(void *)(uintptr_t)(x->body.ptr + in_body), x->body.len - in_body},
+		{(void *)((uintptr_t)x->body.ptr + in_body), x->body.len - in_body},
 	};
 	struct msghdr m = {.msg_iov = iov, .msg_iovlen = x->body.len ? 2 : 1};
 	ssize_t n = sendmsg(x->fd, &m, MSG_NOSIGNAL);

@@ -17,7 +17,7 @@ int zg_ask(struct __sk_buff *skb)
 	struct zg_question *q = (void *)(long)skb->data;
 	const struct zg_ctl *ctl = zg_get_ctl();
 	struct zg_dest d = {};
-	struct zg_answer a;
+	struct zg_answer a = {};
 
 	if ((void *)(q + 1) > (void *)(long)skb->data_end)
 		return -1;

@@ -8,9 +8,11 @@
  * task, containment, names and their time) is asked each time. Nothing is kept
  * with a socket.
  *
- * Used between the two looks of zg_decide at epoch and members: whoever finds an
- * entry of a generation that went out of force meanwhile, or fills one from
- * tables that were changing, throws the answer away like any other.
+ * What the tables say is used between the two looks of zg_decide at the stamp:
+ * whoever finds an entry of a generation that went out of force meanwhile, or
+ * fills one from tables that were changing, throws the answer away like any
+ * other. What a cgroup inherits is kept only once the second look has shown that
+ * it was true, so that whoever finds it need not look again.
  *
  * Torn entries: a program stays on its CPU, but another may run in the middle
  * of it (an interrupt's packets, a task that preempts). So each entry has a
@@ -28,12 +30,12 @@
 #define ZG_HEIRS_SHIFT 8
 #define ZG_KNOWN_SHIFT 9
 
-struct zg_heir { /* cgroup -> profile, sticky tasks aside */
-	__u32 seq;
-	__u32 epoch;
-	__u32 members;
-	__u32 profile;
+struct zg_heir {	 /* cgroup -> profile, sticky tasks aside */
 	__u64 cgroup_id; /* never 0 */
+	__u64 stamp;	 /* of zg_ctl */
+	__u32 seq;
+	__u32 profile;
+	__u64 pad; /* a power of two */
 };
 
 struct zg_known { /* what the tables say */
@@ -89,37 +91,37 @@ static __always_inline __u32 zg_mix(__u64 x, int shift)
 	return x * 0x9e3779b97f4a7c15ull >> (64 - shift);
 }
 
+/* Cgroups are numbered one after the other: their last bits differ most. */
 static __always_inline struct zg_heir *zg_heir_of(__u64 cgroup_id)
 {
 	struct zg_cache *c = zg_get_cache();
 
-	return c ? &c->heir[zg_mix(cgroup_id, ZG_HEIRS_SHIFT)] : NULL;
+	return c ? &c->heir[cgroup_id & ((1 << ZG_HEIRS_SHIFT) - 1)] : NULL;
 }
 
-/* True: *profile is what the cgroup inherits in that epoch. */
-static __always_inline bool zg_recall_heir(struct zg_heir *e, __u64 cgroup_id, __u32 epoch,
-					   __u32 members, __u32 *profile)
+/* True: *profile is what the cgroup inherits in the generation of that stamp. */
+static __always_inline bool zg_recall_heir(struct zg_heir *e, __u64 cgroup_id, __u64 stamp,
+					   __u32 *profile)
 {
 	__u32 seq = ZG_READ_ONCE(e->seq);
-	bool same;
 
 	zg_ordered();
-	same = e->cgroup_id == cgroup_id && e->epoch == epoch && e->members == members;
+	if (e->cgroup_id != cgroup_id || e->stamp != stamp || (seq & 1))
+		return false;
 	*profile = e->profile;
 	zg_ordered();
-	return same && !(seq & 1) && ZG_READ_ONCE(e->seq) == seq;
+	return ZG_READ_ONCE(e->seq) == seq;
 }
 
-static __always_inline void zg_keep_heir(struct zg_heir *e, __u64 cgroup_id, __u32 epoch,
-					 __u32 members, __u32 profile)
+static __always_inline void zg_keep_heir(struct zg_heir *e, __u64 cgroup_id, __u64 stamp,
+					 __u32 profile)
 {
 	__u32 seq;
 
 	if (!zg_take(&e->seq, &seq))
 		return;
 	e->cgroup_id = cgroup_id;
-	e->epoch = epoch;
-	e->members = members;
+	e->stamp = stamp;
 	e->profile = profile;
 	zg_give(&e->seq, seq);
 }

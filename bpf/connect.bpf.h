@@ -84,33 +84,39 @@ static __noinline int zg_redirect(struct bpf_sock_addr *ctx, struct zg_dest *d, 
 	return 1;
 }
 
-/* d->wire is what was asked for; on return, where the connection goes. */
-static __always_inline int zg_gate_connect(struct bpf_sock_addr *ctx, struct zg_dest *d)
+/* Looked up first: to delete what is not there costs more. */
+static __always_inline void zg_forget_origin(struct bpf_sock_addr *ctx)
 {
-	struct zg_answer a = {};
-	int redirected = 0;
-
-	zg_judge_ctx(ctx, d, &a);
-	if (a.verdict == ZG_V_REDIRECT)
-		redirected = zg_redirect(ctx, d, &a);
-	else if (a.verdict == ZG_V_RESOLVE)
-		zg_resolve(ctx, d, &a);
-	/* looked up first: to delete what is not there costs more */
-	if (!redirected && d->proto == IPPROTO_TCP && bpf_sk_storage_get(&zg_sock, ctx->sk, 0, 0))
+	if (ctx->protocol == IPPROTO_TCP && bpf_sk_storage_get(&zg_sock, ctx->sk, 0, 0))
 		bpf_sk_storage_delete(&zg_sock, ctx->sk);
-	if (a.profile == ZG_PROFILE_NONE)
-		return ZG_PASS;
-	return zg_answer_of(ctx, d, &a, ZG_L_CONNECT);
 }
 
-SEC("cgroup/connect4")
-int zg_connect4(struct bpf_sock_addr *ctx)
+/* d->wire is what was asked for; on return, where the connection goes. */
+static __always_inline int zg_gate_connect(struct bpf_sock_addr *ctx, struct zg_dest *d,
+					   struct zg_answer *a)
 {
+	int redirected = 0;
+
+	zg_judge_ctx(ctx, d, a);
+	if (a->verdict == ZG_V_REDIRECT)
+		redirected = zg_redirect(ctx, d, a);
+	else if (a->verdict == ZG_V_RESOLVE)
+		zg_resolve(ctx, d, a);
+	if (!redirected)
+		zg_forget_origin(ctx);
+	if (a->profile == ZG_PROFILE_NONE)
+		return ZG_PASS;
+	return zg_answer_of(ctx, d, a, ZG_L_CONNECT);
+}
+
+static __noinline int zg_dial4(struct bpf_sock_addr *ctx, __u64 stamp, __u32 profile)
+{
+	struct zg_answer a = zg_answer_to(stamp, profile);
 	struct zg_dest d = {};
 	int answer;
 
 	zg_set_v4(&d.wire, ctx->user_ip4);
-	answer = zg_gate_connect(ctx, &d);
+	answer = zg_gate_connect(ctx, &d, &a);
 	if (d.rewrite) {
 		ctx->user_ip4 = d.wire.word[3];
 		ctx->user_port = d.wire_port_be;
@@ -118,19 +124,41 @@ int zg_connect4(struct bpf_sock_addr *ctx)
 	return answer;
 }
 
-SEC("cgroup/connect6")
-int zg_connect6(struct bpf_sock_addr *ctx)
+static __noinline int zg_dial6(struct bpf_sock_addr *ctx, __u64 stamp, __u32 profile)
 {
+	struct zg_answer a = zg_answer_to(stamp, profile);
 	struct zg_dest d = {};
 	int answer;
 
 	zg_load6(&d.wire, ctx);
-	answer = zg_gate_connect(ctx, &d);
+	answer = zg_gate_connect(ctx, &d, &a);
 	if (d.rewrite) {
 		zg_store6(ctx, &d.wire);
 		ctx->user_port = d.wire_port_be;
 	}
 	return answer;
+}
+
+SEC("cgroup/connect4")
+int zg_connect4(struct bpf_sock_addr *ctx)
+{
+	struct zg_met met;
+
+	if (!zg_is_free(ZG_TASK, ctx, &met))
+		return zg_dial4(ctx, met.stamp, met.profile);
+	zg_forget_origin(ctx);
+	return ZG_PASS;
+}
+
+SEC("cgroup/connect6")
+int zg_connect6(struct bpf_sock_addr *ctx)
+{
+	struct zg_met met;
+
+	if (!zg_is_free(ZG_TASK, ctx, &met))
+		return zg_dial6(ctx, met.stamp, met.profile);
+	zg_forget_origin(ctx);
+	return ZG_PASS;
 }
 
 #endif

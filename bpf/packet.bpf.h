@@ -108,13 +108,12 @@ __noinline int zg_judge_packet(struct __sk_buff *skb, struct zg_dest *d, struct 
 	return d && a ? zg_decide(ZG_PACKET, skb, d, a) : 0;
 }
 
-static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
+static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound, __u64 stamp,
+					  __u32 profile)
 {
 	struct zg_dest d = {.inbound = inbound};
-	struct zg_answer a = {};
+	struct zg_answer a = zg_answer_to(stamp, profile);
 
-	if (inbound && zg_is_thief(skb, &d, &a))
-		return zg_refuse_packet(skb, &d, &a);
 	zg_judge_packet(skb, &d, &a);
 	if (a.profile == ZG_PROFILE_NONE)
 		return ZG_PASS;
@@ -134,16 +133,41 @@ static __always_inline int zg_gate_packet(struct __sk_buff *skb, bool inbound)
 	return d.proto == IPPROTO_TCP ? zg_look_at(skb, &d, &a) : ZG_PASS;
 }
 
+static __noinline int zg_gate_out(struct __sk_buff *skb, __u64 stamp, __u32 profile)
+{
+	return zg_gate_packet(skb, false, stamp, profile);
+}
+
+static __noinline int zg_gate_in(struct __sk_buff *skb, __u64 stamp, __u32 profile)
+{
+	return zg_gate_packet(skb, true, stamp, profile);
+}
+
+static __noinline int zg_refuse_thief(struct __sk_buff *skb)
+{
+	struct zg_dest d = {.inbound = true};
+	struct zg_answer a = {};
+
+	return zg_is_thief(skb, &d, &a) ? zg_refuse_packet(skb, &d, &a) : ZG_PASS;
+}
+
 SEC("cgroup_skb/egress")
 int zg_egress(struct __sk_buff *skb)
 {
-	return zg_gate_packet(skb, false);
+	struct zg_met met;
+
+	return zg_is_free(ZG_PACKET, skb, &met) ? ZG_PASS
+						: zg_gate_out(skb, met.stamp, met.profile);
 }
 
 SEC("cgroup_skb/ingress")
 int zg_ingress(struct __sk_buff *skb)
 {
-	return zg_gate_packet(skb, true);
+	struct zg_met met;
+
+	if (zg_is_listener(skb) && zg_refuse_thief(skb) == ZG_EPERM)
+		return ZG_EPERM;
+	return zg_is_free(ZG_PACKET, skb, &met) ? ZG_PASS : zg_gate_in(skb, met.stamp, met.profile);
 }
 
 #endif

@@ -56,6 +56,16 @@ static __always_inline void zg_report_unpublished(const struct zg_origin *o)
 	bpf_ringbuf_submit(ev, 0);
 }
 
+/* An origin is asked for where the gateway accepts, and nowhere else. */
+static __always_inline bool zg_dials_gateway(struct bpf_sock_ops *ctx)
+{
+	__u16 port_be = bpf_htons(bpf_ntohl(ctx->remote_port));
+	const struct zg_ctl *ctl = zg_get_ctl();
+
+	return !ctl || port_be == ZG_READ_ONCE(ctl->gateway4_port_be) ||
+	       port_be == ZG_READ_ONCE(ctl->gateway6_port_be);
+}
+
 static __always_inline void zg_publish(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk = ctx->sk; /* read once, or the check is lost on the verifier */
@@ -65,6 +75,8 @@ static __always_inline void zg_publish(struct bpf_sock_ops *ctx)
 	if (!sk)
 		return;
 	s = bpf_sk_storage_get(&zg_sock, sk, 0, 0);
+	if (!s && !zg_dials_gateway(ctx)) /* the large table is rarely in any cache */
+		return;
 	zg_flow_of(ctx, &key);
 	if (!s) {
 		/* a port used before: nobody inherits the origin that it had */

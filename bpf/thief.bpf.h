@@ -34,7 +34,7 @@ static __always_inline bool zg_read_daddr(struct __sk_buff *skb, union zg_in *to
 	return true;
 }
 
-/* True with d and a filled: the packet must not reach this socket. */
+/* Of a packet that comes to a listener; true with d and a filled: it must not. */
 static __always_inline bool zg_is_thief(struct __sk_buff *skb, struct zg_dest *d,
 					struct zg_answer *a)
 {
@@ -42,7 +42,7 @@ static __always_inline bool zg_is_thief(struct __sk_buff *skb, struct zg_dest *d
 	const struct zg_ctl *ctl = zg_get_ctl();
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || sk->state != BPF_TCP_LISTEN || !ctl)
+	if (!sk || !ctl)
 		return false;
 	d->wire_port_be = bpf_htons(sk->src_port);
 	d->port_be = d->wire_port_be;

@@ -17,6 +17,7 @@
 enum zg_who { ZG_TASK, ZG_PACKET, ZG_QUESTION };
 
 struct zg_answer {
+	__u64 stamp;   /* of the generation that was asked */
 	__u32 profile; /* ZG_PROFILE_NONE: not governed, nothing else is filled */
 	__u32 identity;
 	__u8 verdict; /* enum zg_verdict */
@@ -28,7 +29,7 @@ struct zg_answer {
 	__u8 by_name; /* allowed by what a name stands for, by nothing else */
 	__u8 pad;
 	__u16 dns_port_be; /* of the profile's resolver, in the destination's family */
-	__u16 pad2;
+	__u8 pad2[6];
 };
 
 /* who is a constant in each caller: a program has the helpers of one of them. */
@@ -103,20 +104,80 @@ static __always_inline __u32 zg_profile_of(enum zg_who who, void *ctx, __u32 slo
 	return zg_or_sticky(who, zg_inherited(who, ctx, zg_cgroup_of(who, ctx), slot), slot);
 }
 
-/* The same for zg_decide, which looks at epoch and members before and after. */
-static __always_inline __u32 zg_profile_in(enum zg_who who, void *ctx, __u32 epoch, __u32 members)
+static __always_inline __u32 zg_epoch_of(__u64 stamp)
 {
-	__u64 own = zg_cgroup_of(who, ctx);
-	struct zg_heir *heir = zg_heir_of(own);
-	__u32 profile;
+	__u32 epoch; /* the first in memory */
 
-	if (who == ZG_QUESTION || !heir)
-		return zg_profile_of(who, ctx, epoch & 1);
-	if (!zg_recall_heir(heir, own, epoch, members, &profile)) {
-		profile = zg_inherited(who, ctx, own, epoch & 1);
-		zg_keep_heir(heir, own, epoch, members, profile);
+	__builtin_memcpy(&epoch, &stamp, sizeof(epoch));
+	return epoch;
+}
+
+static __always_inline __u32 zg_slot_of(__u64 stamp)
+{
+	return zg_epoch_of(stamp) & 1;
+}
+
+/* The same in the generation now in force, which must hold afterwards. */
+static __always_inline void zg_meet(const struct zg_ctl *ctl, enum zg_who who, void *ctx,
+				    struct zg_answer *a)
+{
+	__u64 own = zg_cgroup_of(who, ctx), stamp = ZG_READ_ONCE(ctl->stamp);
+	struct zg_heir *heir = zg_heir_of(own);
+	__u32 slot = zg_slot_of(stamp), profile;
+
+	*a = (struct zg_answer){.stamp = stamp, .slot = slot};
+	if (who == ZG_QUESTION || !heir) {
+		a->profile = zg_profile_of(who, ctx, slot);
+		return;
 	}
-	return zg_or_sticky(who, profile, epoch & 1);
+	if (!zg_recall_heir(heir, own, stamp, &profile)) {
+		profile = zg_inherited(who, ctx, own, slot);
+		if (ZG_READ_ONCE(ctl->stamp) == stamp)
+			zg_keep_heir(heir, own, stamp, profile);
+	}
+	a->profile = zg_or_sticky(who, profile, slot);
+}
+
+struct zg_met { /* who asks, if that was seen at the first glance */
+	__u64 stamp;
+	__u32 profile; /* ZG_PROFILE_NONE: it was not */
+};
+
+static __always_inline struct zg_answer zg_answer_to(__u64 stamp, __u32 profile)
+{
+	return (struct zg_answer){.stamp = stamp, .profile = profile, .slot = zg_slot_of(stamp)};
+}
+
+/* The task's own pointers: cheaper than to call for it. */
+static __always_inline __u64 zg_glance_of(enum zg_who who, void *ctx)
+{
+	if (who != ZG_TASK)
+		return zg_cgroup_of(who, ctx);
+	return bpf_get_current_task_btf()->cgroups->dfl_cgrp->kn->id;
+}
+
+/*
+ * Most that a machine does is not governed, and leaves here, before anything
+ * else is read: true if its cgroup is known to be nobody's in the generation in
+ * force. Whoever is not let go is asked about by zg_decide, which begins with
+ * what was seen here.
+ */
+static __always_inline bool zg_is_free(enum zg_who who, void *ctx, struct zg_met *met)
+{
+	__u64 own = zg_glance_of(who, ctx);
+	const struct zg_ctl *ctl = zg_get_ctl();
+	struct zg_heir *heir = zg_heir_of(own);
+
+	met->profile = ZG_PROFILE_NONE;
+	met->stamp = 0;
+	if (!ctl || !heir)
+		return false;
+	met->stamp = ZG_READ_ONCE(ctl->stamp);
+	if (!zg_recall_heir(heir, own, met->stamp, &met->profile)) {
+		met->profile = ZG_PROFILE_NONE;
+		return false;
+	}
+	return met->profile == ZG_PROFILE_NONE && !(who == ZG_TASK && ZG_READ_ONCE(ctl->sticky));
 }
 
 static __always_inline __u32 zg_identity_of(const struct zg_dest *d, __u32 slot)
@@ -216,11 +277,11 @@ static __always_inline void zg_read_tables(const struct zg_dest *d, struct zg_an
 	}
 }
 
-static __always_inline void zg_judge_address(enum zg_who who, const struct zg_dest *d, __u32 epoch,
+static __always_inline void zg_judge_address(enum zg_who who, const struct zg_dest *d,
 					     struct zg_answer *a)
 {
 	struct zg_known key = {
-		.epoch = epoch,
+		.epoch = zg_epoch_of(a->stamp),
 		.profile = a->profile,
 		.ports = (__u32)d->port_be << 16 | (d->ways & ZG_WAY_IN ? d->local_port_be : 0),
 		.addr = d->addr,
@@ -305,15 +366,14 @@ static __always_inline bool zg_judge_dns(const struct zg_dest *d, struct zg_answ
 }
 
 /* The profile's own state; true if that alone decides. */
-static __always_inline bool zg_judge_profile(const struct zg_dest *d, __u32 slot,
-					     struct zg_answer *a)
+static __always_inline bool zg_judge_profile(const struct zg_dest *d, struct zg_answer *a)
 {
 	const struct zg_profile *p;
 	__u32 index;
 
 	if (a->profile >= ZG_PROFILES_MAX)
 		return false;
-	index = slot * ZG_PROFILES_MAX + a->profile;
+	index = a->slot * ZG_PROFILES_MAX + a->profile;
 	p = bpf_map_lookup_elem(&zg_profile, &index);
 	if (p && p->contained) {
 		a->reason = ZG_GR_CONTAINED;
@@ -370,16 +430,13 @@ static __always_inline void zg_judge_sun(struct zg_sun *n, struct zg_answer *a)
 
 /* ctx: of a packet, the packet; of a task, the unix socket that it names. */
 static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_dest *d,
-					  __u32 epoch, __u32 members, struct zg_answer *a)
+					  struct zg_answer *a)
 {
-	__u32 slot = epoch & 1;
-
-	*a = (struct zg_answer){.profile = zg_profile_in(who, ctx, epoch, members), .slot = slot};
 	if (a->profile == ZG_PROFILE_NONE)
 		return;
 	if (who == ZG_PACKET)
 		zg_read_packet(ctx, d);
-	if (zg_judge_profile(d, slot, a))
+	if (zg_judge_profile(d, a))
 		return;
 	if (d->refused) {
 		a->reason = d->refused;
@@ -401,7 +458,7 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 	}
 	if ((d->ways & ZG_WAY_OUT) && zg_judge_dns(d, a))
 		return;
-	zg_judge_address(who, d, epoch, a);
+	zg_judge_address(who, d, a);
 	if (a->reason == ZG_GR_RESOLVER) { /* another's: in audit mode too */
 		a->audit = 0;
 		return;
@@ -417,21 +474,20 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
  * A generation that went out of force while it was read may already be half
  * removed, and an element that was freed may hold something else: the answer
  * is thrown away and asked for again. Whoever loses that race twice is denied.
+ * a is zero, or zg_answer_to what was seen at the first glance.
  */
 static __always_inline int zg_decide(enum zg_who who, void *ctx, struct zg_dest *d,
 				     struct zg_answer *a)
 {
 	const struct zg_ctl *ctl = zg_get_ctl();
 
-	a->profile = ZG_PROFILE_GONE; /* nobody can be told from the ungoverned without it */
-	a->identity = 0;
-	a->slot = 0;
+	if (!ctl) /* nobody can be told from the ungoverned without it */
+		a->profile = ZG_PROFILE_GONE;
 	for (int attempt = 0; ctl && attempt < 2; attempt++) {
-		__u32 epoch = ZG_READ_ONCE(ctl->epoch);
-		__u32 members = ZG_READ_ONCE(ctl->members);
-
-		zg_judge_slot(who, ctx, d, epoch, members, a);
-		if (ZG_READ_ONCE(ctl->epoch) == epoch && ZG_READ_ONCE(ctl->members) == members)
+		if (attempt || a->profile == ZG_PROFILE_NONE)
+			zg_meet(ctl, who, ctx, a);
+		zg_judge_slot(who, ctx, d, a);
+		if (ZG_READ_ONCE(ctl->stamp) == a->stamp)
 			return 0;
 	}
 	a->verdict = ZG_V_DENY;

@@ -98,15 +98,20 @@ enum zg_layer {
  */
 struct zg_ctl {
 	__u32 abi;
-	__u32 epoch;	    /* counts flips; the lowest bit is the slot in force */
+	__u32 sticky; /* processes that left their cgroup and are governed by pid */
+	union {
+		struct {
+			__u32 epoch;   /* counts flips; the lowest bit is the slot in force */
+			__u32 members; /* counts changes of membership, each after it was made */
+		};
+		__u64 stamp; /* both at once: while it is the same, who is governed is */
+	};
 	__u64 generation;   /* its number, for people; written after the flip */
 	__u64 netns_cookie; /* where the gateway listens */
 	__u8 gateway4[16];  /* v4-mapped; all zero = no listener of the family */
 	__u8 gateway6[16];
 	__u16 gateway4_port_be;
 	__u16 gateway6_port_be;
-	__u32 members; /* counts changes of membership, each after it was made */
-	__u32 sticky;  /* processes that left their cgroup and are governed by pid */
 	__u32 pad;
 	__u64 gateway4_cookie; /* of the listeners' sockets: nobody else's may have the port */
 	__u64 gateway6_cookie;

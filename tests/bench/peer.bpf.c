@@ -55,22 +55,20 @@ int peer_ingress(struct __sk_buff *skb)
 	return peer_ask(skb, offsetof(struct iphdr, saddr));
 }
 
-SEC("cgroup_skb/egress")
-int idle_egress(struct __sk_buff *skb)
-{
-	return ZG_PASS;
-}
+#define IDLE(name, section, context)                                                               \
+	SEC(section)                                                                               \
+	int idle_##name(struct context *ctx)                                                       \
+	{                                                                                          \
+		return ZG_PASS;                                                                    \
+	}
 
-SEC("cgroup_skb/ingress")
-int idle_ingress(struct __sk_buff *skb)
-{
-	return ZG_PASS;
-}
-
-SEC("cgroup/connect4")
-int idle_connect(struct bpf_sock_addr *ctx)
-{
-	return ZG_PASS;
-}
+IDLE(connect4, "cgroup/connect4", bpf_sock_addr)
+IDLE(egress, "cgroup_skb/egress", __sk_buff)
+IDLE(ingress, "cgroup_skb/ingress", __sk_buff)
+IDLE(create, "cgroup/sock_create", bpf_sock)
+IDLE(bind4, "cgroup/bind4", bpf_sock_addr)
+IDLE(setsockopt, "cgroup/setsockopt", bpf_sockopt)
+IDLE(getsockopt, "cgroup/getsockopt", bpf_sockopt)
+IDLE(sockops, "sockops", bpf_sock_ops)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -247,6 +247,17 @@ static void attach(const struct bpf_object *o, const char *program, const char *
 	assert_int_equal(bpf_prog_attach(bpf_program__fd(p), fd, type, BPF_F_ALLOW_MULTI), 0);
 }
 
+/* One of each kind that the gate attaches and these calls meet. */
+static const struct {
+	const char *name;
+	enum bpf_attach_type type;
+} idle_programs[] = {
+	{"idle_create", BPF_CGROUP_INET_SOCK_CREATE}, {"idle_bind4", BPF_CGROUP_INET4_BIND},
+	{"idle_connect4", BPF_CGROUP_INET4_CONNECT},  {"idle_setsockopt", BPF_CGROUP_SETSOCKOPT},
+	{"idle_getsockopt", BPF_CGROUP_GETSOCKOPT},   {"idle_sockops", BPF_CGROUP_SOCK_OPS},
+	{"idle_egress", BPF_CGROUP_INET_EGRESS},      {"idle_ingress", BPF_CGROUP_INET_INGRESS},
+};
+
 static struct bpf_object *load_programs(const char *idle, const char *systemd)
 {
 	struct bpf_object *o = bpf_object__open_file(ZG_PEER_BPF, NULL);
@@ -267,9 +278,8 @@ static struct bpf_object *load_programs(const char *idle, const char *systemd)
 		key.addr = address(i);
 		assert_int_equal(bpf_map_update_elem(allow, &key, &value, BPF_ANY), 0);
 	}
-	attach(o, "idle_connect", idle, BPF_CGROUP_INET4_CONNECT);
-	attach(o, "idle_egress", idle, BPF_CGROUP_INET_EGRESS);
-	attach(o, "idle_ingress", idle, BPF_CGROUP_INET_INGRESS);
+	for (size_t i = 0; i < sizeof(idle_programs) / sizeof(idle_programs[0]); i++)
+		attach(o, idle_programs[i].name, idle, idle_programs[i].type);
 	attach(o, "peer_egress", systemd, BPF_CGROUP_INET_EGRESS);
 	attach(o, "peer_ingress", systemd, BPF_CGROUP_INET_INGRESS);
 	return o;

@@ -28,7 +28,9 @@ static struct zg_addr_val phase_value(enum zg_phase phase, const struct zg_chang
 {
 	struct zg_addr_val v;
 
-	v.identity[set->old] = phase == ZG_SETTLE ? c->new_identity : c->old_identity;
+	v.identity[set->old] = phase == ZG_SETTLE || (set->at_once && phase == ZG_PREPARE)
+				       ? c->new_identity
+				       : c->old_identity;
 	v.identity[set->new] = phase == ZG_UNDO ? c->old_identity : c->new_identity;
 	return v;
 }
@@ -91,6 +93,12 @@ static int put_prefixes(const struct zg_tables *t, const struct zg_map *m,
 	return 0;
 }
 
+/* What was put for both slots is as it stays. */
+static bool settled(const struct zg_change_set *set, enum zg_phase phase)
+{
+	return set->at_once && phase == ZG_SETTLE;
+}
+
 /* Deletions first: a full trie refuses even to replace an element. */
 int zg_prefixes_write(const struct zg_tables *t, const struct zg_change_set *set,
 		      enum zg_phase phase)
@@ -100,7 +108,7 @@ int zg_prefixes_write(const struct zg_tables *t, const struct zg_change_set *set
 	for (size_t i = 0; i < 2; i++) {
 		int r = delete_prefixes(t, maps[i], set, phase);
 
-		if (r == 0)
+		if (r == 0 && !settled(set, phase))
 			r = put_prefixes(t, maps[i], set, phase);
 		if (r < 0)
 			return r;

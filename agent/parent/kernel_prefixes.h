@@ -15,6 +15,7 @@ struct zg_change_set {
 	uint32_t new; /* idle slot */
 	struct zg_prefix_change *prefix;
 	size_t prefix_count;
+	bool at_once; /* nobody reads the old slot: what is put holds for both */
 };
 
 enum zg_phase {

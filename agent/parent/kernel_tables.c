@@ -337,6 +337,8 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 			   &set.prefix_count);
 	if (r < 0)
 		return zg_err_set(e, -r, "no memory to compare the tables of addresses");
+	/* before the first flip no rule makes anything of an identity */
+	set.at_once = t->ctl->epoch == 0;
 	r = fill_idle_slot(t, s, &set, e);
 	if (r < 0) {
 		/* taken back now, or by the read-back before the next application */

@@ -4,13 +4,12 @@
  * TCP transfer, small HTTP requests and UDP send() over loopback, bare and with
  * the gate, in one run. The sender's
  * socket is made in the cgroup that is measured, the receiver's outside. Needs
- * root. Rounds are interleaved and the median is reported, so that a busy
- * machine disturbs all cases alike.
+ * root.
  */
 #include "../unit/parent/kernel_lab.h"
+#include "rounds.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #define ROUNDS	   41
 #define BULK_BYTES (256u << 20)
@@ -27,14 +26,6 @@ static const char *const where_text[WHERES] = {
 	[GOVERNED] = "governed, shadow_mcp: {wire: kill}",
 	[NESTED] = "the same, in a cgroup below",
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static int connect_from(const char *cgroup, const struct sink *to, int type)
 {
@@ -61,7 +52,7 @@ static uint64_t bulk(const char *cgroup, const struct sink *sink)
 	static char block[1 << 18];
 	int s = connect_from(cgroup, sink, SOCK_STREAM);
 	int fd = accept4(sink->fd, NULL, NULL, SOCK_CLOEXEC);
-	uint64_t start = now_ns();
+	uint64_t start = rounds_clock(CLOCK_MONOTONIC);
 	pthread_t receiver;
 
 	assert_true(fd >= 0);
@@ -74,7 +65,7 @@ static uint64_t bulk(const char *cgroup, const struct sink *sink)
 	}
 	(void)close(s);
 	assert_int_equal(pthread_join(receiver, NULL), 0);
-	start = now_ns() - start;
+	start = rounds_clock(CLOCK_MONOTONIC) - start;
 	(void)close(fd);
 	return start;
 }
@@ -102,7 +93,7 @@ static uint64_t requests(const char *cgroup, const struct sink *sink)
 		"\r\n{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"status\"}";
 	int s = connect_from(cgroup, sink, SOCK_STREAM);
 	int fd = accept4(sink->fd, NULL, NULL, SOCK_CLOEXEC);
-	uint64_t start = now_ns();
+	uint64_t start = rounds_clock(CLOCK_MONOTONIC);
 	pthread_t server;
 	char buf[4096];
 
@@ -112,7 +103,7 @@ static uint64_t requests(const char *cgroup, const struct sink *sink)
 		assert_true(send(s, request, sizeof(request) - 1, 0) > 0);
 		assert_true(recv(s, buf, sizeof(buf), 0) > 0);
 	}
-	start = now_ns() - start;
+	start = rounds_clock(CLOCK_MONOTONIC) - start;
 	(void)close(s);
 	assert_int_equal(pthread_join(server, NULL), 0);
 	(void)close(fd);
@@ -123,40 +114,40 @@ static uint64_t requests(const char *cgroup, const struct sink *sink)
 static uint64_t datagrams(const char *cgroup, const struct sink *sink)
 {
 	int s = connect_from(cgroup, sink, SOCK_DGRAM);
-	uint64_t start = now_ns();
+	uint64_t start = rounds_clock(CLOCK_MONOTONIC);
 
 	for (int i = 0; i < SENDS; i++)
 		assert_int_equal(send(s, "x", 1, 0), 1);
-	start = now_ns() - start;
+	start = rounds_clock(CLOCK_MONOTONIC) - start;
 	(void)close(s);
 	return start;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+struct measured {
+	struct lab_path place[WHERES];
+	uint64_t (*round)(const char *cgroup, const struct sink *sink);
+	const struct sink *sink;
+};
 
-	return (x > y) - (x < y);
+static double round_at(size_t at, void *arg)
+{
+	const struct measured *m = arg;
+
+	return (double)m->round(m->place[at].text, m->sink);
 }
 
 static void measure(struct lab *lab, uint64_t (*round)(const char *, const struct sink *),
-		    const struct sink *sink, uint64_t ns[WHERES])
+		    const struct sink *sink, struct rounds_median median[WHERES])
 {
-	struct lab_path place[WHERES] = {lab_path(lab, "../zg-bench-outside"),
-					 lab_path(lab, "free"), lab_path(lab, "unread"),
-					 lab_path(lab, "agent"), lab_path(lab, "agent/inner")};
-	uint64_t rounds[WHERES][ROUNDS];
+	struct measured m = {
+		.place = {lab_path(lab, "../zg-bench-outside"), lab_path(lab, "free"),
+			  lab_path(lab, "unread"), lab_path(lab, "agent"),
+			  lab_path(lab, "agent/inner")},
+		.round = round,
+		.sink = sink,
+	};
 
-	for (size_t i = 0; i < ROUNDS; i++)
-		for (size_t k = 0; k < WHERES; k++) {
-			size_t w = (i + k) % WHERES; /* none is always the first */
-
-			rounds[w][i] = round(place[w].text, sink);
-		}
-	for (int w = 0; w < WHERES; w++) {
-		qsort(rounds[w], ROUNDS, sizeof(rounds[w][0]), by_value);
-		ns[w] = rounds[w][ROUNDS / 2];
-	}
+	rounds_compare(WHERES, ROUNDS, round_at, &m, median);
 }
 
 static void bench(void **state ZG_UNUSED)
@@ -165,7 +156,7 @@ static void bench(void **state ZG_UNUSED)
 	struct lab_path outside = lab_path(lab, "../zg-bench-outside");
 	struct sink tcp = sink_open(false, "127.0.0.1", 0);
 	struct sink udp = sink_open(true, "127.0.0.1", 0);
-	uint64_t ns[WHERES];
+	struct rounds_median is[WHERES];
 	struct plan p;
 
 	(void)fcntl(tcp.fd, F_SETFL, 0);
@@ -186,20 +177,20 @@ static void bench(void **state ZG_UNUSED)
 	lab_apply(lab, &p);
 	(void)printf("TCP over loopback, median of %d transfers of %u MB\n", ROUNDS,
 		     BULK_BYTES >> 20);
-	measure(lab, bulk, &tcp, ns);
+	measure(lab, bulk, &tcp, is);
 	for (int w = 0; w < WHERES; w++)
 		(void)printf("  %-34s %8.0f MB/s  %5.3fx\n", where_text[w],
-			     BULK_BYTES * 1e3 / (double)ns[w], (double)ns[BARE] / (double)ns[w]);
+			     BULK_BYTES * 1e3 / is[w].ns, 1 / is[w].ratio);
 	(void)printf("HTTP requests one by one, median of %d rounds of %d\n", ROUNDS, REQUESTS);
-	measure(lab, requests, &tcp, ns);
+	measure(lab, requests, &tcp, is);
 	for (int w = 0; w < WHERES; w++)
 		(void)printf("  %-34s %8.2f us    %5.2fx\n", where_text[w],
-			     (double)ns[w] / REQUESTS / 1e3, (double)ns[w] / (double)ns[BARE]);
+			     is[w].ns / REQUESTS / 1e3, is[w].ratio);
 	(void)printf("UDP send() of 1 byte, median of %d rounds of %d calls\n", ROUNDS, SENDS);
-	measure(lab, datagrams, &udp, ns);
+	measure(lab, datagrams, &udp, is);
 	for (int w = 0; w < WHERES; w++)
-		(void)printf("  %-34s %8.0f ns    %5.2fx\n", where_text[w], (double)ns[w] / SENDS,
-			     (double)ns[w] / (double)ns[BARE]);
+		(void)printf("  %-34s %8.0f ns    %5.2fx\n", where_text[w], is[w].ns / SENDS,
+			     is[w].ratio);
 	assert_true(lab_enter(lab_cgroup2_mount()));
 	(void)rmdir(outside.text);
 	(void)close(tcp.fd);

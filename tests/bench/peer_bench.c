@@ -6,17 +6,15 @@
  * IPAddressAllow= (peer.bpf.c: its like, not systemd itself). And programs that
  * do nothing: what the kernel takes for any.
  *
- * The processor's time of the calling thread is taken, and of each round its
- * ratio to the bare one beside it in time: a machine that is busy, or changes its
- * pace, disturbs that least. Loopback does the receiver's part within the
- * sender's call, so both ends' hooks are in it where both ends are held. Needs
- * root and nft.
+ * The processor's time of the calling thread is taken (rounds.h). Loopback does the receiver's part
+ * within the sender's call, so both ends' hooks are in it where both ends are held. Needs root and
+ * nft.
  */
 #include "../unit/parent/kernel_lab.h"
+#include "rounds.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <time.h>
 
 #ifndef ROUNDS
 #define ROUNDS 201
@@ -47,14 +45,6 @@ struct round {
 	struct sockaddr_in to;
 	uint64_t ns; /* of a call; 0 = it failed */
 };
-
-static uint64_t spent_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static uint32_t address(uint32_t i) /* the first is 127.0.0.1 */
 {
@@ -133,50 +123,44 @@ static uint64_t one_round(const struct place *at, const struct work *w, struct r
 		s = w->type == SOCK_STREAM ? peer : socket(AF_INET, w->type | SOCK_CLOEXEC, 0);
 		if (w->call == send_often && !dial_often(s, &r->to, 1))
 			_exit(1);
-		start = spent_ns();
+		start = rounds_clock(CLOCK_THREAD_CPUTIME_ID);
 		if (!w->call(s, &r->to, w->calls))
 			_exit(1);
-		r->ns = (spent_ns() - start) / (uint64_t)w->calls;
+		r->ns = (rounds_clock(CLOCK_THREAD_CPUTIME_ID) - start) / (uint64_t)w->calls;
 		_exit(0);
 	}
 	assert_int_equal(lab_wait(pid), 0);
 	return r->ns;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
+struct measured {
+	const struct place *place;
+	const struct work *work;
+	struct round *shared;
+};
 
-	return (x > y) - (x < y);
-}
-
-static double median(double value[ROUNDS])
+static double round_at(size_t at, void *arg)
 {
-	qsort(value, ROUNDS, sizeof(*value), by_value);
-	return value[ROUNDS / 2];
+	const struct measured *m = arg;
+
+	return (double)one_round(&m->place[at], m->work, m->shared);
 }
 
 static void measure(const struct place place[WHERES], const struct work *w)
 {
-	double ns[WHERES][ROUNDS], ratio[WHERES][ROUNDS];
-	struct round *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct measured m = {place, w, NULL};
+	struct rounds_median median[WHERES];
 
-	assert_ptr_not_equal(shared, MAP_FAILED);
-	for (size_t i = 0; i < ROUNDS; i++) {
-		for (size_t k = 0; k < WHERES; k++) {
-			size_t at = (i + k) % WHERES; /* none is always the first */
-
-			ns[at][i] = (double)one_round(&place[at], w, shared);
-		}
-		for (int at = 0; at < WHERES; at++)
-			ratio[at][i] = ns[at][i] / ns[BARE][i];
-	}
-	(void)munmap(shared, sizeof(*shared));
+	m.shared = mmap(NULL, sizeof(*m.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
+	assert_ptr_not_equal(m.shared, MAP_FAILED);
+	rounds_compare(WHERES, ROUNDS, round_at, &m, median);
+	(void)munmap(m.shared, sizeof(*m.shared));
 	(void)printf(" %s\n", w->text);
 	for (int at = 0; at < WHERES; at++)
-		(void)printf("  %-32s %8.0f ns  %5.2fx\n", where_text[at], median(ns[at]),
-			     median(ratio[at]));
+		(void)printf("  %-32s %8.0f ns  %5.2fx bare  %5.2fx idle\n", where_text[at],
+			     median[at].ns, median[at].ratio,
+			     median[at].ratio / median[IDLE].ratio);
 }
 
 /* who is measured ----------------------------------------------------------------- */

@@ -425,7 +425,8 @@ struct zg_msg_relay {
 	uint64_t stream; /* number of the request that holds it */
 	uint64_t call;
 	uint32_t worker; /* which holds it */
-	uint32_t sec;	 /* 0: deliver the text; else unless id is answered by then */
+	uint32_t sec;	 /* 0: deliver the text; else unless id is answered by then;
+			  * no text: its client does not want the answer to id */
 	uint32_t bytes;	 /* of the text; set by whoever reads it */
 	uint32_t pad;
 	char id[ZG_RPC_ID_BYTES];

@@ -32,6 +32,7 @@ static int key_of(const struct zg_request *r, const char *id, uint8_t key[32])
 	add_part(&b, p->cgroup, strlen(p->cgroup));
 	add_part(&b, r->server_id.ptr, r->server_id.len);
 	add_part(&b, r->session_token.ptr, r->session_token.len);
+	add_part(&b, &r->endpoint.stream, sizeof(r->endpoint.stream));
 	add_part(&b, id, strlen(id));
 	if (!zg_buf_ok(&b))
 		return b.error;

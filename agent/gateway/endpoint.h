@@ -41,6 +41,8 @@ void zg_relay_say(struct zg_request *post, struct zg_slice message);
 /* The server has taken the POST: unless its stream answers it in time, message
  * is said there, and the server is told to stop. */
 void zg_relay_expect(struct zg_request *post, struct zg_slice message);
+/* The server has been told by the client that it does not want an answer. */
+void zg_relay_cancelled(struct zg_request *post);
 /* An answer passed on the stream. */
 void zg_relay_answered(struct zg_request *stream, const struct zg_json_facts *answer);
 /* The stream is over. */

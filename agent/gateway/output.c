@@ -229,6 +229,8 @@ static enum zg_next posted(struct zg_request *r)
 		zg_reply_body(r, cut);
 		if (zg_buf_ok(cut))
 			zg_relay_expect(r, zg_buf_slice(cut));
+	} else if (zg_slice_eq(r->rpc.method, ZG_SLICE("notifications/cancelled"))) {
+		zg_relay_cancelled(r);
 	}
 	zg_buf_reset(&r->output.body);
 	r->output.changed = false;

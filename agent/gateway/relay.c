@@ -126,15 +126,24 @@ static bool same_id(const char *ours, struct zg_slice theirs)
 	return same;
 }
 
-void zg_relay_answered(struct zg_request *stream, const struct zg_json_facts *answer)
+static struct zg_expected *find(struct zg_request *stream, struct zg_slice id)
 {
-	uint64_t *early = stream->endpoint.early;
 	struct zg_expected *x;
 
 	LIST_FOREACH(x, &stream->endpoint.expected, link)
 	{
-		if (!same_id(x->id, answer->id))
-			continue;
+		if (same_id(x->id, id))
+			return x;
+	}
+	return NULL;
+}
+
+void zg_relay_answered(struct zg_request *stream, const struct zg_json_facts *answer)
+{
+	struct zg_expected *x = find(stream, answer->id);
+	uint64_t *early = stream->endpoint.early;
+
+	if (x) {
 		zg_evidence_late(stream, x->call,
 				 answer->error.ptr  ? ZG_O_RPC_ERROR
 				 : answer->is_error ? ZG_O_TOOL_ERROR
@@ -149,6 +158,17 @@ void zg_relay_answered(struct zg_request *stream, const struct zg_json_facts *an
 	early[0] = hash_id(answer->id.ptr, answer->id.len);
 }
 
+/* Its client does not want it any more: no answer has to come. */
+static void cancelled(struct zg_request *stream, const char *id)
+{
+	struct zg_expected *x = find(stream, zg_slice_str(id));
+
+	if (!x)
+		return;
+	zg_evidence_late(stream, x->call, ZG_O_CANCELLED, 0);
+	forget(x);
+}
+
 void zg_relay_take(struct zg_worker *w, struct zg_msg_relay *m)
 {
 	struct zg_request *r;
@@ -156,13 +176,15 @@ void zg_relay_take(struct zg_worker *w, struct zg_msg_relay *m)
 	ZG_MSG_TEXT(m->id);
 	ZG_MSG_TEXT(m->text);
 	m->bytes = (uint32_t)strlen(m->text);
-	if (!m->bytes || strpbrk(m->text, "\r\n"))
+	if (strpbrk(m->text, "\r\n"))
 		return; /* one line is one message */
 	TAILQ_FOREACH(r, &w->requests, link)
 	{
 		if (r->call != m->stream || r->door != ZG_DOOR_SSE || !r->output.streaming)
 			continue;
-		if (m->sec)
+		if (!m->bytes)
+			cancelled(r, m->id);
+		else if (m->sec)
 			expect(r, m);
 		else
 			say(r, m->text);
@@ -172,7 +194,7 @@ void zg_relay_take(struct zg_worker *w, struct zg_msg_relay *m)
 
 /* the POST's side --------------------------------------------------------------------- */
 
-static void relay(struct zg_request *post, struct zg_slice message, uint32_t sec)
+static void relay(struct zg_request *post, const char *id, struct zg_slice message, uint32_t sec)
 {
 	struct zg_worker *w = post->worker;
 	struct zg_msg_relay m = {
@@ -186,8 +208,9 @@ static void relay(struct zg_request *post, struct zg_slice message, uint32_t sec
 		w->unrelayed++;
 		return;
 	}
-	memcpy(m.text, message.ptr, message.len);
-	(void)zg_str_cut(m.id, sizeof(m.id), zg_slice_str(post->rpc.id));
+	if (message.len)
+		memcpy(m.text, message.ptr, message.len);
+	(void)zg_str_cut(m.id, sizeof(m.id), zg_slice_str(id));
 	if (m.worker == w->index)
 		zg_relay_take(w, &m);
 	else if (zg_msg_send(w->channel, ZG_MSG_RELAY, &m, -1) < 0)
@@ -196,12 +219,25 @@ static void relay(struct zg_request *post, struct zg_slice message, uint32_t sec
 
 void zg_relay_say(struct zg_request *post, struct zg_slice message)
 {
-	relay(post, message, 0);
+	relay(post, post->rpc.id, message, 0);
 }
 
 void zg_relay_expect(struct zg_request *post, struct zg_slice message)
 {
 	uint64_t spent = (zg_now_ns() - post->dispatched_ns) / UINT64_C(1000000000);
 
-	relay(post, message, spent < post->runtime_sec ? post->runtime_sec - (uint32_t)spent : 1);
+	relay(post, post->rpc.id, message,
+	      spent < post->runtime_sec ? post->runtime_sec - (uint32_t)spent : 1);
+}
+
+void zg_relay_cancelled(struct zg_request *post)
+{
+	const json_t *id = json_object_get(post->rpc.params, "requestId");
+	char text[ZG_RPC_ID_BYTES];
+	size_t n = id ? json_dumpb(id, text, sizeof(text) - 1, JSON_ENCODE_ANY | JSON_COMPACT) : 0;
+
+	if (!n || n >= sizeof(text))
+		return;
+	text[n] = '\0';
+	relay(post, text, (struct zg_slice){0}, 0);
 }

@@ -211,6 +211,22 @@ static void test_not_cut(void **state)
 	assert_null(strstr(lab.last, "cancelled"));
 }
 
+/* What its client took back is not cut, and recorded as such. */
+static void test_cancelled(void **state)
+{
+	(void)state;
+	connect_client();
+	post(CALL(8, "np_x"));
+	expect_outcome("deferred");
+	post("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+	     "cancelled\",\"params\":{\"requestId\":8}}");
+	expect_outcome("cancelled");
+	while (lab_turn(&lab, 1500))
+		;
+	(void)lab_await(&lab, stream, heard, sizeof(heard), "cut after");
+	assert_null(strstr(heard, "cut after"));
+}
+
 static void test_another_worker(void **state)
 {
 	struct zg_msg_relay relay;
@@ -288,6 +304,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_worker, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stolen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leads_away, setup, teardown),

@@ -69,7 +69,6 @@ describe('https servers', needs({ timeout: 240000 }), () => {
 		const mine = ca.issue(['DNS:client']);
 		agent = await startAgent({ policy: POLICY, workers: 1, servers: [
 			entry('h2', s.h2), entry('h1', s.h1), entry('name', s.name), entry('expired', s.expired), entry('foreign', s.foreign),
-			entry('public', s.foreign, { ca_file: undefined, addresses: ['::1'] }),
 			entry('old', s.old), entry('evil', s.evil), entry('evil1', s.evil1),
 			{ ...entry('mtls', s.mtls), auth: { client_cert_file: mine.certFile, client_key_file: mine.keyFile } },
 		] });

@@ -20,6 +20,7 @@
 struct zg_ca {
 	EVP_PKEY *key;
 	X509_NAME *name;
+	X509 *issuer; /* unsigned: for the key's identifier in what it signs */
 };
 
 /* the key -------------------------------------------------------------------- */
@@ -96,43 +97,6 @@ failed:
 	OPENSSL_free(der);
 	X509_NAME_free(name);
 	return NULL;
-}
-
-int zg_ca_open(struct zg_ca **out, int dir, struct zg_err *e)
-{
-	struct zg_ca *ca = calloc(1, sizeof(*ca));
-	int rc = 0;
-
-	if (!ca)
-		return zg_err_set(e, ENOMEM, "no memory for the local CA");
-	ca->key = read_key(dir, &rc);
-	if (!ca->key && rc == -ENOENT) {
-		ca->key = EVP_EC_gen("P-256");
-		rc = ca->key ? write_key(dir, ca->key) : -EIO;
-	}
-	if (rc == 0) {
-		ca->name = name_of(ca->key);
-		rc = ca->name ? 0 : -EIO;
-	}
-	if (rc < 0) {
-		zg_ca_free(ca);
-		(void)zg_err_at(e, -rc, "keys/" KEY_FILE, 0, 0,
-				"the local CA's key cannot be used: %s",
-				rc == -EBADMSG ? "not a P-256 key" : strerror(-rc));
-		zg_err_hint(e, "restore it from a backup, or move it away to start a new CA");
-		return rc;
-	}
-	*out = ca;
-	return 0;
-}
-
-void zg_ca_free(struct zg_ca *ca)
-{
-	if (!ca)
-		return;
-	X509_NAME_free(ca->name);
-	EVP_PKEY_free(ca->key);
-	free(ca);
 }
 
 /* certificates --------------------------------------------------------------- */
@@ -374,13 +338,12 @@ int zg_ca_leaf(const struct zg_ca *ca, struct zg_slice host, time_t now, struct 
 	       struct zg_buf *key)
 {
 	EVP_PKEY *own = EVP_EC_gen("P-256");
-	X509 *issuer = authority_draft(ca, now);
 	X509_NAME *name = leaf_name();
 	X509 *x = own && name ? draft(ca, own, name, now, ZG_LEAF_DAYS) : NULL;
 	unsigned char *der = NULL;
 	int rc = -EIO, n;
 
-	if (x && issuer && add_extensions(x, issuer, server, COUNT(server)) && add_host(x, host) &&
+	if (x && add_extensions(x, ca->issuer, server, COUNT(server)) && add_host(x, host) &&
 	    X509_sign(x, ca->key, EVP_sha256()) > 0) {
 		n = i2d_X509(x, &der);
 		rc = to_der(der, n, cert);
@@ -389,8 +352,48 @@ int zg_ca_leaf(const struct zg_ca *ca, struct zg_slice host, time_t now, struct 
 		rc = rc == 0 ? to_der(der, n, key) : rc;
 	}
 	X509_free(x);
-	X509_free(issuer);
 	X509_NAME_free(name);
 	EVP_PKEY_free(own);
 	return rc;
+}
+
+/* opening ------------------------------------------------------------------ */
+
+int zg_ca_open(struct zg_ca **out, int dir, struct zg_err *e)
+{
+	struct zg_ca *ca = calloc(1, sizeof(*ca));
+	int rc = 0;
+
+	if (!ca)
+		return zg_err_set(e, ENOMEM, "no memory for the local CA");
+	ca->key = read_key(dir, &rc);
+	if (!ca->key && rc == -ENOENT) {
+		ca->key = EVP_EC_gen("P-256");
+		rc = ca->key ? write_key(dir, ca->key) : -EIO;
+	}
+	if (rc == 0) {
+		ca->name = name_of(ca->key);
+		ca->issuer = ca->name ? authority_draft(ca, time(NULL)) : NULL;
+		rc = ca->issuer ? 0 : -EIO;
+	}
+	if (rc < 0) {
+		zg_ca_free(ca);
+		(void)zg_err_at(e, -rc, "keys/" KEY_FILE, 0, 0,
+				"the local CA's key cannot be used: %s",
+				rc == -EBADMSG ? "not a P-256 key" : strerror(-rc));
+		zg_err_hint(e, "restore it from a backup, or move it away to start a new CA");
+		return rc;
+	}
+	*out = ca;
+	return 0;
+}
+
+void zg_ca_free(struct zg_ca *ca)
+{
+	if (!ca)
+		return;
+	X509_free(ca->issuer);
+	X509_NAME_free(ca->name);
+	EVP_PKEY_free(ca->key);
+	free(ca);
 }

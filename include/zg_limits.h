@@ -158,16 +158,16 @@
 #define ZG_STREAM_BYTES		     1073741824 /* one SSE response in total */
 #define ZG_JSON_DEPTH		     64		/* ordinary messages stay below 20 */
 #define ZG_JSON_STRING_BYTES	     8388608	/* one decoded string */
-#define ZG_INFLIGHT_MAX		     1024	/* requests of one worker */
-#define ZG_INFLIGHT_PRINCIPAL_MAX    256	/* requests of one cgroup in one worker */
+#define ZG_INFLIGHT_MAX		     16384	/* requests of one worker; most are idle streams */
+#define ZG_INFLIGHT_PRINCIPAL_MAX    2048	/* requests of one cgroup in one worker */
 #define ZG_HTTP_IDLE_SEC	     75		/* keep-alive and slow request bound */
 #define ZG_HTTP_HEADERS_MAX	     64		/* lines of one head; browsers send about 20 */
 #define ZG_RPC_ID_BYTES		     264	/* a request id as JSON text */
 #define ZG_HTTP_EXTRA_MAX	     16		/* Mcp-* headers passed on without being known */
 #define ZG_JSON_VALUES_MAX	     100000	/* of one request: bounds the parsed tree */
 #define ZG_REQUEST_ARENA_BYTES	     262144	/* all small things of one request */
-#define ZG_CONNECTIONS_MAX	     4096	/* clients of one worker */
-#define ZG_CONNECTIONS_PRINCIPAL_MAX 1024	/* clients of one cgroup in one worker */
+#define ZG_CONNECTIONS_MAX	     16384	/* clients of one worker */
+#define ZG_CONNECTIONS_PRINCIPAL_MAX 4096	/* clients of one cgroup in one worker */
 #define ZG_ADMISSION_SLOTS	     8192	/* cgroups counted at once; full: refused */
 #define ZG_CGROUP_NAMES		     1024	/* cgroup paths one worker remembers */
 #define ZG_CLIENT_BACKLOG_BYTES	     262144	/* a slow reader pauses its server beyond this */
@@ -206,7 +206,8 @@
 #define ZG_HOLD_MAX_SEC		 50
 #define ZG_APPROVAL_TTL_SEC	 3600 /* undecided or unused approvals expire */
 #define ZG_APPROVALS_PENDING_MAX 100000
-#define ZG_HOLDS_PRINCIPAL_MAX	 64 /* waiting calls of one cgroup */
+#define ZG_HOLDS_MAX		 1024 /* waiting calls of one worker */
+#define ZG_HOLDS_PRINCIPAL_MAX	 64   /* and of one cgroup in it */
 
 /* tool definitions */
 #define ZG_PIN_TEXT_BYTES   65536 /* of one canonical text, kept for people; the digest has all */

@@ -4,6 +4,7 @@
 
 #include <stdalign.h>
 
+#define FIRST_BYTES 512 /* blocks double from here, so that what idles stays small */
 #define BLOCK_BYTES 4096
 
 struct zg_arena_block {
@@ -41,8 +42,10 @@ void *zg_arena_alloc(struct zg_arena *a, size_t n)
 	}
 	n = (n + align - 1) & ~(align - 1);
 	if (!b || b->size - b->used < n) {
-		size_t size = n > BLOCK_BYTES ? n : BLOCK_BYTES;
+		size_t size = b ? 2 * b->size : FIRST_BYTES;
 
+		size = size > BLOCK_BYTES ? BLOCK_BYTES : size;
+		size = size > n ? size : n;
 		b = calloc(1, sizeof(*b) + size);
 		if (!b) {
 			a->overflow = true;

@@ -277,8 +277,13 @@ static int landlock(const struct zg_sandbox *s)
 
 static int limit(int resource, uint64_t value)
 {
-	struct rlimit r = {value, value};
+	struct rlimit r;
 
+	if (getrlimit((__rlimit_resource_t)resource, &r) < 0)
+		return -errno;
+	/* never more than there was */
+	r.rlim_max = value < r.rlim_max ? value : r.rlim_max;
+	r.rlim_cur = r.rlim_max;
 	return setrlimit((__rlimit_resource_t)resource, &r) < 0 ? -errno : 0;
 }
 

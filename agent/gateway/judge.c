@@ -12,12 +12,15 @@ enum zg_next zg_step_judge(struct zg_request *r)
 	const struct zg_policy *p = &r->live->policy;
 	uint64_t begin = zg_now_ns();
 	int rc = zg_envelope_classify(p, &r->env);
+	char rules[ZG_RULES_LEN], reason[ZG_REASON_LEN];
 
 	zg_decide(p, &r->env, &r->decision);
 	r->judged = true;
 	r->decide_ns = zg_now_ns() - begin;
-	zg_decision_rules_text(p, &r->decision, r->rules, sizeof(r->rules));
-	zg_decision_reason_text(p, &r->env, &r->decision, r->reason, sizeof(r->reason));
+	zg_decision_rules_text(p, &r->decision, rules, sizeof(rules));
+	zg_decision_reason_text(p, &r->env, &r->decision, reason, sizeof(reason));
+	r->rules = zg_request_text(r, "%s", rules);
+	r->reason = zg_request_text(r, "%s", reason);
 	if (rc == -ENOENT || !r->server) {
 		r->decision.kind = ZG_D_DENY;
 		return zg_answer_with(r, ZG_A_DENY, ZG_C_NOT_REGISTERED,

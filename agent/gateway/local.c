@@ -381,13 +381,11 @@ enum zg_next zg_local_dispatch(struct zg_request *r)
 		return ZG_WAIT;
 	r->dispatched_ns = zg_now_ns();
 	if (!call) {
-		(void)zg_str_cut(r->failure, sizeof(r->failure),
-				 ZG_SLICE("is a local one: its client starts `zerogate stdio`"));
+		r->failure = "is a local one: its client starts `zerogate stdio`";
 		return ZG_NEXT;
 	}
 	if (!l || l->closing || l->lost) {
-		(void)zg_str_cut(r->failure, sizeof(r->failure),
-				 ZG_SLICE("has ended; nothing was executed"));
+		r->failure = "has ended; nothing was executed";
 		return ZG_NEXT;
 	}
 	if (call->listen) {
@@ -604,9 +602,8 @@ static void end_calls(struct zg_local *l, bool all)
 			continue;
 		}
 		if (!call->listen)
-			(void)zg_str_cut(r->failure, sizeof(r->failure),
-					 ZG_SLICE("ended before it had answered; whether the call "
-						  "was executed is not known"));
+			r->failure = "ended before it had answered; whether the call "
+				     "was executed is not known";
 		zg_request_upstream_done(r);
 	}
 }

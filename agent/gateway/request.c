@@ -95,6 +95,7 @@ struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 	r->live = zg_live_ref(w->live);
 	r->call = zg_worker_call(w);
 	r->started_ns = zg_now_ns();
+	r->rules = r->reason = r->failure = r->recorded = r->answer.text = "";
 	zg_arena_init(&r->arena, ZG_REQUEST_ARENA_BYTES);
 	TAILQ_INSERT_TAIL(&w->requests, r, link);
 	return r;
@@ -105,6 +106,17 @@ static void shrink(struct zg_buf *b)
 	if (b->cap > SPARE_BUF_BYTES)
 		zg_buf_release(b);
 	zg_buf_reset(b);
+}
+
+/* A stream may be open for hours: it keeps no buffer that another left behind. */
+void zg_request_slim(struct zg_request *r)
+{
+	struct zg_buf *idle[] = {&r->body, &r->output.body, &r->output.released, &r->output.sse.raw,
+				 &r->output.sse.data};
+
+	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
+		if (!idle[i]->len)
+			zg_buf_release(idle[i]);
 }
 
 static void release_spare(struct zg_request *r)
@@ -248,7 +260,7 @@ void zg_requests_reconsider(struct zg_worker *w)
 			continue;
 		}
 		if (r->upstream) {
-			(void)zg_str_cut(r->failure, sizeof(r->failure), zg_slice_str(why));
+			r->failure = why;
 			zg_upstream_stop(r);
 		} else if (!r->intent) {
 			(void)zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
@@ -267,6 +279,28 @@ void zg_request_client_drained(struct zg_request *r)
 		zg_upstream_resume(r);
 }
 
+ZG_PRINTF(2, 0)
+static const char *format(struct zg_request *r, const char *fmt, va_list ap)
+{
+	char text[ZG_TEXT_LEN] = "";
+	const char *kept;
+
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	kept = zg_arena_copy(&r->arena, zg_slice_str(text));
+	return kept ? kept : "no memory to say why";
+}
+
+const char *zg_request_text(struct zg_request *r, const char *fmt, ...)
+{
+	const char *text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = format(r, fmt, ap);
+	va_end(ap);
+	return text;
+}
+
 enum zg_next zg_refuse(struct zg_request *r, int status, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -275,7 +309,7 @@ enum zg_next zg_refuse(struct zg_request *r, int status, int code, const char *f
 	r->answer.status = status;
 	r->answer.code = code;
 	va_start(ap, fmt);
-	(void)vsnprintf(r->answer.text, sizeof(r->answer.text), fmt, ap);
+	r->answer.text = format(r, fmt, ap);
 	va_end(ap);
 	return ZG_ANSWER;
 }
@@ -289,7 +323,7 @@ enum zg_next zg_answer_with(struct zg_request *r, enum zg_answer_kind kind, int 
 	r->answer.status = 200;
 	r->answer.code = code;
 	va_start(ap, fmt);
-	(void)vsnprintf(r->answer.text, sizeof(r->answer.text), fmt, ap);
+	r->answer.text = format(r, fmt, ap);
 	va_end(ap);
 	return ZG_ANSWER;
 }

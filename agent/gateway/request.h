@@ -20,6 +20,8 @@
 #include "sse.h"
 #include "worker.h"
 
+#define ZG_TEXT_LEN (2 * ZG_REASON_LEN + ZG_RULES_LEN)
+
 enum zg_next { ZG_NEXT = 0, ZG_WAIT, ZG_ANSWER };
 
 enum zg_answer_kind {
@@ -53,7 +55,7 @@ struct zg_answer {
 	int status; /* HTTP */
 	int code;   /* JSON-RPC */
 	bool close;
-	char text[2 * ZG_REASON_LEN + ZG_RULES_LEN];
+	const char *text;
 };
 
 /* What came of it, as records name it; X(NAME, "text") */
@@ -179,15 +181,16 @@ struct zg_request {
 	bool judged;
 	struct zg_decision decision;
 	uint64_t decide_ns;
-	char rules[ZG_RULES_LEN];
-	char reason[ZG_REASON_LEN];
+	/* texts, like r->answer.text: in the arena, or constant; never NULL */
+	const char *rules;
+	const char *reason;
+	const char *failure;  /* of the exchange with the server */
+	const char *recorded; /* of a refusal, for the record alone */
 	struct zg_hold hold;
 	uint32_t runtime_sec;
-	bool cut;		      /* the time was over */
-	bool cancel_asked;	      /* by a notification of its client */
-	bool cancelled;		      /* nobody listens to this stream any more */
-	char failure[ZG_REASON_LEN];  /* of the exchange with the server */
-	char recorded[ZG_REASON_LEN]; /* of a refusal, for the record alone */
+	bool cut;	   /* the time was over */
+	bool cancel_asked; /* by a notification of its client */
+	bool cancelled;	   /* nobody listens to this stream any more */
 	uint8_t retry_key[32];
 	/* the server's part */
 	struct event timer; /* of the hold, then of the call */
@@ -219,8 +222,14 @@ void zg_requests_reconsider(struct zg_worker *w);
 /* From upstream.c: the exchange ended (0, or -errno by upstream.h). */
 void zg_request_upstream_done(struct zg_request *r);
 
+/* Give back what is not in use, before a long wait. */
+void zg_request_slim(struct zg_request *r);
+
 /* Forget all spare requests. */
 void zg_requests_release(struct zg_worker *w);
+
+/* A text of the request's own, for one of its fields; cut at ZG_TEXT_LEN. */
+const char *zg_request_text(struct zg_request *r, const char *fmt, ...) ZG_PRINTF(2, 3);
 
 /* Set the answer; returns ZG_ANSWER. */
 enum zg_next zg_refuse(struct zg_request *r, int status, int code, const char *fmt, ...)

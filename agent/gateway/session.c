@@ -14,7 +14,7 @@
 enum zg_next zg_refuse_token(struct zg_request *r, int status, const char *what,
 			     enum zg_seal_verdict v)
 {
-	(void)snprintf(r->recorded, sizeof(r->recorded), "%s refused: %s", what, zg_seal_text(v));
+	r->recorded = zg_request_text(r, "%s refused: %s", what, zg_seal_text(v));
 	return zg_refuse(r, status, ZG_C_TOKEN, "%s %s", what,
 			 v == ZG_SEAL_EXPIRED ? "has expired" : "is not known here");
 }

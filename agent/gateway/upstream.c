@@ -122,23 +122,22 @@ static bool is_followed(struct zg_transfer *t, long status)
 	if (!moved && !again)
 		return false;
 	if (!zg_redirect_read(&to, r->server, path_of(t, r), t->location)) {
-		(void)zg_str_cut(r->failure, sizeof(r->failure),
-				 ZG_SLICE("redirects to something that is no URL"));
+		r->failure = "redirects to something that is no URL";
 		return false;
 	}
 	if (again && to.same_origin && t->redirects < ZG_UPSTREAM_REDIRECTS_MAX) {
 		t->path = keep(&t->arena, zg_slice_str(to.path));
 		return t->path.ptr != NULL;
 	}
-	(void)snprintf(r->failure, sizeof(r->failure),
-		       to.same_origin
-			       ? "redirects %s%.180s"
+	r->failure = zg_request_text(
+		r,
+		to.same_origin ? "redirects %s%.180s"
 			       : "redirects %s%.180s, which is not its registered origin: not "
 				 "followed",
-		       !to.same_origin ? "to "
-		       : again	       ? "too often, at last within "
-				       : "a call by a status that turns it into another, within ",
-		       to.origin);
+		!to.same_origin ? "to "
+		: again		? "too often, at last within "
+				: "a call by a status that turns it into another, within ",
+		to.origin);
 	return false;
 }
 
@@ -576,14 +575,14 @@ static bool go_on(struct zg_transfer *t)
 	if (set_destination(t, r) && set_message(t, r, r->head.method, zg_buf_slice(&r->body)) &&
 	    dial(t, r))
 		return true;
-	(void)zg_str_cut(r->failure, sizeof(r->failure),
-			 ZG_SLICE("redirects to where no request can be sent"));
+	r->failure = "redirects to where no request can be sent";
 	return false;
 }
 
 void zg_transfer_done(struct zg_transfer *t, int code)
 {
 	struct zg_request *r = t->request;
+	char why[ZG_REASON_LEN];
 
 	if (!r) {
 		zg_transfer_free(t);
@@ -598,9 +597,10 @@ void zg_transfer_done(struct zg_transfer *t, int code)
 	if (code == CURLE_OK && t->follow && go_on(t))
 		return;
 	r->upstream = NULL;
-	if (code != CURLE_OK &&
-	    !zg_trust_failure(t->easy, (CURLcode)code, r->failure, sizeof(r->failure)))
-		(void)zg_str_cut(r->failure, sizeof(r->failure), zg_slice_str(failure_of(code)));
+	if (code != CURLE_OK)
+		r->failure = zg_trust_failure(t->easy, (CURLcode)code, why, sizeof(why))
+				     ? zg_request_text(r, "%s", why)
+				     : failure_of(code);
 	zg_transfer_free(t);
 	zg_request_upstream_done(r);
 }
@@ -744,13 +744,13 @@ enum zg_next zg_step_upstream(struct zg_request *r)
 		(void)event_del(&r->timer);
 	r->resolving = ZG_RS_OVER;
 	r->dispatched_ns = zg_now_ns();
+	if (r->head.method == ZG_HM_GET)
+		zg_request_slim(r);
 	rc = start(r);
 	if (rc < 0) {
-		(void)zg_str_cut(r->failure, sizeof(r->failure),
-				 r->server->by_name
-					 ? ZG_SLICE("cannot be reached: its name has no address "
-						    "that may be dialled")
-					 : ZG_SLICE("has no address that could be dialled"));
+		r->failure = r->server->by_name ? "cannot be reached: its name has no address "
+						  "that may be dialled"
+						: "has no address that could be dialled";
 		return ZG_NEXT;
 	}
 	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_runtime, r);

@@ -12,7 +12,7 @@
 #include "ipc.h"
 #include "log.h"
 
-#define WAITERS_MAX	  (ZG_WORKERS_MAX * ZG_INFLIGHT_MAX)
+#define WAITERS_MAX	  (ZG_WORKERS_MAX * ZG_HOLDS_MAX)
 #define MESSAGES_PER_WAKE 32 /* then the other sockets have their turn */
 
 int zg_holds_init(struct zg_holds *h, struct event_base *base, struct zg_approvals *approvals)

@@ -245,6 +245,8 @@ static inline void lab_stop(struct lab *l)
 {
 	int event = l->w.ring.event;
 
+	if (l->stream)
+		evhttp_send_reply_end(l->stream); /* frees it, if its client is gone, too */
 	evhttp_free(l->server);
 	zg_worker_release(&l->w);
 	zg_ring_release(&l->w.ring);

@@ -222,6 +222,18 @@
 #define ZG_LIST_ENTRIES_MAX 20000 /* of one list; more: withheld whole */
 #define ZG_NAMESPACE_LEN    32	  /* prefix of a server's names */
 
+/* access tokens */
+#define ZG_TOKEN_BYTES	     8192 /* one compact JWT; directories with many groups reach 4 KB */
+#define ZG_TOKEN_LEEWAY_SEC  60	  /* clocks of issuers differ by so much */
+#define ZG_TOKEN_LIFE_SEC    86400 /* one that is valid longer from now is refused */
+#define ZG_TOKEN_AUDIENCES   16	  /* of one token */
+#define ZG_ISSUERS_MAX	     4	  /* of one listener */
+#define ZG_AUTH_KEYS_MAX     16	  /* of one issuer; two or three while it rotates them */
+#define ZG_AUTH_KEY_BYTES    1024 /* SubjectPublicKeyInfo; RSA with 4096 bits has 550 */
+#define ZG_AUTH_RSA_BITS_MIN 2048
+#define ZG_KID_LEN	     128
+#define ZG_SUBJECT_LEN	     256 /* with its issuer's number */
+
 /* scanning */
 #define ZG_FINDINGS_MAX	   1024	      /* findings of one message; more: quarantine */
 #define ZG_SCAN_BYTES	   1073741824 /* one text; offsets stay within 32 bits */

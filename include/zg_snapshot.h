@@ -38,6 +38,7 @@ enum zg_section {
 	ZG_S_STDIO,	   /* struct zg_stdio_def[], in the order of their servers */
 	ZG_S_TEXT,	   /* bytes: texts of ZG_S_STDIO, each with its NUL */
 	ZG_S_CREDENTIALS,  /* struct zg_credential_def[] */
+	ZG_S_AUTH_KEYS,	   /* struct zg_auth_key[], in the order of listeners and issuers */
 	ZG_S_MAX,
 };
 
@@ -58,6 +59,40 @@ struct zg_listen {
 	uint8_t addr[16];
 	uint16_t port; /* host order, never 0 */
 	uint16_t pad[3];
+};
+
+/* One issuer of access tokens that a listener takes. */
+struct zg_issuer {
+	char issuer[ZG_PATH_LEN];    /* exactly as tokens name it */
+	char jwks_file[ZG_PATH_LEN]; /* its keys; as written in zerogate.yaml */
+};
+
+/* A listener that is an OAuth protected resource; resource "" = it is none. */
+struct zg_auth {
+	char resource[ZG_PATH_LEN]; /* URL that servers' paths follow; ends in a slash */
+	char scopes[ZG_REASON_LEN]; /* all of them are required; blanks between */
+	struct zg_issuer issuer[ZG_ISSUERS_MAX];
+	uint32_t issuer_count;
+	uint32_t pad;
+};
+
+enum zg_auth_alg {
+	ZG_AA_NONE = 0,
+	ZG_AA_RS256,
+	ZG_AA_PS256,
+	ZG_AA_ES256,
+	ZG_AA_EDDSA,
+	ZG_AA_MAX,
+};
+
+/* A key fixes its algorithm; tokens have no say in it. */
+struct zg_auth_key {
+	uint32_t listener; /* index */
+	uint32_t issuer;   /* index in the listener's */
+	uint32_t alg;	   /* enum zg_auth_alg */
+	uint32_t bytes;
+	char kid[ZG_KID_LEN];		 /* "" = it has none */
+	uint8_t spki[ZG_AUTH_KEY_BYTES]; /* DER */
 };
 
 enum zg_durability {
@@ -86,7 +121,8 @@ struct zg_settings {
 	struct zg_listen dns[ZG_DNS_UPSTREAM_MAX]; /* where the resolver asks */
 	uint32_t dns_ttl_min_sec;
 	uint32_t dns_grace_sec;
-	char ca_file[ZG_PATH_LEN]; /* "" = the distribution's */
+	char ca_file[ZG_PATH_LEN];	    /* "" = the distribution's */
+	struct zg_auth auth[ZG_LISTEN_MAX]; /* of the listener with that index */
 };
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */

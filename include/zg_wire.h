@@ -151,6 +151,7 @@ enum zg_config_file {
 	ZG_CF_SERVER,
 	ZG_CF_RESOLV,	 /* resolv.conf: where names are asked for, if the main file does not say */
 	ZG_CF_ADDRESSES, /* struct zg_host_address[]: where servers' names lead to now */
+	ZG_CF_JWKS,	 /* keys of an issuer: in the order of the listeners that name one */
 };
 
 struct zg_host_address {

@@ -26,6 +26,7 @@ static const size_t element[ZG_S_MAX] = {
 	[ZG_S_STDIO] = sizeof(struct zg_stdio_def),
 	[ZG_S_TEXT] = 1,
 	[ZG_S_CREDENTIALS] = sizeof(struct zg_credential_def),
+	[ZG_S_AUTH_KEYS] = sizeof(struct zg_auth_key),
 };
 
 static bool sections_ok(const struct zg_snapshot_header *h, size_t bytes)
@@ -45,6 +46,33 @@ static bool sections_ok(const struct zg_snapshot_header *h, size_t bytes)
 
 #define ENDS(text) (memchr((text), '\0', sizeof(text)) != NULL)
 
+static bool auth_ok(const struct zg_auth *a)
+{
+	if (!ENDS(a->resource) || !ENDS(a->scopes) || a->issuer_count > ZG_ISSUERS_MAX ||
+	    (a->resource[0] && !a->issuer_count))
+		return false;
+	for (uint32_t i = 0; i < a->issuer_count; i++)
+		if (!ENDS(a->issuer[i].issuer) || !a->issuer[i].issuer[0] ||
+		    !ENDS(a->issuer[i].jwks_file))
+			return false;
+	return true;
+}
+
+static bool auth_key_ok(const struct zg_snapshot *s, const struct zg_auth_key *k)
+{
+	return k->listener < s->settings->listen_count &&
+	       k->issuer < s->settings->auth[k->listener].issuer_count && k->alg > ZG_AA_NONE &&
+	       k->alg < ZG_AA_MAX && k->bytes > 0 && k->bytes <= sizeof(k->spki) && ENDS(k->kid);
+}
+
+static bool all_auth_ok(const struct zg_settings *s)
+{
+	for (size_t i = 0; i < ZG_LISTEN_MAX; i++)
+		if (!auth_ok(&s->auth[i]))
+			return false;
+	return true;
+}
+
 static bool settings_ok(const struct zg_settings *s)
 {
 	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
@@ -53,7 +81,7 @@ static bool settings_ok(const struct zg_settings *s)
 	       s->listen_count <= ZG_LISTEN_MAX && s->workers <= ZG_WORKERS_MAX &&
 	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC &&
 	       s->dns_count <= ZG_DNS_UPSTREAM_MAX && s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC &&
-	       s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC;
+	       s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC && all_auth_ok(s);
 }
 
 static bool profile_known(const struct zg_snapshot *s, uint32_t id)
@@ -177,6 +205,9 @@ static bool content_ok(const struct zg_snapshot *s)
 	for (size_t i = 0; i < s->stdio_count; i++)
 		if (!stdio_ok(s, &s->stdios[i]))
 			return false;
+	for (size_t i = 0; i < s->auth_key_count; i++)
+		if (!auth_key_ok(s, &s->auth_keys[i]))
+			return false;
 	for (size_t i = 0; i < s->credential_count; i++)
 		if (!credential_ok(s, &s->credentials[i]))
 			return false;
@@ -229,6 +260,7 @@ int zg_snapshot_open(struct zg_snapshot *out, int fd, struct zg_err *e)
 	s.stdios = section(&s, ZG_S_STDIO, &s.stdio_count);
 	s.text = section(&s, ZG_S_TEXT, &s.text_bytes);
 	s.credentials = section(&s, ZG_S_CREDENTIALS, &s.credential_count);
+	s.auth_keys = section(&s, ZG_S_AUTH_KEYS, &s.auth_key_count);
 	if (!content_ok(&s))
 		goto broken;
 	*out = s;

@@ -38,6 +38,8 @@ struct zg_snapshot {
 	size_t text_bytes;
 	const struct zg_credential_def *credentials;
 	size_t credential_count;
+	const struct zg_auth_key *auth_keys;
+	size_t auth_key_count;
 };
 
 /* Map and check fd, which must carry F_SEAL_SHRINK|GROW|WRITE|SEAL; it may be

@@ -113,6 +113,16 @@ static bool resolve(struct loader *l, const char *config, const char *path, char
 	return true;
 }
 
+static void load_jwks(struct loader *l, const char *config, const struct zg_settings *s)
+{
+	char path[ZG_PATH_LEN];
+
+	for (uint32_t i = 0; i < s->listen_count; i++)
+		for (uint32_t j = 0; j < s->auth[i].issuer_count; j++)
+			if (resolve(l, config, s->auth[i].issuer[j].jwks_file, path))
+				load_file(l, ZG_CF_JWKS, path);
+}
+
 int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
 {
 	struct loader l = {.build = zg_build_new(diag), .diag = diag};
@@ -130,6 +140,7 @@ int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
 	    resolve(&l, config, s->servers, made.servers)) {
 		load_folder(&l, ZG_CF_POLICY, made.policies, ".yaml");
 		load_folder(&l, ZG_CF_SERVER, made.servers, ".json");
+		load_jwks(&l, config, s);
 		r = zg_build_finish(l.build, ZG_BUILD_POLICY, &made.snapshot, made.id,
 				    &made.counts);
 	}

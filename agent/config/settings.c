@@ -5,6 +5,8 @@
  */
 #include "settings.h"
 
+#include "auth.h"
+
 #include <errno.h>
 
 #include "model.h"
@@ -57,38 +59,78 @@ static bool parse_socket(struct zg_slice s, struct zg_listen *out)
 	return true;
 }
 
-static void parse_listen(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+static void ignore(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
-	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
-	struct zg_texts t;
+	(void)ctx;
+	(void)y;
+	(void)into;
+}
 
-	if (!zg_yaml_texts(ctx, y, &t))
+static void add_listener(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = into;
+	struct zg_listen l = {0};
+	struct zg_slice text;
+
+	if (!zg_yaml_text(ctx, y, &text))
 		return;
-	if (t.count > ZG_LISTEN_MAX) {
+	if (!parse_socket(text, &l)) {
+		zg_yaml_error(ctx, y, "'%.*s' is not an address and port", ZG_FMT(text));
+		zg_diag_hint(ctx->diag, "127.0.0.1:7411 or \"[::1]:7411\", port 1 to 65535");
+		return;
+	}
+	if (!loopback(l.addr)) {
+		zg_yaml_error(ctx, y, "'%.*s' is not a loopback address", ZG_FMT(text));
+		zg_diag_hint(ctx->diag, "the gateway serves this machine only");
+		return;
+	}
+	if (s->listen_count == ZG_LISTEN_MAX) {
 		zg_yaml_error(ctx, y, "more than %d listeners", ZG_LISTEN_MAX);
 		return;
 	}
-	for (size_t i = 0; i < t.count; i++) {
-		struct zg_listen l = {0};
+	for (uint32_t j = 0; j < s->listen_count; j++)
+		if (memcmp(&s->listen[j], &l, sizeof(l)) == 0)
+			zg_yaml_error(ctx, y, "'%.*s' is listed twice", ZG_FMT(text));
+	s->listen[s->listen_count++] = l;
+}
 
-		if (!parse_socket(t.item[i], &l)) {
-			zg_yaml_error(ctx, y, "'%.*s' is not an address and port",
-				      ZG_FMT(t.item[i]));
-			zg_diag_hint(ctx->diag,
-				     "127.0.0.1:7411 or \"[::1]:7411\", port 1 to 65535");
-			return;
-		}
-		if (!loopback(l.addr)) {
-			zg_yaml_error(ctx, y, "'%.*s' is not a loopback address",
-				      ZG_FMT(t.item[i]));
-			zg_diag_hint(ctx->diag, "the gateway serves this machine only");
-			return;
-		}
-		for (uint32_t j = 0; j < s->listen_count; j++)
-			if (memcmp(&s->listen[j], &l, sizeof(l)) == 0)
-				zg_yaml_error(ctx, y, "'%.*s' is listed twice", ZG_FMT(t.item[i]));
-		s->listen[s->listen_count++] = l;
+/* Of the listener that was added last: whatever stands first in the file. */
+static void add_auth(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = into;
+
+	zg_auth_parse(ctx, y, &s->auth[s->listen_count - 1]);
+}
+
+/* An address, or {address: ..., auth: ...}. */
+static void parse_listener(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+			   struct zg_settings *s)
+{
+	static const struct zg_yaml_field address[] = {{"address", add_listener, true},
+						       {"auth", ignore, false}};
+	static const struct zg_yaml_field auth[] = {{"address", ignore, true},
+						    {"auth", add_auth, true}};
+	uint32_t before = s->listen_count;
+
+	if (y->kind != ZG_Y_MAP)
+		add_listener(ctx, y, s);
+	else if (zg_yaml_map(ctx, y, "a listener", address, ZG_COUNT(address), s) &&
+		 s->listen_count > before)
+		(void)zg_yaml_map(ctx, y, "a listener", auth, ZG_COUNT(auth), s);
+}
+
+static void parse_listen(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
+
+	if (y->kind != ZG_Y_LIST) {
+		parse_listener(ctx, y, s);
+		return;
 	}
+	for (const struct zg_yaml *one = y->first; one; one = one->next)
+		parse_listener(ctx, one, s);
+	if (!y->count)
+		zg_yaml_error(ctx, y, "listen is an empty list");
 }
 
 /* Copies of one text each */

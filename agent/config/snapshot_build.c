@@ -16,6 +16,7 @@
 #include "registry.h"
 #include "scan.h"
 #include "settings.h"
+#include "auth.h"
 #include "stdio_build.h"
 #include "tables.h"
 #include "unix_sockets.h"
@@ -31,6 +32,8 @@ struct zg_build {
 	size_t mains;
 	const struct zg_host_address *resolved; /* by whoever asked */
 	size_t resolved_count;
+	struct zg_buf auth_keys; /* struct zg_auth_key[] */
+	uint32_t jwks;		 /* files of keys that were read */
 };
 
 /* What is put together before the header is written. */
@@ -45,6 +48,8 @@ struct zg_build *zg_build_new(struct zg_diag *diag)
 	if (b) {
 		zg_arena_init(&b->arena, ZG_BUILD_BYTES);
 		b->diag = diag;
+		b->auth_keys = ZG_BUF(ZG_LISTEN_MAX * ZG_ISSUERS_MAX * ZG_AUTH_KEYS_MAX *
+				      sizeof(struct zg_auth_key));
 	}
 	return b;
 }
@@ -53,6 +58,7 @@ void zg_build_free(struct zg_build *b)
 {
 	if (!b)
 		return;
+	zg_buf_release(&b->auth_keys);
 	zg_arena_release(&b->arena);
 	free(b);
 }
@@ -85,6 +91,10 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 	case ZG_CF_ADDRESSES:
 		b->resolved = (const void *)zg_arena_copy(&b->arena, text);
 		b->resolved_count = b->resolved ? text.len / sizeof(*b->resolved) : 0;
+		return;
+	case ZG_CF_JWKS:
+		zg_jwks_parse(zg_build_settings(b), b->jwks++, ctx.file, text, b->diag,
+			      &b->auth_keys);
 		return;
 	}
 }
@@ -360,6 +370,12 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	add_resolved(b);
 	put_profiles(b, s);
 	put_servers(b, s);
+	zg_buf_add(&s->buf[ZG_S_AUTH_KEYS], b->auth_keys.ptr, b->auth_keys.len);
+	if (b->auth_keys.error || b->jwks != zg_auth_files(zg_build_settings(b))) {
+		zg_diag_error(b->diag, b->settings.file, 0, 0,
+			      "the issuers of listeners have changed: restart zerogated");
+		return -EINVAL;
+	}
 	zg_stdio_build(&b->settings, b->server, b->registry.count, &s->buf[ZG_S_STDIO],
 		       &s->buf[ZG_S_TEXT]);
 	r = zg_unix_build(&s->buf[ZG_S_UNIX], &b->settings, b->diag);

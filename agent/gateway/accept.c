@@ -2,7 +2,9 @@
 /* accept.c - see accept.h. Trust: anybody may connect; who it is comes next. */
 #include "accept.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "greet.h"
@@ -96,12 +98,26 @@ void zg_admit_end(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what
 	a->slot[hole] = (struct zg_admission_slot){0};
 }
 
+/* The kernel leads every listener's connections to one of them, and says which
+ * was dialled: that is no server's address. */
+static bool dialled_us(const struct zg_settings *s, const struct zg_origin *o)
+{
+	for (uint32_t i = 0; i < s->listen_count; i++)
+		if (s->listen[i].port == ntohs(o->dst_port_be) &&
+		    memcmp(s->listen[i].addr, o->dst, sizeof(o->dst)) == 0)
+			return true;
+	return false;
+}
+
 static void on_accept(struct evconnlistener *l ZG_UNUSED, evutil_socket_t fd,
 		      struct sockaddr *peer ZG_UNUSED, int len ZG_UNUSED, void *arg)
 {
 	struct zg_worker *w = arg;
 	struct zg_origin origin = {0};
 	bool attested = zg_origin_read(fd, &origin) == 0;
+
+	if (attested && dialled_us(w->live->snap.settings, &origin))
+		origin.transparent = 0;
 
 	if (!zg_admit(&w->admission, origin.cgroup_id, ZG_ADMIT_CONNECTION)) {
 		(void)close(fd);

@@ -18,9 +18,10 @@ struct zg_client;
 
 struct zg_http_answer {
 	int status;
-	struct zg_slice type;	 /* Content-Type; empty = no body */
-	struct zg_slice session; /* Mcp-Session-Id; empty = none */
-	struct zg_slice allow;	 /* of a 405 */
+	struct zg_slice type;	   /* Content-Type; empty = no body */
+	struct zg_slice session;   /* Mcp-Session-Id; empty = none */
+	struct zg_slice allow;	   /* of a 405 */
+	struct zg_slice challenge; /* WWW-Authenticate of a 401 or 403; empty = none */
 	struct zg_slice body;
 	bool close;
 };

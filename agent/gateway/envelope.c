@@ -97,5 +97,6 @@ enum zg_next zg_step_envelope(struct zg_request *r)
 	r->env.method = r->rpc.method;
 	r->env.tool = r->rpc.tool;
 	r->env.principal = &r->principal;
+	r->env.subject = zg_slice_str(r->subject);
 	return ZG_NEXT;
 }

@@ -26,6 +26,7 @@ static void fill_who(const struct zg_request *r, struct zg_record *rec, enum zg_
 	zg_record_str(rec, ZG_RF_server, server);
 	zg_record_bytes(rec, ZG_RF_snapshot, r->live->snap.header->id);
 	ZG_REC_NUM(rec, call, r->call);
+	zg_record_str(rec, ZG_RF_subject, zg_slice_str(r->subject));
 	ZG_REC_NUM(rec, worker, r->worker->index);
 	ZG_REC_NUM(rec, transparent, r->origin.transparent);
 }
@@ -143,6 +144,8 @@ void zg_evidence_refusal(struct zg_request *r)
 	struct zg_record rec;
 	uint64_t skipped;
 
+	if (r->quiet)
+		return;
 	/* refusals before judgement cost their sender nothing: bounded, counted */
 	if (!judged && !zg_bucket_take(&r->worker->rejects, zg_now_ns(), &skipped))
 		return;

@@ -27,6 +27,7 @@ int zg_hold_binding(const struct zg_request *r, uint8_t out[32])
 	add_part(&b, p->profile, strlen(p->profile));
 	add_part(&b, &p->uid, sizeof(p->uid));
 	add_part(&b, p->cgroup, strlen(p->cgroup));
+	add_part(&b, r->subject, strlen(r->subject));
 	add_part(&b, r->env.server.ptr, r->env.server.len);
 	add_part(&b, r->env.method.ptr, r->env.method.len);
 	add_part(&b, r->env.tool.ptr, r->env.tool.len); /* whole, however it is shown */

@@ -61,6 +61,7 @@ static const struct {
 	{202, "Accepted"},
 	{204, "No Content"},
 	{400, "Bad Request"},
+	{401, "Unauthorized"},
 	{403, "Forbidden"},
 	{404, "Not Found"},
 	{405, "Method Not Allowed"},
@@ -207,6 +208,9 @@ static void on_finish(struct zg_client *client, const struct zg_http_answer *a)
 		zg_buf_fmt(head, "Content-Type: %.*s\r\n", (int)a->type.len, a->type.ptr);
 	if (a->session.len)
 		zg_buf_fmt(head, "Mcp-Session-Id: %.*s\r\n", (int)a->session.len, a->session.ptr);
+	if (a->challenge.len)
+		zg_buf_fmt(head, "WWW-Authenticate: %.*s\r\n", (int)a->challenge.len,
+			   a->challenge.ptr);
 	if (a->allow.len)
 		zg_buf_fmt(head, "Allow: %.*s\r\n", (int)a->allow.len, a->allow.ptr);
 	if (a->status != 204)

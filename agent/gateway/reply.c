@@ -101,6 +101,7 @@ static void reply_own(struct zg_request *r)
 		.status = status_of(r),
 		.type = ZG_SLICE("application/json"),
 		.close = r->answer.close,
+		.challenge = r->answer.challenge,
 	};
 
 	zg_reply_body(r, out);

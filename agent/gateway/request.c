@@ -36,6 +36,7 @@ static const struct {
 } steps[] = {
 	{"origin", zg_step_origin},	  /* who calls: attested by the kernel */
 	{"route", zg_step_route},	  /* to which server; Host and Origin */
+	{"token", zg_step_token},	  /* of a listener that asks for one */
 	{"body", step_body},		  /* read it, within caps and time */
 	{"batch", zg_step_batch},	  /* several messages: each by itself */
 	{"rpc", zg_step_rpc},		  /* one strict JSON-RPC message */

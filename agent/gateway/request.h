@@ -55,6 +55,7 @@ struct zg_answer {
 	int status; /* HTTP */
 	int code;   /* JSON-RPC */
 	bool close;
+	struct zg_slice challenge; /* WWW-Authenticate, in the arena */
 	const char *text;
 };
 
@@ -163,7 +164,9 @@ struct zg_request {
 	bool admitted;
 	struct zg_origin origin;
 	struct zg_principal principal;
-	struct zg_slice server_id; /* as asked for */
+	struct zg_slice server_id;    /* as asked for */
+	char subject[ZG_SUBJECT_LEN]; /* of its access token; "" = none was asked for */
+	bool quiet;		      /* public metadata: nothing to record */
 	const struct zg_server_def *server;
 	enum zg_door door;
 	/* what, and the answer of policy */
@@ -240,6 +243,7 @@ enum zg_next zg_answer_with(struct zg_request *r, enum zg_answer_kind kind, int 
 /* The steps, in order (see the table in request.c). */
 enum zg_next zg_step_origin(struct zg_request *r);    /* origin.c: the principal */
 enum zg_next zg_step_route(struct zg_request *r);     /* route.c: Host, Origin, path -> server */
+enum zg_next zg_step_token(struct zg_request *r);     /* resource.c: if the listener asks for one */
 enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> message */
 enum zg_next zg_step_batch(struct zg_request *r);     /* batch.c: several messages */
 enum zg_next zg_step_era(struct zg_request *r);	      /* era.c: the version it speaks */

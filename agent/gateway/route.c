@@ -7,6 +7,7 @@
 
 #include "local.h"
 #include "request.h"
+#include "resource.h"
 
 #define PORT_HTTP  80
 #define PORT_HTTPS 443
@@ -221,7 +222,9 @@ int zg_route_find(struct zg_route *out, const struct zg_http_head *h, const stru
 		  const struct zg_snapshot *s, const char **why)
 {
 	struct zg_slice origin = h->field[ZG_HF_ORIGIN];
+	const struct zg_auth *auth = NULL;
 	struct zg_route r = {0};
+	uint32_t listener;
 	int status;
 
 	if (h->method == ZG_HM_OTHER) {
@@ -233,17 +236,21 @@ int zg_route_find(struct zg_route *out, const struct zg_http_head *h, const stru
 		if (status)
 			return status;
 	} else {
-		if (!names_listener(h->field[ZG_HF_HOST], s, ntohs(o->dst_port_be))) {
+		auth = zg_resource_of(s, o, &listener);
+		if (!names_listener(h->field[ZG_HF_HOST], s, ntohs(o->dst_port_be)) &&
+		    !(auth && zg_resource_host(auth, h->field[ZG_HF_HOST], false))) {
 			*why = "Host does not name this gateway";
 			return 403;
 		}
-		if (!read_target(h->target, &r)) {
+		if (!read_target(h->target, &r) &&
+		    !(auth && zg_resource_metadata(h->target, &r.server_id))) {
 			*why = "the path is not /<server>/mcp";
 			return 404;
 		}
 		r.server = zg_snapshot_server(s, r.server_id);
 	}
-	if (origin.ptr && !origin_ok(origin, s, r.server)) {
+	if (origin.ptr && !origin_ok(origin, s, r.server) &&
+	    !(auth && zg_resource_host(auth, origin, true))) {
 		*why = "Origin is not allowed";
 		return 403;
 	}

@@ -81,13 +81,14 @@ static void add_part(struct zg_buf *b, const void *bytes, size_t n)
 static int digest_owner(const struct zg_seal_owner *o, uint8_t out[32])
 {
 	const struct zg_principal *p = o->principal;
-	char room[1024];
+	char room[1024 + ZG_SUBJECT_LEN];
 	struct zg_buf b = {.ptr = room, .cap = sizeof(room), .max = sizeof(room)};
 
 	add_part(&b, o->server.ptr, o->server.len);
 	add_part(&b, p->profile, strlen(p->profile));
 	add_part(&b, &p->uid, sizeof(p->uid));
 	add_part(&b, p->cgroup, strlen(p->cgroup));
+	add_part(&b, o->subject.ptr, o->subject.len);
 	if (!zg_buf_ok(&b))
 		return b.error;
 	zg_sha256(out, b.ptr, b.len);

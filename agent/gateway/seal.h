@@ -50,6 +50,7 @@ struct zg_seal_keys { /* one per purpose */
 struct zg_seal_owner {
 	struct zg_slice server; /* id */
 	const struct zg_principal *principal;
+	struct zg_slice subject; /* of its access token; empty = it has none */
 };
 
 struct zg_sealed {

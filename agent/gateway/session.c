@@ -21,7 +21,8 @@ enum zg_next zg_refuse_token(struct zg_request *r, int status, const char *what,
 
 static struct zg_seal_owner owner_of(const struct zg_request *r)
 {
-	return (struct zg_seal_owner){zg_slice_str(r->server->id), &r->principal};
+	return (struct zg_seal_owner){zg_slice_str(r->server->id), &r->principal,
+				      zg_slice_str(r->subject)};
 }
 
 static enum zg_seal_verdict open_field(struct zg_request *r, enum zg_seal_purpose purpose,

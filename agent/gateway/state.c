@@ -110,7 +110,8 @@ int zg_state_take(struct zg_request *r, struct zg_server_message *m)
 
 int zg_state_put(struct zg_request *r, struct zg_server_message *m)
 {
-	const struct zg_seal_owner owner = {zg_slice_str(r->server->id), &r->principal};
+	const struct zg_seal_owner owner = {zg_slice_str(r->server->id), &r->principal,
+					    zg_slice_str(r->subject)};
 	zg_autobuf payload = ZG_BUF(ZG_SEAL_PAYLOAD);
 	struct zg_buf *token = &r->worker->token;
 	uint8_t digest[DIGEST_BYTES];
@@ -187,7 +188,8 @@ static int put_back(struct zg_request *r, struct zg_slice state)
 enum zg_next zg_step_state(struct zg_request *r)
 {
 	const json_t *token = has_rounds(r) ? json_object_get(r->rpc.params, "requestState") : NULL;
-	struct zg_seal_owner owner = {.principal = &r->principal};
+	struct zg_seal_owner owner = {.principal = &r->principal,
+				      .subject = zg_slice_str(r->subject)};
 	uint8_t digest[DIGEST_BYTES];
 	enum zg_seal_verdict v;
 	struct zg_sealed s;

@@ -155,6 +155,24 @@ static int add_folder(struct zg_configure *c, enum zg_config_file kind, const ch
 	return rc;
 }
 
+/* The files of keys that a listener's issuers name, relative to the main file. */
+static int add_keys(struct zg_configure *c, const struct zg_auth *a, struct zg_err *e)
+{
+	char folder[ZG_PATH_LEN];
+	char *slash;
+	int rc = 0;
+
+	(void)zg_str_cut(folder, sizeof(folder), zg_slice_str(c->in.main));
+	slash = strrchr(folder, '/');
+	*(slash ? slash : folder) = '\0';
+	for (uint32_t i = 0; rc == 0 && i < a->issuer_count; i++) {
+		const char *path = a->issuer[i].jwks_file;
+
+		rc = add_file(c, ZG_CF_JWKS, path[0] == '/' ? "" : folder, path, e);
+	}
+	return rc;
+}
+
 static int collect(struct zg_configure *c, struct zg_err *e)
 {
 	uid_t owner = 0;
@@ -167,6 +185,8 @@ static int collect(struct zg_configure *c, struct zg_err *e)
 		rc = add_folder(c, ZG_CF_POLICY, c->in.policies, ".yaml", owner, e);
 	if (rc == 0 && c->in.servers)
 		rc = add_folder(c, ZG_CF_SERVER, c->in.servers, ".json", owner, e);
+	for (uint32_t i = 0; rc == 0 && c->in.settings && i < c->in.settings->listen_count; i++)
+		rc = add_keys(c, &c->in.settings->auth[i], e);
 	if (rc == 0 && c->in.policies && access(RESOLV_CONF, F_OK) == 0)
 		rc = add_file(c, ZG_CF_RESOLV, "", RESOLV_CONF, e);
 	return rc;

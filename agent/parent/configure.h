@@ -18,6 +18,7 @@ struct zg_configure_input {
 	const char *main;     /* zerogate.yaml */
 	const char *policies; /* folder of *.yaml, NULL = settings only */
 	const char *servers;  /* folder of *.json */
+	const struct zg_settings *settings; /* with policies: which files of keys are named */
 	bool drop;	      /* we are root: the child becomes nobody */
 	int cgroup;	      /* the child's, -1 = stay */
 	/* the texts of a former run instead of the files, which may have changed */

@@ -450,6 +450,7 @@ static int load(struct zg_parent *p, int cgroup)
 	const struct zg_configure_input in = {.main = p->config,
 					      .policies = p->policies,
 					      .servers = p->servers,
+					      .settings = p->policies[0] ? &p->settings : NULL,
 					      .drop = geteuid() == 0,
 					      .cgroup = cgroup,
 					      .report = report};

@@ -132,6 +132,7 @@ static void warn_of_restart(const struct zg_settings *was, const struct zg_setti
 		const char *what;
 		bool differs;
 	} rows[] = {
+		{"listen.auth", memcmp(was->auth, now->auth, sizeof(was->auth)) != 0},
 		{"policies", strcmp(was->policies, now->policies) != 0},
 		{"servers", strcmp(was->servers, now->servers) != 0},
 		{"state_dir", strcmp(was->state_dir, now->state_dir) != 0},
@@ -292,6 +293,7 @@ static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 	struct zg_configure_input in = {.main = p->config,
 					.policies = p->policies,
 					.servers = p->servers,
+					.settings = &p->settings,
 					.drop = true,
 					.cgroup = dir,
 					.texts = texts,

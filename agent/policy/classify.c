@@ -139,6 +139,8 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 	zg_envelope_label(env, ZG_SLICE("mcp.method"), env->method);
 	if (env->tool.len)
 		zg_envelope_label(env, ZG_SLICE("mcp.tool"), env->tool);
+	if (env->subject.len)
+		zg_envelope_label(env, ZG_SLICE("mcp.subject"), env->subject);
 	zg_envelope_label(env, ZG_SLICE("mcp.action"),
 			  env->action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
 	if (env->from_server)

@@ -33,6 +33,7 @@ struct zg_envelope {
 	struct zg_slice risk_tags[ZG_RISK_TAGS_MAX];
 	size_t risk_tag_count;
 	const struct zg_principal *principal; /* NULL offline */
+	struct zg_slice subject;	      /* of its access token, as label mcp.subject */
 	bool from_server;		      /* the server asks the client, not the other way */
 	bool overflow;			      /* more labels or tags than fit: must be denied */
 };

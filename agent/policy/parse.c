@@ -58,6 +58,7 @@ static const struct own_label {
 } own_labels[] = {
 	{"mcp.server", {NULL}},
 	{"mcp.tool", {NULL}},
+	{"mcp.subject", {NULL}},
 	{"mcp.method", {NULL}},
 	{"mcp.action", {"read", "write", NULL}},
 	{"mcp.direction", {"server", NULL}},
@@ -86,7 +87,7 @@ static void check_own_label(const struct zg_yaml_ctx *ctx, const struct zg_yaml 
 		zg_diag_error(ctx->diag, ctx->file, y->key_line, y->key_column,
 			      "no call ever has the label '%.*s'", ZG_FMT(y->key));
 		zg_diag_hint(ctx->diag, "labels below mcp. are mcp.server, mcp.tool, mcp.method, "
-					"mcp.action and mcp.direction");
+					"mcp.action, mcp.subject and mcp.direction");
 		return;
 	}
 	for (size_t i = 0; i < values->count; i++)

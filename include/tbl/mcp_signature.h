@@ -15,7 +15,9 @@
  * but without a protocolVersion; Prometheus answers with a resultType, but not
  * in a member "result" of the message; Ethereum has eth_protocolVersion, which
  * is a method and not a member; a log of MCP calls has a "method" but is not
- * JSON-RPC. A page about MCP is not JSON at all, and JSON that quotes a
+ * JSON-RPC; a client that looks for a resource's authorization server sends
+ * MCP-Protocol-Version with its GETs, which have no Content-Type as a message
+ * has. A page about MCP is not JSON at all, and JSON that quotes a
  * message has its quotes escaped.
  */
 SIGNATURE(SESSION_ID, HEADER, 0, "mcp-session-id", NULL, "header Mcp-Session-Id")
@@ -39,10 +41,11 @@ SIGNATURE(COMPLETE, MEMBER, 2, "resultType", "complete", "resultType complete")
 SIGNATURE(INPUT_REQUIRED, MEMBER, 2, "resultType", "input_required", "resultType input_required")
 SIGNATURE(META, MEMBER, 3, "io.modelcontextprotocol/protocolVersion", "*",
 	  "_meta io.modelcontextprotocol/protocolVersion")
+SIGNATURE(CONTENT_TYPE, HEADER, 0, "content-type", NULL, "header Content-Type")
 
 #define BIT(NAME) (1u << ZG_SIG_##NAME)
 RULE(BIT(SESSION_ID))
-RULE(BIT(VERSION_HEADER))
+RULE(BIT(VERSION_HEADER) | BIT(CONTENT_TYPE))
 RULE(BIT(METHOD_HEADER))
 RULE(BIT(JSONRPC) | BIT(INITIALIZE) | BIT(PROTOCOL_VERSION))
 RULE(BIT(JSONRPC) | BIT(INITIALIZED))

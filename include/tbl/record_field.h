@@ -74,3 +74,4 @@ STR(direction, "ZG_DIRECTION", ZG_NAME_LEN) /* "server": it asks, the client wou
 NUM(dropped, "ZG_DROPPED")		    /* messages of the server that nobody was shown */
 NUM(sent_bytes, "ZG_SENT_BYTES")	      /* of a connection: by the client */
 NUM(received_bytes, "ZG_RECEIVED_BYTES")      /* and to it */
+STR(subject, "ZG_SUBJECT", ZG_SUBJECT_LEN) /* of the access token: "issuer number:sub" */

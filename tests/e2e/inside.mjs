@@ -76,6 +76,40 @@ const verbs = {
 		return { server: c.getServerVersion(), instructions: c.getInstructions(),
 			protocol: transport.protocolVersion, session: transport.sessionId };
 	},
+	// As connect, for a server that wants a login: the user agrees, fetch is the browser
+	async login({ url, client = 'main', sdk = 1 }) {
+		const library = sdk === 2 ? await import('@modelcontextprotocol/client') : {
+			...await import('@modelcontextprotocol/sdk/client/index.js'), ...await import('@modelcontextprotocol/sdk/client/streamableHttp.js') };
+		const kept = {};
+		const authProvider = {
+			redirectUrl: 'http://127.0.0.1:1/callback',
+			clientMetadata: { client_name: 'inside', redirect_uris: ['http://127.0.0.1:1/callback'], token_endpoint_auth_method: 'none' },
+			clientInformation: () => kept.client,
+			saveClientInformation: (information) => { kept.client = information; },
+			tokens: () => kept.tokens,
+			saveTokens: (tokens) => { kept.tokens = tokens; },
+			codeVerifier: () => kept.verifier,
+			saveCodeVerifier: (verifier) => { kept.verifier = verifier; },
+			redirectToAuthorization: async (to) => {
+				const answer = await fetch(to, { redirect: 'manual' });
+				kept.code = new URL(answer.headers.get('location')).searchParams.get('code');
+			},
+		};
+		for (let tries = 0; ; tries++) {
+			const c = new library.Client({ name: 'inside', version: '1' });
+			const transport = new library.StreamableHTTPClientTransport(new URL(url), { authProvider });
+			try {
+				await c.connect(transport);
+				c.sdk = sdk;
+				clients.set(client, c);
+				return { server: c.getServerVersion() };
+			} catch (e) {
+				if (!kept.code || tries)
+					throw e;
+				await transport.finishAuth(kept.code);
+			}
+		}
+	},
 	async tool({ client = 'main', name, args = {}, options = {}, progress }) {
 		const c = clients.get(client), notes = [];
 		if (progress)

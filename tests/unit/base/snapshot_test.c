@@ -25,6 +25,7 @@ struct sample {
 	struct zg_server_def server[3];
 	struct zg_endpoint_def endpoint[2];
 	struct zg_credential_def credential[1];
+	struct zg_auth_key key[1];
 	struct zg_stdio_def stdio[1];
 	char text[8];
 };
@@ -53,6 +54,11 @@ static void good(struct sample *s)
 	s->head.section[ZG_S_UNIX].offset = sizeof(*s);
 	s->head.section[ZG_S_NAMES].offset = sizeof(*s);
 	s->head.section[ZG_S_EXECS].offset = sizeof(*s);
+	SECTION(ZG_S_AUTH_KEYS, key);
+	s->settings.listen_count = 1;
+	s->settings.auth[0].issuer_count = 1;
+	memcpy(s->settings.auth[0].issuer[0].issuer, "joe", 4);
+	s->key[0] = (struct zg_auth_key){.alg = ZG_AA_ES256, .bytes = 1};
 	SECTION(ZG_S_CREDENTIALS, credential);
 	s->credential[0] = (struct zg_credential_def){.server = 2, .kind = ZG_SK_HEADER};
 	SECTION(ZG_S_STDIO, stdio);

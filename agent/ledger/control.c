@@ -31,15 +31,20 @@ struct zg_ctl_client {
 	struct event *writes; /* with a timeout: no room in its socket */
 	next_fn *produce;
 	bool waiting; /* follows and has seen all there is */
-	bool follow;
+	bool follow;  /* the log as it grows; of definitions: their texts, too */
 	bool all;
 	int64_t row;
-	int log; /* open segment */
+	struct zg_msg_ctl_pin_show pins; /* which definitions */
+	unsigned texts;			 /* of the row: 2 and 1 are still to be sent */
+	size_t offset;			 /* in the one that is */
+	int log;			 /* open segment */
 	struct zg_audit_place place;
 	enum zg_msg_type type; /* ZG_MSG_NONE = the slot is empty */
 	union {
 		struct zg_msg_ctl_approval approval;
 		struct zg_msg_ctl_audit_line line;
+		struct zg_msg_ctl_pin pin;
+		struct zg_msg_ctl_pin_text pin_text;
 		struct zg_msg_ctl_end end;
 	} slot;
 };
@@ -198,6 +203,87 @@ static void decide(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 	}
 }
 
+/* definitions: rows, and their texts if these were asked for */
+
+static int next_text(struct zg_ctl_client *k)
+{
+	struct zg_msg_ctl_pin_text *m = &k->slot.pin_text;
+	bool cut = false;
+	long n;
+
+	*m = (struct zg_msg_ctl_pin_text){.seen = k->texts == 1};
+	n = zg_pins_text(k->owner->holds->pins, k->row, m->seen, k->offset, m->text,
+			 sizeof(m->text), &cut);
+	if (n < 0)
+		return (int)n;
+	m->bytes = (uint32_t)n;
+	m->cut = cut;
+	m->last = (size_t)n < sizeof(m->text);
+	k->offset += (size_t)n;
+	if (m->last) {
+		k->texts--;
+		k->offset = 0;
+	}
+	k->type = ZG_MSG_CTL_PIN_TEXT;
+	return 1;
+}
+
+static int next_pin(struct zg_ctl_client *k)
+{
+	struct zg_pins *p = k->owner->holds->pins;
+	struct zg_pin pin;
+	int rc;
+
+	if (k->texts)
+		return next_text(k);
+	do {
+		rc = zg_pins_page(p, k->row, k->pins.server, &pin);
+		if (rc < 0)
+			return rc == -ENOENT ? -ENODATA : rc;
+		k->row = pin.row;
+	} while (k->follow && (k->pins.name[0] ? strcmp(k->pins.name, pin.m.name) != 0
+					       : pin.m.state == ZG_PS_PINNED));
+	zg_pins_describe(p, &pin);
+	k->slot.pin = pin.m;
+	k->texts = k->follow ? 2 : 0;
+	k->type = ZG_MSG_CTL_PIN;
+	return 1;
+}
+
+static void pins(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	struct zg_msg_ctl_pins_list m;
+
+	memcpy(&m, h->body, sizeof(m));
+	ZG_MSG_TEXT(m.server);
+	memcpy(k->pins.server, m.server, sizeof(m.server));
+	k->produce = next_pin;
+}
+
+static void pin_show(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	memcpy(&k->pins, h->body, sizeof(k->pins));
+	ZG_MSG_TEXT(k->pins.server);
+	ZG_MSG_TEXT(k->pins.name);
+	k->follow = true; /* with texts */
+	k->produce = next_pin;
+}
+
+static void trust(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
+{
+	struct zg_msg_ctl_pin_trust m;
+	struct zg_msg_ctl_end end;
+
+	memcpy(&m, h->body, sizeof(m));
+	ZG_MSG_TEXT(m.server);
+	ZG_MSG_TEXT(m.name);
+	ZG_MSG_TEXT(m.reason);
+	if (zg_holds_trust(k->owner->holds, &m, &h->peer, &end) < 0) {
+		k->slot.end = end;
+		k->type = ZG_MSG_CTL_END;
+	}
+}
+
 static int open_place(struct zg_ctl_client *k)
 {
 	if (k->log >= 0)
@@ -269,10 +355,10 @@ static const struct {
 	void (*start)(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 	bool own_check; /* who may is part of the verb's answer, and recorded */
 } verbs[] = {
-	{ZG_MSG_CTL_APPROVALS_LIST, list, false},
-	{ZG_MSG_CTL_APPROVAL_SHOW, show, false},
-	{ZG_MSG_CTL_APPROVAL_DECIDE, decide, true},
-	{ZG_MSG_CTL_AUDIT_TAIL, tail, false},
+	{ZG_MSG_CTL_APPROVALS_LIST, list, false},   {ZG_MSG_CTL_APPROVAL_SHOW, show, false},
+	{ZG_MSG_CTL_APPROVAL_DECIDE, decide, true}, {ZG_MSG_CTL_AUDIT_TAIL, tail, false},
+	{ZG_MSG_CTL_PINS_LIST, pins, false},	    {ZG_MSG_CTL_PIN_SHOW, pin_show, false},
+	{ZG_MSG_CTL_PIN_TRUST, trust, true},
 };
 
 static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)

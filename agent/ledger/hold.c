@@ -46,6 +46,7 @@ static void drop_link(struct zg_hold_link *l)
 	event_free(l->writes);
 	(void)close(l->sock);
 	free(l->queue);
+	zg_buf_release(&l->text);
 	*l = (struct zg_hold_link){.owner = h, .sock = -1};
 }
 
@@ -65,7 +66,7 @@ static void flush(struct zg_hold_link *l)
 	int rc = 0;
 
 	while (sent < l->queued) {
-		rc = zg_msg_send(l->sock, ZG_MSG_HOLD_STATE, &l->queue[sent], -1);
+		rc = zg_msg_send(l->sock, l->queue[sent].type, &l->queue[sent].body, -1);
 		if (rc < 0)
 			break;
 		sent++;
@@ -81,7 +82,7 @@ static void flush(struct zg_hold_link *l)
 }
 
 /* Never drops the link itself: callers walk the waiters. */
-static void answer(struct zg_holds *h, uint32_t link, const struct zg_msg_hold_state *m)
+static void answer(struct zg_holds *h, uint32_t link, const struct zg_hold_answer *m)
 {
 	struct zg_hold_link *l = &h->link[link];
 
@@ -108,11 +109,12 @@ static void flush_all(struct zg_holds *h)
 static void tell(struct zg_holds *h, const struct zg_waiter *w, enum zg_hold_state state,
 		 const struct zg_approval *a, const char *reason)
 {
-	struct zg_msg_hold_state m = {
-		.call = w->call, .state = state, .approver_uid = a->m.approver_uid};
+	struct zg_hold_answer m = {
+		.type = ZG_MSG_HOLD_STATE,
+		.body.hold = {.call = w->call, .state = state, .approver_uid = a->m.approver_uid}};
 
-	memcpy(m.approval, a->m.approval, sizeof(m.approval));
-	(void)zg_str_cut(m.reason, sizeof(m.reason), zg_slice_str(reason));
+	memcpy(m.body.hold.approval, a->m.approval, sizeof(m.body.hold.approval));
+	(void)zg_str_cut(m.body.hold.reason, sizeof(m.body.hold.reason), zg_slice_str(reason));
 	answer(h, w->link, &m);
 }
 
@@ -265,11 +267,83 @@ static void pass_cancel(const struct zg_hold_link *from, const struct zg_msg_cal
 	}
 }
 
+/* --- definitions ----------------------------------------------------------------- */
+
+/* Every gateway but the one that is answered itself. */
+static void tell_all(struct zg_holds *h, const struct zg_hold_link *but,
+		     const struct zg_msg_pin_state *m)
+{
+	struct zg_hold_answer a = {.type = ZG_MSG_PIN_STATE, .body.pin = *m};
+
+	a.body.pin.call = 0;
+	for (uint32_t i = 0; i < ZG_WORKERS_MAX; i++)
+		if (&h->link[i] != but)
+			answer(h, i, &a);
+}
+
+/* Collect the chunks of a text. 1: it is whole; 0: more follows; -EPROTO. */
+static int collect(struct zg_hold_link *l, const struct zg_msg_pin_seen *q)
+{
+	if (q->bytes > ZG_PIN_TEXT_BYTES || q->chunk > sizeof(q->text))
+		return -EPROTO;
+	if (q->offset == 0) {
+		zg_buf_release(&l->text);
+		l->text = ZG_BUF(ZG_PIN_TEXT_BYTES);
+		memcpy(l->sha256, q->sha256, sizeof(l->sha256));
+	}
+	if (q->offset != l->text.len || q->offset > q->bytes || q->chunk > q->bytes - q->offset ||
+	    memcmp(l->sha256, q->sha256, sizeof(l->sha256)) != 0)
+		return -EPROTO;
+	zg_buf_add(&l->text, q->text, q->chunk);
+	return zg_buf_ok(&l->text) ? l->text.len == q->bytes : l->text.error;
+}
+
+static int pin_seen(struct zg_hold_link *l, struct zg_msg_pin_seen *q)
+{
+	struct zg_hold_answer a = {.type = ZG_MSG_PIN_STATE};
+	bool news = false;
+	int rc = q->question == ZG_PQ_SEEN ? collect(l, q) : 1;
+
+	if (rc < 0)
+		return rc;
+	ZG_MSG_TEXT(q->server);
+	ZG_MSG_TEXT(q->name);
+	ZG_MSG_TEXT(q->mentions);
+	a.body.pin = (struct zg_msg_pin_state){.call = q->call, .state = ZG_PS_MORE};
+	if (rc > 0) {
+		if (l->owner->pins)
+			zg_pins_question(l->owner->pins, q, zg_buf_slice(&l->text), &a.body.pin,
+					 &news);
+		else
+			a.body.pin.state = ZG_PS_UNAVAILABLE;
+		zg_buf_release(&l->text);
+		l->text = ZG_BUF(ZG_PIN_TEXT_BYTES);
+	}
+	answer(l->owner, (uint32_t)(l - l->owner->link), &a);
+	if (news)
+		tell_all(l->owner, l, &a.body.pin);
+	return 0;
+}
+
+int zg_holds_trust(struct zg_holds *h, const struct zg_msg_ctl_pin_trust *t,
+		   const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end)
+{
+	struct zg_msg_pin_state state;
+	int rc = zg_pins_trust(h->pins, t, peer, &state, end);
+
+	if (rc < 0)
+		return rc;
+	tell_all(h, NULL, &state);
+	flush_all(h);
+	return 0;
+}
+
 static int handle(struct zg_hold_link *l, struct zg_msg *m)
 {
 	union {
 		struct zg_msg_hold hold;
 		struct zg_msg_hold_release release;
+		struct zg_msg_pin_seen pin;
 		struct zg_msg_token_use use;
 		struct zg_msg_call_cancel cancel;
 	} body;
@@ -279,6 +353,8 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 		hold(l, &body.hold);
 	else if (m->type == ZG_MSG_HOLD_RELEASE)
 		release(l, &body.release);
+	else if (m->type == ZG_MSG_PIN_SEEN)
+		return pin_seen(l, &body.pin);
 	else if (m->type == ZG_MSG_TOKEN_USE)
 		return use_token(l, &body.use);
 	else if (m->type == ZG_MSG_CALL_CANCEL)

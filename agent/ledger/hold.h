@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hold.h - calls that wait for a person: one link to each gateway worker, one
- * waiter per waiting call. A waiter lives as long as its gateway's connection;
- * the approval it waits for outlives both.
+ * hold.h - the links to the gateway workers, and calls that wait for a person:
+ * one waiter per waiting call. Questions about definitions come here, too. A waiter lives as long
+ * as its gateway's connection; the approval it waits for outlives both.
  */
 #ifndef ZG_HOLD_H
 #define ZG_HOLD_H
 
 #include "approval.h"
+#include "pin.h"
 #include "token.h"
 
 struct event;
@@ -16,13 +17,23 @@ struct zg_holds;
 
 #define ZG_HOLD_QUEUE_MAX 1024 /* answers to one gateway that does not read; then it is dropped */
 
+struct zg_hold_answer {
+	enum zg_msg_type type;
+	union {
+		struct zg_msg_hold_state hold;
+		struct zg_msg_pin_state pin;
+	} body;
+};
+
 struct zg_hold_link {
 	struct zg_holds *owner;
 	int sock; /* -1 = no such worker now */
 	struct event *reads;
 	struct event *writes;
-	struct zg_msg_hold_state *queue; /* answers its socket had no room for */
+	struct zg_hold_answer *queue; /* answers its socket had no room for */
 	size_t queued;
+	struct zg_buf text; /* of the definition that it is telling of */
+	uint8_t sha256[32]; /* its digest */
 };
 
 struct zg_waiter {
@@ -36,6 +47,7 @@ struct zg_holds {
 	struct event_base *base;
 	struct zg_approvals *approvals;
 	struct zg_tokens *tokens; /* NULL: every token is refused */
+	struct zg_pins *pins;	  /* NULL: every definition is withheld */
 	struct zg_hold_link link[ZG_WORKERS_MAX];
 	struct zg_waiter *waiters; /* oldest first */
 	size_t count;
@@ -51,6 +63,10 @@ int zg_holds_link(struct zg_holds *h, uint32_t worker, int sock) ZG_MUST_CHECK;
 /* A person decides; whoever waits is told. As zg_approvals_decide. */
 int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide *d,
 		    const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
+
+/* A person accepts a definition; all gateways are told. As zg_pins_trust. */
+int zg_holds_trust(struct zg_holds *h, const struct zg_msg_ctl_pin_trust *t,
+		   const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
 
 /* Void what is due, tell whoever waits. */
 void zg_holds_tick(struct zg_holds *h);

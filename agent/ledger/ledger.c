@@ -22,6 +22,7 @@
 #include "snapshot.h"
 
 #define DATABASE	   "approvals.db"
+#define PINS		   "pins.db"
 #define MAX_FILES	   1024	     /* control clients hold two each, the rest is small */
 #define MAX_MEMORY	   536870912 /* rings, one mapped segment and a database cache */
 #define DRAINS_PER_WAKE	   16	     /* then the other sockets have their turn */
@@ -57,6 +58,7 @@ struct ledger {
 	struct event *on_channel, *on_wake, *on_pace, *on_tick;
 	struct zg_trail trail;
 	struct zg_approvals approvals;
+	struct zg_pins pins;
 	struct zg_tokens tokens;
 	struct zg_holds holds;
 	struct zg_controls controls;
@@ -208,7 +210,10 @@ static int take_snapshot(struct ledger *l, const struct zg_msg *m)
 	memcpy(l->snapshot, said.id, sizeof(l->snapshot));
 	l->ttl_sec = s.settings->approval_ttl_sec;
 	l->durability = (enum zg_durability)s.settings->durability;
+	rc = zg_pins_registry(&l->pins, &s);
 	zg_snapshot_close(&s);
+	if (rc < 0)
+		return rc;
 	if (!l->running)
 		return 0;
 	zg_audit_set_durability(l->trail.audit, l->durability);
@@ -297,6 +302,8 @@ static int open_files(struct ledger *l, struct zg_err *e)
 	if (rc == 0)
 		rc = zg_tokens_open(&l->tokens, &l->approvals.store, e);
 	if (rc == 0)
+		rc = zg_pins_open(&l->pins, PINS, &l->trail, e);
+	if (rc == 0)
 		zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec);
 	return rc;
 }
@@ -307,6 +314,7 @@ static int open_sockets(struct ledger *l, struct zg_err *e)
 	int rc = zg_holds_init(&l->holds, l->base, &l->approvals);
 
 	l->holds.tokens = &l->tokens;
+	l->holds.pins = &l->pins;
 	for (uint32_t i = 0; i < ZG_WORKERS_MAX && rc == 0; i++) {
 		if (l->link[i] >= 0)
 			rc = zg_holds_link(&l->holds, i, l->link[i]);
@@ -379,6 +387,7 @@ static void release(struct ledger *l)
 		zg_controls_release(&l->controls);
 		zg_holds_release(&l->holds);
 		zg_tokens_close(&l->tokens);
+		zg_pins_close(&l->pins);
 		zg_approvals_close(&l->approvals);
 		zg_trail_release(&l->trail);
 	}

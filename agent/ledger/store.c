@@ -8,8 +8,7 @@
 #include <sqlite3.h>
 
 #include "approval.h"
-
-#define SCHEMA_VERSION 1
+#include "sqlite.h"
 
 enum type { T_TEXT, T_BLOB, T_U32, T_U64 };
 
@@ -89,96 +88,10 @@ static const char *const sql[ZG_ST_MAX] = {
 
 /* --- opening ------------------------------------------------------------------- */
 
-static int error_of(int rc)
-{
-	switch (rc & 0xff) {
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_CONSTRAINT:
-		return -EEXIST;
-	default:
-		return -EIO;
-	}
-}
-
-/* SQLite makes every path absolute first, which needs search permission on all
- * folders above the ledger's own; it works as well on the path as it stands. */
-static int as_it_stands(sqlite3_vfs *vfs, const char *name, int size, char *out)
-{
-	(void)vfs;
-	return zg_str_cut(out, (size_t)size, zg_slice_str(name)) ? SQLITE_OK : SQLITE_CANTOPEN;
-}
-
-static int plain_vfs(void)
-{
-	static sqlite3_vfs vfs;
-	const sqlite3_vfs *unix_vfs = sqlite3_vfs_find(NULL);
-
-	if (vfs.zName)
-		return SQLITE_OK;
-	if (!unix_vfs)
-		return SQLITE_ERROR;
-	vfs = *unix_vfs;
-	vfs.zName = "zerogate";
-	vfs.pNext = NULL;
-	vfs.xFullPathname = as_it_stands;
-	return sqlite3_vfs_register(&vfs, 0);
-}
-
-static int read_version(sqlite3 *db, int *out)
-{
-	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL);
-
-	if (rc == SQLITE_OK) {
-		rc = sqlite3_step(st);
-		if (rc == SQLITE_ROW)
-			*out = sqlite3_column_int(st, 0);
-	}
-	(void)sqlite3_finalize(st);
-	return rc == SQLITE_ROW ? SQLITE_OK : rc;
-}
-
-static int make_schema(sqlite3 *db)
-{
-	int version = 0, rc;
-
-	rc = read_version(db, &version);
-	if (rc != SQLITE_OK || version == SCHEMA_VERSION)
-		return rc;
-	if (version != 0)
-		return SQLITE_MISMATCH;
-	rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db, schema, NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-	return rc;
-}
-
 static int set_up(struct zg_store *s, const char *path)
 {
-	static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-				      "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"
-				      "PRAGMA cell_size_check = ON;";
-	int rc = plain_vfs();
+	int rc = zg_sqlite_open(&s->db, path, schema, "PRAGMA synchronous = FULL;");
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_open_v2(path, &s->db,
-				     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-					     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-				     "zerogate");
-	if (rc == SQLITE_OK)
-		rc = sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		rc = make_schema(s->db);
 	for (int i = 0; i < ZG_ST_MAX && rc == SQLITE_OK; i++)
 		rc = sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
 					&s->statement[i], NULL);
@@ -202,7 +115,7 @@ int zg_store_open(struct zg_store *out, const char *path, struct zg_err *e)
 	} else {
 		(void)zg_err_at(e, EIO, path, 0, 0, "cannot open the approvals: %s",
 				s.db ? sqlite3_errmsg(s.db) : sqlite3_errstr(rc));
-		rc = error_of(rc);
+		rc = zg_sqlite_error(rc);
 	}
 	zg_store_close(&s);
 	return rc;
@@ -271,7 +184,7 @@ static int finish(sqlite3_stmt *st, int rc)
 {
 	(void)sqlite3_reset(st);
 	(void)sqlite3_clear_bindings(st);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : error_of(rc);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : zg_sqlite_error(rc);
 }
 
 /* Step a bound statement that yields one row, or none. */

@@ -3,6 +3,7 @@
  * envelope.c - from bytes to what policy judges. Trust: the message is the
  * client's; labels and risk tags are added from the registry alone (judge.c).
  */
+#include "canonical_json.h"
 #include "digest.h"
 #include "request.h"
 
@@ -30,14 +31,6 @@ enum zg_next zg_step_rpc(struct zg_request *r)
 	return ZG_NEXT;
 }
 
-static int append(const char *bytes, size_t n, void *arg)
-{
-	struct zg_buf *out = arg;
-
-	zg_buf_add(out, bytes, n);
-	return out->error;
-}
-
 /* Is there anything beside what an approval names by itself? */
 static bool only_arguments(const struct zg_rpc *m)
 {
@@ -56,15 +49,11 @@ static bool only_arguments(const struct zg_rpc *m)
 }
 
 /*
- * Canonical form: members sorted by their UTF-8 bytes, no blanks, shortest
- * escapes, numbers as jansson prints them. RFC 8785 differs in the order of
- * keys outside the BMP and in how it prints fractions; the digest is compared
- * with digests made here only. Where params hold more than a name, arguments
- * and _meta, all but _meta (progress tokens change with each retry) counts.
+ * Where params hold more than a name, arguments and _meta, all but _meta
+ * (progress tokens change with each retry) counts.
  */
 int zg_arguments_text(const struct zg_rpc *m, struct zg_buf *out)
 {
-	const size_t flags = JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY;
 	json_t *rest;
 	int rc;
 
@@ -73,13 +62,12 @@ int zg_arguments_text(const struct zg_rpc *m, struct zg_buf *out)
 		return out->error;
 	}
 	if (only_arguments(m))
-		return json_dump_callback(m->arguments, append, out, flags) < 0 ? -ENOMEM
-										: out->error;
+		return zg_canonical_json(m->arguments, out);
 	rest = json_copy((json_t *)(uintptr_t)m->params); /* shallow */
 	if (!rest)
 		return -ENOMEM;
 	(void)json_object_del(rest, "_meta");
-	rc = json_dump_callback(rest, append, out, flags) < 0 ? -ENOMEM : out->error;
+	rc = zg_canonical_json(rest, out);
 	json_decref(rest);
 	return rc;
 }

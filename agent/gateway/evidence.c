@@ -195,6 +195,7 @@ void zg_evidence_outcome(struct zg_request *r)
 	ZG_REC_NUM(&rec, duration_us, (now - r->dispatched_ns) / 1000);
 	ZG_REC_NUM(&rec, result_bytes, o->bytes);
 	fill_findings(r, &rec);
+	zg_record_str(&rec, ZG_RF_withheld, zg_slice_str(o->hidden));
 	if (o->dropped)
 		ZG_REC_NUM(&rec, dropped, o->dropped);
 	if (r->answer.text[0])

@@ -85,6 +85,8 @@ int zg_worker_init(struct zg_worker *w)
 		rc = zg_cgroup_names_init(&w->names);
 	if (rc == 0)
 		rc = zg_retries_init(&w->retries);
+	if (rc == 0)
+		rc = zg_pins_known_init(&w->pins);
 	return rc < 0 ? rc : zg_upstream_init(w);
 }
 
@@ -105,6 +107,7 @@ void zg_worker_release(struct zg_worker *w)
 	if (w->ledger_event)
 		event_free(w->ledger_event);
 	zg_retries_release(&w->retries);
+	zg_pins_known_release(&w->pins);
 	zg_cgroup_names_release(&w->names);
 	zg_admission_release(&w->admission);
 	zg_findings_release(&w->findings);
@@ -141,6 +144,8 @@ void zg_worker_read_ledger(struct zg_worker *w)
 			zg_state_used(w, (const struct zg_msg_token_used *)m.body);
 		else if (m.type == ZG_MSG_CALL_CANCELLED)
 			zg_cancel_message(w, (const struct zg_msg_call_cancelled *)m.body);
+		else if (m.type == ZG_MSG_PIN_STATE)
+			zg_pins_message(w, (struct zg_msg_pin_state *)m.body);
 		else
 			rc = -EPROTO;
 		if (rc < 0)
@@ -168,6 +173,7 @@ static int take_ledger(struct zg_worker *w, int fd)
 	if (!w->ledger_event || event_add(w->ledger_event, NULL) < 0)
 		return -ENOMEM;
 	zg_hold_resend(w);
+	zg_pins_resend(w);
 	return 0;
 }
 

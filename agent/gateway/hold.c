@@ -32,6 +32,7 @@ int zg_hold_binding(const struct zg_request *r, uint8_t out[32])
 	add_part(&b, r->env.method.ptr, r->env.method.len);
 	add_part(&b, r->env.tool.ptr, r->env.tool.len); /* whole, however it is shown */
 	add_part(&b, r->args_sha256, sizeof(r->args_sha256));
+	add_part(&b, r->pin.sha256, sizeof(r->pin.sha256)); /* another definition, another call */
 	add_part(&b, r->live->snap.header->id, sizeof(r->live->snap.header->id));
 	if (!zg_buf_ok(&b))
 		return b.error;

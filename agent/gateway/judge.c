@@ -11,9 +11,19 @@ enum zg_next zg_step_judge(struct zg_request *r)
 {
 	const struct zg_policy *p = &r->live->policy;
 	uint64_t begin = zg_now_ns();
-	int rc = zg_envelope_classify(p, &r->env);
 	char rules[ZG_RULES_LEN], reason[ZG_REASON_LEN];
+	int rc;
 
+	/* then the definition says something of the call */
+	if (r->server && r->server->trust_annotations) {
+		int next = zg_pin_know(r);
+
+		if (next != ZG_NEXT)
+			return (enum zg_next)next;
+		r->env.read_only = r->pin_known && r->pin.state == ZG_PS_PINNED &&
+				   (r->pin.hints & ZG_PIN_READ_ONLY);
+	}
+	rc = zg_envelope_classify(p, &r->env);
 	zg_decide(p, &r->env, &r->decision);
 	r->judged = true;
 	r->decide_ns = zg_now_ns() - begin;

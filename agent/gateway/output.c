@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "endpoint.h"
+#include "listing.h"
 #include "request.h"
 #include "server_message.h"
 
@@ -176,6 +177,8 @@ static enum zg_next json_body(struct zg_request *r)
 		o->withheld = "it is not the response";
 		return withheld(r);
 	}
+	if (zg_listing_waits(r))
+		return ZG_WAIT;
 	if (m.drop)
 		zg_buf_reset(&o->body);
 	o->changed = m.changed && !m.drop;
@@ -238,10 +241,30 @@ static enum zg_next posted(struct zg_request *r)
 	return ZG_ANSWER;
 }
 
+/* A list that waited for the ledger, and is not withheld. */
+static enum zg_next list_body(struct zg_request *r)
+{
+	struct zg_slice text = zg_listing_text(r);
+	struct zg_output *o = &r->output;
+
+	zg_buf_reset(&o->released);
+	zg_buf_add(&o->released, text.ptr, text.len);
+	if (!zg_buf_ok(&o->released)) {
+		o->withheld = "it is too large";
+		return withheld(r);
+	}
+	o->changed = true;
+	r->answer.kind = ZG_A_FORWARD;
+	r->answer.status = o->status;
+	return ZG_ANSWER;
+}
+
 enum zg_next zg_step_output(struct zg_request *r)
 {
 	struct zg_output *o = &r->output;
 
+	if (zg_listing_waits(r))
+		return ZG_WAIT;
 	if (r->cut && r->head.method == ZG_HM_POST && !o->answered)
 		answer_cut(r);
 	r->cancelled |= r->cancel_asked && !o->answered && !o->body.len;
@@ -269,6 +292,8 @@ enum zg_next zg_step_output(struct zg_request *r)
 		o->withheld = "it is compressed";
 		return withheld(r);
 	}
+	if (zg_listing_text(r).ptr)
+		return list_body(r);
 	if (o->media == ZG_MEDIA_JSON && o->body.len)
 		return json_body(r);
 	if (o->bytes && o->status < 300) {

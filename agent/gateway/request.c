@@ -12,6 +12,7 @@
 #include "endpoint.h"
 #include "hold.h"
 #include "local.h"
+#include "listing.h"
 #include "upstream.h"
 
 #define SPARE_MAX	32    /* requests kept for their buffers */
@@ -42,10 +43,12 @@ static const struct {
 	{"rpc", zg_step_rpc},		  /* one strict JSON-RPC message */
 	{"era", zg_step_era},		  /* which version of the protocol */
 	{"headers", zg_step_headers},	  /* they repeat the message */
+	{"namespace", zg_step_namespace}, /* the server's own names from here on */
 	{"envelope", zg_step_envelope},	  /* server, method, tool, digest */
 	{"session", zg_step_session},	  /* tokens that are not the caller's own */
 	{"state", zg_step_state},	  /* of an earlier round, likewise */
 	{"judge", zg_step_judge},	  /* the policy decision */
+	{"pin", zg_step_pin},		  /* the definition it rests on */
 	{"hold", zg_step_hold},		  /* a person's, if policy asks for it */
 	{"constrain", zg_step_constrain}, /* hosts, retries, run time */
 	{"spend", zg_step_spend},	  /* such a state is used once */
@@ -142,6 +145,7 @@ static void retire(struct zg_request *r)
 	if (r->local)
 		zg_local_forget(r);
 	zg_relay_end(r);
+	zg_listing_free(r);
 	if (r->upstream)
 		zg_upstream_abort(r);
 	if (event_initialized(&r->timer))

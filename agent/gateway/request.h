@@ -127,20 +127,22 @@ struct zg_output {
 	struct zg_buf released;	 /* what goes to the client instead, if it was changed */
 	bool changed;
 	struct zg_sse sse;
-	bool streaming;	      /* the client has been sent the head of a stream */
-	bool answered;	      /* the stream held the response */
-	bool resumable;	      /* it held event ids: a client can go on from there */
-	bool broken;	      /* it did not end as its server meant it to */
-	const char *withheld; /* why the output was not released */
-	bool denied;	      /* policy refused what it asks for: r->answer says so */
-	uint32_t asks;	      /* requests of the server in it */
-	uint32_t dropped;     /* messages that nobody was shown */
-	uint64_t bytes;	      /* from the server */
-	uint32_t found[32];   /* findings per detector */
+	bool streaming;		      /* the client has been sent the head of a stream */
+	bool answered;		      /* the stream held the response */
+	bool resumable;		      /* it held event ids: a client can go on from there */
+	bool broken;		      /* it did not end as its server meant it to */
+	const char *withheld;	      /* why the output was not released */
+	const char *hidden;	      /* entries of lists that are not shown: "why:count,..." */
+	bool denied;		      /* policy refused what it asks for: r->answer says so */
+	uint32_t asks;		      /* requests of the server in it */
+	uint32_t dropped;	      /* messages that nobody was shown */
+	uint64_t bytes;		      /* from the server */
+	uint32_t found[32];	      /* findings per detector */
 };
 
 struct zg_transfer;
 struct zg_local_call;
+struct zg_listing;
 
 struct zg_request {
 	TAILQ_ENTRY(zg_request) link;
@@ -190,6 +192,10 @@ struct zg_request {
 	const char *failure;  /* of the exchange with the server */
 	const char *recorded; /* of a refusal, for the record alone */
 	struct zg_hold hold;
+	struct zg_pin_word pin; /* of the tool or prompt that it calls */
+	bool pin_asked;
+	bool pin_known;
+	struct zg_listing *listing; /* what the server says of itself, while it is judged */
 	uint32_t runtime_sec;
 	bool cut;	   /* the time was over */
 	bool cancel_asked; /* by a notification of its client */
@@ -252,6 +258,8 @@ enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> 
 enum zg_next zg_step_session(struct zg_request *r);   /* session.c */
 enum zg_next zg_step_state(struct zg_request *r);     /* state.c: open */
 enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */
+enum zg_next zg_step_namespace(struct zg_request *r); /* namespace.c: the server's own names */
+enum zg_next zg_step_pin(struct zg_request *r);	      /* pins.c: is its definition accepted? */
 enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */
 enum zg_next zg_step_constrain(struct zg_request *r); /* constrain.c */
 enum zg_next zg_step_spend(struct zg_request *r);     /* state.c: once */

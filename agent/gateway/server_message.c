@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "listing.h"
 #include "request.h"
 #include "server_request.h"
 #include "state.h"
@@ -100,6 +101,7 @@ static int (*const judges[])(struct zg_request *r, struct zg_server_message *m) 
 	zg_judge_server_result, /* and what it asks for in an answer */
 	zg_state_put,		/* sealed */
 	zg_cache_private,	/* no cache may share it */
+	zg_judge_listing,	/* what it says of itself; the last: it may wait */
 };
 
 int zg_server_message(struct zg_request *r, struct zg_slice text, struct zg_server_message *m)

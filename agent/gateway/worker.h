@@ -18,6 +18,7 @@
 #include "constrain.h"
 #include "decide.h"
 #include "origin.h"
+#include "pins.h"
 #include "ring.h"
 #include "scan.h"
 #include "seal.h"
@@ -85,6 +86,7 @@ struct zg_worker {
 	struct zg_admission admission;
 	struct zg_cgroup_names names;
 	struct zg_retries retries;
+	struct zg_pins_known pins;
 	struct zg_bucket rejects; /* of call.reject records */
 	uint64_t unrelayed;	  /* messages for other workers that the parent did not take */
 	uint64_t unrecorded;	  /* records that found no ring: logged by the loop */

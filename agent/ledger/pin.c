@@ -126,8 +126,10 @@ static bool mentions(struct zg_pins *p, const char *server, const char *names, c
 		if (!one.len || !zg_str_cut(name, sizeof(name), one))
 			continue;
 		if (zg_pins_namesake(p, server, name, false, other, tool) == 0) {
-			(void)snprintf(note, size, "it speaks of %s, a tool of server %s", tool,
-				       other);
+			zg_autobuf b = ZG_BUF(1024);
+
+			zg_buf_fmt(&b, "it speaks of %s, a tool of server %s", tool, other);
+			(void)zg_str_cut(note, size, zg_buf_slice(&b));
 			return true;
 		}
 	}
@@ -137,7 +139,8 @@ static bool mentions(struct zg_pins *p, const char *server, const char *names, c
 void zg_pins_describe(struct zg_pins *p, struct zg_pin *pin)
 {
 	const struct zg_pin_server *own = find_server(p, pin->m.server), *theirs;
-	char other[ZG_SERVER_LEN], tool[ZG_TOOL_LEN], note[ZG_REASON_LEN];
+	char other[ZG_SERVER_LEN], tool[ZG_TOOL_LEN];
+	zg_autobuf b = ZG_BUF(1024);
 
 	if (pin->m.kind != ZG_PIN_TOOL || (own && own->prefixed) ||
 	    zg_pins_namesake(p, pin->m.server, pin->skeleton, true, other, tool) < 0)
@@ -145,12 +148,13 @@ void zg_pins_describe(struct zg_pins *p, struct zg_pin *pin)
 	theirs = find_server(p, other);
 	if (theirs && theirs->prefixed)
 		return;
-	(void)snprintf(note, sizeof(note), "%s%sserver %s has a tool %s%s", pin->m.note,
-		       pin->m.note[0] ? "; " : "", other,
-		       strcmp(tool, pin->m.name) == 0 ? "of the same name"
-						      : "that can be confused with it: ",
-		       strcmp(tool, pin->m.name) == 0 ? "" : tool);
-	(void)zg_str_cut(pin->m.note, sizeof(pin->m.note), zg_slice_str(note));
+	if (strcmp(tool, pin->m.name) == 0)
+		zg_buf_fmt(&b, "%s%sserver %s has a tool of the same name", pin->m.note,
+			   pin->m.note[0] ? "; " : "", other);
+	else
+		zg_buf_fmt(&b, "%s%sserver %s has a tool that can be taken for it: %s", pin->m.note,
+			   pin->m.note[0] ? "; " : "", other, tool);
+	(void)zg_str_cut(pin->m.note, sizeof(pin->m.note), zg_buf_slice(&b));
 }
 
 /* questions of gateways ---------------------------------------------------------- */

@@ -129,6 +129,8 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 		if (class == ZG_METHOD_TOOL)
 			row = find_class(&v, s->tools, s->globs, env->tool);
 	}
+	if (class == ZG_METHOD_TOOL && env->read_only)
+		env->action = ZG_ACTION_READ; /* a class of the registry's outweighs it */
 	if (row) {
 		env->action = (enum zg_action)row->action;
 		add_labels(&v, row->labels, env);

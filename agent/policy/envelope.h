@@ -27,6 +27,7 @@ struct zg_envelope {
 	struct zg_slice method;
 	struct zg_slice tool; /* tool or prompt name, resource URI; may be empty */
 	enum zg_action action;
+	bool read_only; /* a trusted, accepted definition says so of what nobody classified */
 	struct zg_label labels[ZG_LABELS_MAX]; /* includes mcp.server, mcp.tool, mcp.method,
 				     mcp.action; of a server's request mcp.direction */
 	size_t label_count;

@@ -24,6 +24,7 @@ int zg_verb_scan(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_approvals(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_audit(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_run(struct zg_cli *cli, int argc, char **argv);
+int zg_verb_servers(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_status(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_reload(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_contain(struct zg_cli *cli, int argc, char **argv); /* and resume */

@@ -552,7 +552,11 @@ int zg_judge_listing(struct zg_request *r, struct zg_server_message *m)
 		return zg_withhold(r, -EPERM, withheld);
 	}
 	if (l->changed) {
-		m->text = zg_buf_slice(&l->out);
+		zg_buf_reset(&r->output.released);
+		zg_buf_add(&r->output.released, l->out.ptr, l->out.len);
+		if (!zg_buf_ok(&r->output.released))
+			return zg_withhold(r, -EFBIG, "its list is too large");
+		m->text = zg_buf_slice(&r->output.released);
 		m->changed = true;
 	}
 	l->ready = false; /* it is delivered as any other message */

@@ -288,6 +288,26 @@ static inline int lab_connect(struct lab *l, const struct zg_origin *origin)
 	return pair[1];
 }
 
+/* The ledger's word on definitions: all are accepted. What else it is asked is the test's. */
+static inline void lab_accept_pins(struct lab *l)
+{
+	struct zg_msg_header h;
+	struct zg_msg m = {.fd = -1};
+
+	while (l->ledger >= 0 &&
+	       recv(l->ledger, &h, sizeof(h), MSG_PEEK | MSG_DONTWAIT) == (ssize_t)sizeof(h) &&
+	       h.type == ZG_MSG_PIN_SEEN && zg_msg_recv(l->ledger, &m) == 0) {
+		const struct zg_msg_pin_seen *q = (const struct zg_msg_pin_seen *)m.body;
+		struct zg_msg_pin_state said = {
+			.call = q->call, .kind = q->kind, .state = ZG_PS_PINNED};
+
+		memcpy(said.server, q->server, sizeof(said.server));
+		memcpy(said.name, q->name, sizeof(said.name));
+		memcpy(said.sha256, q->sha256, sizeof(said.sha256));
+		LAB_REQUIRE(zg_msg_send(l->ledger, ZG_MSG_PIN_STATE, &said, -1) == 0);
+	}
+}
+
 /* One turn of the loop, for as long as there is something to do; what the
  * ledger's end said is taken too. false: nothing happened for a while. */
 static inline bool lab_turn(struct lab *l, int ms)
@@ -296,6 +316,7 @@ static inline bool lab_turn(struct lab *l, int ms)
 
 	event_base_loopexit(l->w.base, &wait);
 	event_base_loop(l->w.base, EVLOOP_ONCE);
+	lab_accept_pins(l);
 	zg_worker_read_ledger(&l->w);
 	return !event_base_got_exit(l->w.base);
 }

@@ -26,7 +26,8 @@ static const struct {
 	[ZG_LS_INSTRUCTIONS] = {ZG_PIN_INSTRUCTIONS, NULL},
 };
 
-#define IDENTITY ZG_SLICE("serverInfo")
+#define LISTS_MAX 16 /* that wait at once on one stream; a client asks for five */
+#define IDENTITY  ZG_SLICE("serverInfo")
 
 struct item {
 	uint32_t kind; /* ZG_PIN_KINDS: not pinned */
@@ -41,9 +42,10 @@ struct item {
 
 struct zg_listing {
 	struct zg_request *request;
-	struct zg_buf text;  /* the message, as it may be released */
-	struct zg_buf names; /* decoded, each with a NUL */
-	struct zg_buf items; /* struct item */
+	struct zg_listing *after; /* another that came meanwhile, on the same stream */
+	struct zg_buf text;	  /* the message, as it may be released */
+	struct zg_buf names;	  /* decoded, each with a NUL */
+	struct zg_buf items;	  /* struct item */
 	struct zg_buf out;
 	struct zg_buf canon; /* text of the definition that is being told */
 	struct zg_names own;
@@ -63,12 +65,8 @@ static struct item *items(const struct zg_listing *l, size_t *count)
 	return (struct item *)(void *)l->items.ptr;
 }
 
-void zg_listing_free(struct zg_request *r)
+static void listing_free(struct zg_listing *l)
 {
-	struct zg_listing *l = r->listing;
-
-	if (!l)
-		return;
 	if (event_initialized(&l->timer))
 		(void)event_del(&l->timer);
 	zg_buf_release(&l->text);
@@ -78,7 +76,16 @@ void zg_listing_free(struct zg_request *r)
 	zg_buf_release(&l->canon);
 	zg_buf_release(&l->own.text);
 	free(l);
-	r->listing = NULL;
+}
+
+void zg_listing_free(struct zg_request *r)
+{
+	struct zg_listing *l;
+
+	while ((l = r->listing)) {
+		r->listing = l->after;
+		listing_free(l);
+	}
 }
 
 bool zg_listing_waits(const struct zg_request *r)
@@ -481,6 +488,16 @@ static void finish(struct zg_listing *l, const char *withheld)
 	} else if (r->output.streaming) {
 		send_event(r);
 	}
+	if (!withheld && l->after) {
+		int rc;
+
+		r->listing = l->after;
+		listing_free(l);
+		rc = go_on(r->listing);
+		if (rc != 0)
+			finish(r->listing, rc < 0 ? "its definitions could not be read" : NULL);
+		return;
+	}
 	zg_request_run(r);
 }
 
@@ -523,6 +540,23 @@ static bool is_list(const struct zg_request *r, const struct zg_server_message *
 	return false;
 }
 
+/* Several lists may be under way on one stream: one after the other. */
+static int queue(struct zg_request *r, const struct zg_server_message *m)
+{
+	struct zg_listing **to = &r->listing;
+	unsigned n = 0;
+
+	for (; *to && n < LISTS_MAX; n++)
+		to = &(*to)->after;
+	if (n == LISTS_MAX || !r->output.streaming)
+		return -EBUSY;
+	*to = listing_new(r);
+	if (!*to)
+		return -ENOMEM;
+	zg_buf_add(&(*to)->text, m->text.ptr, m->text.len);
+	return zg_buf_ok(&(*to)->text) ? read_list(*to) : (*to)->text.error;
+}
+
 int zg_judge_listing(struct zg_request *r, struct zg_server_message *m)
 {
 	const char *withheld = "its definitions could not be read";
@@ -531,8 +565,11 @@ int zg_judge_listing(struct zg_request *r, struct zg_server_message *m)
 
 	if (!is_list(r, m))
 		return 0;
-	if (zg_listing_waits(r))
-		return zg_withhold(r, -EBUSY, "it lists its definitions twice at once");
+	if (zg_listing_waits(r)) {
+		rc = queue(r, m);
+		m->drop = true;
+		return rc < 0 ? zg_withhold(r, rc, "it lists too much at once") : 0;
+	}
 	zg_listing_free(r);
 	l = r->listing = listing_new(r);
 	if (!l)

@@ -206,6 +206,8 @@ static bool fill_request(struct zg_request *r, const struct zg_request *outer, s
 	copy(r, &r->head.target);
 	for (int f = 0; f < ZG_HF_MAX; f++)
 		copy(r, &r->head.field[f]);
+	if (!zg_request_keep_extra(r))
+		return false;
 	for (size_t i = 0; i < r->head.extra_count; i++) {
 		copy(r, &r->head.extra[i].name);
 		copy(r, &r->head.extra[i].value);

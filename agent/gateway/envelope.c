@@ -81,10 +81,6 @@ enum zg_next zg_step_envelope(struct zg_request *r)
 		return zg_refuse(r, 503, ZG_C_UNAVAILABLE, "no memory for the arguments' digest");
 	zg_sha256(r->args_sha256, text->ptr, text->len);
 	r->args_bytes = text->len;
-	r->env.server = r->server_id;
-	r->env.method = r->rpc.method;
-	r->env.tool = r->rpc.tool;
-	r->env.principal = &r->principal;
-	r->env.subject = zg_slice_str(r->subject);
+	r->digested = true;
 	return ZG_NEXT;
 }

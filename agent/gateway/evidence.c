@@ -36,26 +36,18 @@ static void fill(const struct zg_request *r, struct zg_record *rec, enum zg_reco
 	fill_who(r, rec, kind);
 	zg_record_str(rec, ZG_RF_method, r->rpc.method);
 	zg_record_str(rec, ZG_RF_tool, r->rpc.tool);
-	if (r->env.method.len) {
+	if (r->digested) {
 		zg_record_bytes(rec, ZG_RF_args_sha256, r->args_sha256);
 		ZG_REC_NUM(rec, args_bytes, r->args_bytes);
 	}
 }
 
-static void fill_judged(struct zg_record *rec, const struct zg_envelope *env,
+static void fill_judged(struct zg_record *rec, enum zg_action action, const char *tags,
 			const struct zg_decision *d, const char *rules, const char *reason)
 {
-	char tags[ZG_FINDINGS_LEN];
-	struct zg_buf b = {.ptr = tags, .cap = sizeof(tags), .max = sizeof(tags)};
-
-	for (size_t i = 0; i < env->risk_tag_count; i++) {
-		if (i)
-			zg_buf_char(&b, ',');
-		zg_buf_add(&b, env->risk_tags[i].ptr, env->risk_tags[i].len);
-	}
-	zg_record_str(rec, ZG_RF_risk_tags, zg_buf_slice(&b));
+	zg_record_str(rec, ZG_RF_risk_tags, zg_slice_str(tags));
 	zg_record_str(rec, ZG_RF_action,
-		      env->action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
+		      action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
 	zg_record_str(rec, ZG_RF_decision, zg_slice_str(zg_decision_text(d->kind)));
 	zg_record_str(rec, ZG_RF_rules, zg_slice_str(rules));
 	zg_record_str(rec, ZG_RF_reason, zg_slice_str(reason));
@@ -63,7 +55,7 @@ static void fill_judged(struct zg_record *rec, const struct zg_envelope *env,
 
 static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 {
-	fill_judged(rec, &r->env, &r->decision, r->rules, r->reason);
+	fill_judged(rec, r->action, r->risk_tags, &r->decision, r->rules, r->reason);
 	ZG_REC_NUM(rec, decide_ns, r->decide_ns);
 	if (r->decision.constraints.max_runtime_sec)
 		ZG_REC_NUM(rec, max_runtime_sec, r->decision.constraints.max_runtime_sec);
@@ -78,6 +70,7 @@ static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 int zg_evidence_server(struct zg_request *r, const struct zg_ask *a)
 {
 	struct zg_ring *ring = &r->worker->ring;
+	char tags[ZG_FINDINGS_LEN];
 	struct zg_record rec;
 
 	fill_who(r, &rec, a->allowed ? ZG_RK_SERVER_REQUEST : ZG_RK_CALL_DENY);
@@ -86,7 +79,8 @@ int zg_evidence_server(struct zg_request *r, const struct zg_ask *a)
 	zg_record_str(&rec, ZG_RF_direction, ZG_SLICE("server"));
 	zg_record_bytes(&rec, ZG_RF_args_sha256, a->args_sha256);
 	ZG_REC_NUM(&rec, args_bytes, a->args_bytes);
-	fill_judged(&rec, &a->env, &a->decision, a->rules, a->reason);
+	zg_envelope_tags_text(&a->env, tags, sizeof(tags));
+	fill_judged(&rec, a->env.action, tags, &a->decision, a->rules, a->reason);
 	/* in a callback of the exchange: never waits */
 	if (zg_ring_room(ring) == 0)
 		return -EAGAIN;

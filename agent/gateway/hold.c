@@ -28,9 +28,9 @@ int zg_hold_binding(const struct zg_request *r, uint8_t out[32])
 	add_part(&b, &p->uid, sizeof(p->uid));
 	add_part(&b, p->cgroup, strlen(p->cgroup));
 	add_part(&b, r->subject, strlen(r->subject));
-	add_part(&b, r->env.server.ptr, r->env.server.len);
-	add_part(&b, r->env.method.ptr, r->env.method.len);
-	add_part(&b, r->env.tool.ptr, r->env.tool.len); /* whole, however it is shown */
+	add_part(&b, r->server_id.ptr, r->server_id.len);
+	add_part(&b, r->rpc.method.ptr, r->rpc.method.len);
+	add_part(&b, r->rpc.tool.ptr, r->rpc.tool.len); /* whole, however it is shown */
 	add_part(&b, r->args_sha256, sizeof(r->args_sha256));
 	add_part(&b, r->pin.sha256, sizeof(r->pin.sha256)); /* another definition, another call */
 	add_part(&b, r->live->snap.header->id, sizeof(r->live->snap.header->id));
@@ -61,18 +61,6 @@ static int show_arguments(struct zg_request *r, char *out, size_t size)
 	return 0;
 }
 
-static void join_tags(const struct zg_envelope *env, char *out, size_t size)
-{
-	zg_autobuf b = ZG_BUF(4096);
-
-	for (size_t i = 0; i < env->risk_tag_count; i++) {
-		if (i)
-			zg_buf_char(&b, ',');
-		zg_buf_add(&b, env->risk_tags[i].ptr, env->risk_tags[i].len);
-	}
-	(void)zg_str_cut(out, size, zg_buf_slice(&b));
-}
-
 static int send_hold(struct zg_request *r)
 {
 	struct zg_msg_hold m = {.call = r->call, .principal = r->principal};
@@ -80,11 +68,11 @@ static int send_hold(struct zg_request *r)
 
 	if (r->worker->ledger < 0)
 		return -ENOTCONN;
-	(void)zg_str_cut(m.server, sizeof(m.server), r->env.server);
-	(void)zg_str_cut(m.method, sizeof(m.method), r->env.method);
-	(void)zg_str_cut(m.tool, sizeof(m.tool), r->env.tool);
+	(void)zg_str_cut(m.server, sizeof(m.server), r->server_id);
+	(void)zg_str_cut(m.method, sizeof(m.method), r->rpc.method);
+	(void)zg_str_cut(m.tool, sizeof(m.tool), r->rpc.tool);
 	(void)zg_str_cut(m.rules, sizeof(m.rules), zg_slice_str(r->rules));
-	join_tags(&r->env, m.risk_tags, sizeof(m.risk_tags));
+	(void)zg_str_cut(m.risk_tags, sizeof(m.risk_tags), zg_slice_str(r->risk_tags));
 	rc = zg_hold_binding(r, r->hold.binding);
 	if (rc == 0)
 		rc = show_arguments(r, m.args_text, sizeof(m.args_text));

@@ -310,6 +310,7 @@ static bool take_head(struct zg_conn *c)
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 	size_t have = evbuffer_get_length(in);
 	const char *why = "";
+	struct zg_http_pair extra[ZG_HTTP_EXTRA_MAX];
 	struct zg_request *r;
 	ssize_t n;
 	int status;
@@ -346,7 +347,11 @@ static bool take_head(struct zg_conn *c)
 		refuse_head(c, 503, "no memory");
 		return false;
 	}
-	status = zg_http_head_parse(&r->head, zg_buf_slice(&r->head_bytes), &why);
+	status = zg_http_head_parse(&r->head, zg_buf_slice(&r->head_bytes), extra, &why);
+	if (!status && !zg_request_keep_extra(r)) {
+		status = 503;
+		why = "no memory";
+	}
 	if (status) {
 		refuse_head(c, status, why);
 		return false;

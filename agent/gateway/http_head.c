@@ -171,12 +171,13 @@ static int judge_framing(struct zg_http_head *h, const char **why)
 	return 0;
 }
 
-int zg_http_head_parse(struct zg_http_head *h, struct zg_slice text, const char **why)
+int zg_http_head_parse(struct zg_http_head *h, struct zg_slice text,
+		       struct zg_http_pair room[ZG_HTTP_EXTRA_MAX], const char **why)
 {
 	size_t lines = 0;
 	int status;
 
-	*h = (struct zg_http_head){0};
+	*h = (struct zg_http_head){.extra = room};
 	status = parse_request_line(h, zg_http_next_line(&text), why);
 	while (!status && text.len) {
 		struct zg_slice line = zg_http_next_line(&text);

@@ -54,12 +54,12 @@ struct zg_http_pair {
 struct zg_http_head { /* slices point into the text that was parsed */
 	enum zg_http_method method;
 	struct zg_slice target;
-	struct zg_slice field[ZG_HF_MAX];	      /* ptr NULL = absent; trimmed */
-	struct zg_http_pair extra[ZG_HTTP_EXTRA_MAX]; /* other Mcp-* fields */
+	struct zg_slice field[ZG_HF_MAX]; /* ptr NULL = absent; trimmed */
+	struct zg_http_pair *extra;	  /* other Mcp-* fields */
 	size_t extra_count;
 	size_t content_length;
 	bool chunked; /* the body's length shows at its end (http_chunk.h) */
-	bool close; /* the client ends the connection after this */
+	bool close;   /* the client ends the connection after this */
 	bool expect_100;
 };
 
@@ -67,9 +67,10 @@ struct zg_http_head { /* slices point into the text that was parsed */
  * it is incomplete; -EBADMSG as soon as a bare LF, a bare CR or a NUL shows. */
 ssize_t zg_http_head_end(struct zg_slice text) ZG_MUST_CHECK;
 
-/* Parse a complete head. 0, or the HTTP status of the refusal and *why. */
+/* Parse a complete head; room is h->extra. 0, or the HTTP status of the refusal
+ * and *why. */
 int zg_http_head_parse(struct zg_http_head *h, struct zg_slice text,
-		       const char **why) ZG_MUST_CHECK;
+		       struct zg_http_pair room[ZG_HTTP_EXTRA_MAX], const char **why) ZG_MUST_CHECK;
 
 /* Name of a field as it is sent on; NULL if it stays here. */
 const char *zg_http_field_forward(enum zg_http_field f);

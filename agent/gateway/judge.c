@@ -11,7 +11,12 @@ enum zg_next zg_step_judge(struct zg_request *r)
 {
 	const struct zg_policy *p = &r->live->policy;
 	uint64_t begin = zg_now_ns();
-	char rules[ZG_RULES_LEN], reason[ZG_REASON_LEN];
+	struct zg_envelope env = {.server = r->server_id,
+				  .method = r->rpc.method,
+				  .tool = r->rpc.tool,
+				  .principal = &r->principal,
+				  .subject = zg_slice_str(r->subject)};
+	char rules[ZG_RULES_LEN], reason[ZG_REASON_LEN], tags[ZG_FINDINGS_LEN];
 	int rc;
 
 	/* then the definition says something of the call */
@@ -20,15 +25,18 @@ enum zg_next zg_step_judge(struct zg_request *r)
 
 		if (next != ZG_NEXT)
 			return (enum zg_next)next;
-		r->env.read_only = r->pin_known && r->pin.state == ZG_PS_PINNED &&
-				   (r->pin.hints & ZG_PIN_READ_ONLY);
+		env.read_only = r->pin_known && r->pin.state == ZG_PS_PINNED &&
+				(r->pin.hints & ZG_PIN_READ_ONLY);
 	}
-	rc = zg_envelope_classify(p, &r->env);
-	zg_decide(p, &r->env, &r->decision);
+	rc = zg_envelope_classify(p, &env);
+	zg_decide(p, &env, &r->decision);
 	r->judged = true;
 	r->decide_ns = zg_now_ns() - begin;
 	zg_decision_rules_text(p, &r->decision, rules, sizeof(rules));
-	zg_decision_reason_text(p, &r->env, &r->decision, reason, sizeof(reason));
+	zg_decision_reason_text(p, &env, &r->decision, reason, sizeof(reason));
+	zg_envelope_tags_text(&env, tags, sizeof(tags));
+	r->action = env.action;
+	r->risk_tags = zg_request_text(r, "%s", tags);
 	r->rules = zg_request_text(r, "%s", rules);
 	r->reason = zg_request_text(r, "%s", reason);
 	if (rc == -ENOENT || !r->server) {

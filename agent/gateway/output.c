@@ -237,7 +237,7 @@ static enum zg_next posted(struct zg_request *r)
 	}
 	zg_buf_reset(&r->output.body);
 	r->output.changed = false;
-	r->answer = (struct zg_answer){.kind = ZG_A_FORWARD, .status = 202};
+	r->answer = (struct zg_answer){.kind = ZG_A_FORWARD, .status = 202, .text = ""};
 	return ZG_ANSWER;
 }
 

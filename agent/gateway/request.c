@@ -99,7 +99,7 @@ struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 	r->live = zg_live_ref(w->live);
 	r->call = zg_worker_call(w);
 	r->started_ns = zg_now_ns();
-	r->rules = r->reason = r->failure = r->recorded = r->answer.text = "";
+	r->risk_tags = r->rules = r->reason = r->failure = r->recorded = r->answer.text = "";
 	zg_arena_init(&r->arena, ZG_REQUEST_ARENA_BYTES);
 	TAILQ_INSERT_TAIL(&w->requests, r, link);
 	return r;
@@ -199,6 +199,19 @@ void zg_requests_release(struct zg_worker *w)
 		release_spare(r);
 	}
 	w->spare_count = 0;
+}
+
+bool zg_request_keep_extra(struct zg_request *r)
+{
+	size_t bytes = r->head.extra_count * sizeof(*r->head.extra);
+	struct zg_http_pair *kept = bytes ? zg_arena_alloc(&r->arena, bytes) : NULL;
+
+	if (bytes && !kept)
+		return false;
+	if (bytes)
+		memcpy(kept, r->head.extra, bytes);
+	r->head.extra = kept;
+	return true;
 }
 
 void zg_request_body_complete(struct zg_request *r)

@@ -176,17 +176,19 @@ struct zg_request {
 	struct zg_batch *batch; /* it holds several messages, each a request of its own */
 	enum zg_era era;	/* which version it speaks; from zg_step_era on */
 	struct zg_slice requested_version; /* as the client named it */
-	struct zg_envelope env;
+	enum zg_action action;		   /* by the registry's word; from zg_step_judge on */
 	/* its tokens, opened: the head's fields hold what the server knows */
 	struct zg_slice session_token; /* Mcp-Session-Id as the client sent it */
 	struct zg_state state;
 	struct zg_endpoint endpoint;
+	bool digested;
 	uint8_t args_sha256[32];
 	size_t args_bytes;
 	bool judged;
 	struct zg_decision decision;
 	uint64_t decide_ns;
 	/* texts, like r->answer.text: in the arena, or constant; never NULL */
+	const char *risk_tags;
 	const char *rules;
 	const char *reason;
 	const char *failure;  /* of the exchange with the server */
@@ -218,6 +220,9 @@ struct zg_request {
 /* A request whose head has been read into head_bytes; c runs it. NULL: no memory. */
 struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c);
 void zg_request_run(struct zg_request *r);
+
+/* The head's other fields move to memory of the request's own. */
+bool zg_request_keep_extra(struct zg_request *r) ZG_MUST_CHECK;
 
 /* From the connection: all of the body is there; the client has left. */
 void zg_request_body_complete(struct zg_request *r);

@@ -25,7 +25,7 @@ static void judge(const struct zg_request *r, const struct zg_rpc *q, struct zg_
 	const struct zg_policy *p = &r->live->policy;
 	char host[256];
 
-	a->env = (struct zg_envelope){.server = r->env.server,
+	a->env = (struct zg_envelope){.server = r->server_id,
 				      .method = q->method,
 				      .tool = q->tool,
 				      .principal = &r->principal,

@@ -52,6 +52,8 @@ struct zg_slice zg_policy_allowlist_entry(const struct zg_policy *p, uint16_t li
 /* One sentence for the person or model: why d is what it is. */
 void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope *env,
 			     const struct zg_decision *d, char *out, size_t size);
+/* Comma list of its risk tags. */
+void zg_envelope_tags_text(const struct zg_envelope *env, char *out, size_t size);
 /* Comma list of the matching rules' ids. */
 void zg_decision_rules_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
 			    size_t size);

@@ -4,6 +4,7 @@
  * on it. Trust: envelope text may be hostile; it is cut, and whoever prints or
  * encodes the sentence escapes it.
  */
+#include "buf.h"
 #include "section.h"
 
 #define NAME_MAX_TEXT 64 /* of a server or tool inside one sentence */
@@ -73,6 +74,18 @@ void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope
 		break;
 	}
 	(void)zg_str_cut(out, size, zg_slice_str(text));
+}
+
+void zg_envelope_tags_text(const struct zg_envelope *env, char *out, size_t size)
+{
+	struct zg_buf b = {.ptr = out, .cap = size - 1, .max = size - 1};
+
+	for (size_t i = 0; i < env->risk_tag_count; i++) {
+		if (i)
+			zg_buf_char(&b, ',');
+		zg_buf_add(&b, env->risk_tags[i].ptr, env->risk_tags[i].len);
+	}
+	out[b.len] = '\0';
 }
 
 void zg_decision_rules_text(const struct zg_policy *p, const struct zg_decision *d, char *out,

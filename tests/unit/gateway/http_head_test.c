@@ -81,6 +81,7 @@ static void test_cases(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct zg_slice text = zg_slice_str(cases[i].head);
 		ssize_t end = zg_http_head_end(text);
+		struct zg_http_pair room[ZG_HTTP_EXTRA_MAX];
 		struct zg_http_head h;
 		const char *why = NULL;
 
@@ -92,7 +93,7 @@ static void test_cases(void **state)
 		/* an empty first line is a whole head, and a malformed one */
 		assert_true(end > 0);
 		text.len = (size_t)end;
-		assert_int_equal(zg_http_head_parse(&h, text, &why), cases[i].status);
+		assert_int_equal(zg_http_head_parse(&h, text, room, &why), cases[i].status);
 		if (cases[i].status)
 			assert_non_null(why);
 	}
@@ -111,6 +112,7 @@ static void test_incomplete(void **state)
 
 static void test_values(void **state)
 {
+	struct zg_http_pair room[ZG_HTTP_EXTRA_MAX];
 	struct zg_http_head h;
 	const char *why;
 
@@ -120,7 +122,7 @@ static void test_values(void **state)
 				   ZG_SLICE(POST "Content-Length: 17\r\nConnection: close\r\n"
 						 "Mcp-Param-Region:  eu \r\n"
 						 "Expect: 100-Continue\r\n\r\n"),
-				   &why),
+				   room, &why),
 		0);
 	assert_int_equal(h.method, ZG_HM_POST);
 	assert_int_equal(h.content_length, 17);

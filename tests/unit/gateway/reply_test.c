@@ -28,6 +28,7 @@ static void test_forms(void **state)
 	json_t *j, *result, *text;
 
 	(void)state;
+	zg_arena_init(&r.arena, ZG_REQUEST_ARENA_BYTES);
 	(void)zg_answer_with(&r, ZG_A_DENY, ZG_C_DENIED, "no: \"%s\"", "a\"\\\n\x01\xff");
 	(void)snprintf(r.rpc.id, sizeof(r.rpc.id), "\"a\\\"b\"");
 	j = body(&r, "tools/call", ZG_RPC_REQUEST);
@@ -49,6 +50,7 @@ static void test_forms(void **state)
 	j = body(&r, "tools/call", ZG_RPC_NOTIFICATION);
 	assert_true(json_is_null(json_object_get(j, "id")));
 	json_decref(j);
+	zg_arena_release(&r.arena);
 }
 
 /* -32768..-32000 belong to the specifications */

@@ -144,6 +144,7 @@
 #define ZG_HEADER_NAME_LEN	  128	   /* of a registered header */
 #define ZG_HEADER_VALUE_LEN	  1024	   /* and of its fixed value */
 #define ZG_CREDENTIALS_SERVER_MAX 8	   /* headers and files of one server */
+#define ZG_NO_PROXY_MAX		  256	   /* hosts and blocks that are dialled directly */
 
 /* one envelope */
 #define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */
@@ -223,13 +224,13 @@
 #define ZG_NAMESPACE_LEN    32	  /* prefix of a server's names */
 
 /* access tokens */
-#define ZG_TOKEN_BYTES	     8192 /* one compact JWT; directories with many groups reach 4 KB */
-#define ZG_TOKEN_LEEWAY_SEC  60	  /* clocks of issuers differ by so much */
+#define ZG_TOKEN_BYTES	     8192  /* one compact JWT; directories with many groups reach 4 KB */
+#define ZG_TOKEN_LEEWAY_SEC  60	   /* clocks of issuers differ by so much */
 #define ZG_TOKEN_LIFE_SEC    86400 /* one that is valid longer from now is refused */
-#define ZG_TOKEN_AUDIENCES   16	  /* of one token */
-#define ZG_ISSUERS_MAX	     4	  /* of one listener */
-#define ZG_AUTH_KEYS_MAX     16	  /* of one issuer; two or three while it rotates them */
-#define ZG_AUTH_KEY_BYTES    1024 /* SubjectPublicKeyInfo; RSA with 4096 bits has 550 */
+#define ZG_TOKEN_AUDIENCES   16	   /* of one token */
+#define ZG_ISSUERS_MAX	     4	   /* of one listener */
+#define ZG_AUTH_KEYS_MAX     16	   /* of one issuer; two or three while it rotates them */
+#define ZG_AUTH_KEY_BYTES    1024  /* SubjectPublicKeyInfo; RSA with 4096 bits has 550 */
 #define ZG_AUTH_RSA_BITS_MIN 2048
 #define ZG_KID_LEN	     128
 #define ZG_SUBJECT_LEN	     256 /* with its issuer's number */

@@ -100,6 +100,17 @@ enum zg_durability {
 	ZG_DURABILITY_SYNC = 1,	   /* fdatasync before a batch counts as taken */
 };
 
+/* The proxy that stands between this machine and servers elsewhere; host "" = none */
+struct zg_proxy {
+	char host[ZG_HOST_LEN];		    /* lower case, no brackets */
+	char credentials_file[ZG_PATH_LEN]; /* "user:password"; "" = none */
+	uint8_t addr[ZG_ENDPOINTS_PER_SERVER][16];
+	uint32_t address_count; /* 0 = unreachable until its name resolves */
+	uint16_t port;		/* host order */
+	uint8_t by_name;	/* its addresses are the resolver's to find */
+	uint8_t pad;
+};
+
 /* zerogate.yaml; paths are as written there, relative ones to its folder */
 struct zg_settings {
 	char policies[ZG_PATH_LEN];
@@ -123,6 +134,7 @@ struct zg_settings {
 	uint32_t dns_grace_sec;
 	char ca_file[ZG_PATH_LEN];	    /* "" = the distribution's */
 	struct zg_auth auth[ZG_LISTEN_MAX]; /* of the listener with that index */
+	struct zg_proxy proxy;
 };
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
@@ -216,7 +228,8 @@ struct zg_server_def {
 	uint8_t by_name;     /* its addresses are the resolver's to find */
 	uint8_t local;	     /* they may be of this machine or its networks */
 	uint8_t passthrough; /* the client's Authorization goes on to it */
-	uint8_t pad[3];
+	uint8_t proxied;     /* it is dialled by way of zg_settings.proxy */
+	uint8_t pad[2];
 	char pins[ZG_PINS_LEN]; /* "sha256//...;sha256//...": keys it may show; "" = any */
 	char passthrough_reason[ZG_REASON_LEN];
 };

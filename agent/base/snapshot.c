@@ -73,6 +73,12 @@ static bool all_auth_ok(const struct zg_settings *s)
 	return true;
 }
 
+static bool proxy_ok(const struct zg_proxy *p)
+{
+	return ENDS(p->host) && ENDS(p->credentials_file) && p->by_name <= 1 &&
+	       p->address_count <= ZG_ENDPOINTS_PER_SERVER && (!p->host[0] || p->port);
+}
+
 static bool settings_ok(const struct zg_settings *s)
 {
 	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
@@ -81,7 +87,7 @@ static bool settings_ok(const struct zg_settings *s)
 	       s->listen_count <= ZG_LISTEN_MAX && s->workers <= ZG_WORKERS_MAX &&
 	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC &&
 	       s->dns_count <= ZG_DNS_UPSTREAM_MAX && s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC &&
-	       s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC && all_auth_ok(s);
+	       s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC && all_auth_ok(s) && proxy_ok(&s->proxy);
 }
 
 static bool profile_known(const struct zg_snapshot *s, uint32_t id)
@@ -134,7 +140,7 @@ static bool server_ok(const struct zg_server_def *d)
 	return ENDS(d->prefix) && d->pinning <= ZG_PINNING_FIRST_USE && ENDS(d->id) &&
 	       ENDS(d->name) && ENDS(d->version) && ENDS(d->owner) && ENDS(d->url) &&
 	       ENDS(d->host) && ENDS(d->path) && d->transport <= ZG_T_STDIO && ENDS(d->pins) &&
-	       ENDS(d->passthrough_reason);
+	       ENDS(d->passthrough_reason) && d->proxied <= 1;
 }
 
 static bool credential_ok(const struct zg_snapshot *s, const struct zg_credential_def *d)

@@ -240,6 +240,8 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	zg_buf_fmt(out, ",\"pinning\":\"%s\"",
 		   s->def.pinning == ZG_PINNING_FIRST_USE ? "first-use" : "approval");
 	put_pins(out, s);
+	if (s->proxy != ZG_PW_UNSAID)
+		zg_buf_fmt(out, ",\"proxy\":%s", s->proxy == ZG_PW_ALWAYS ? "true" : "false");
 	zg_buf_str(out, ",\"risk_tags\":");
 	put_set(out, &s->policy.risk_tags, arena);
 	if (s->command)

@@ -176,7 +176,8 @@ static int add_server(struct zg_grants *g, const struct zg_settings_src *s,
 	for (size_t a = 0; a < server->address_count && r == 0; a++) {
 		const uint8_t *addr = server->address[a];
 
-		r = add_socket(g, addr, server->def.port, ZG_PROFILE_GATEWAY, ZG_V_ALLOW);
+		if (!server->def.proxied)
+			r = add_socket(g, addr, server->def.port, ZG_PROFILE_GATEWAY, ZG_V_ALLOW);
 		for (uint32_t i = 0; i < s->profile_count && r == 0; i++) {
 			uint32_t profile = ZG_PROFILE_FIRST + i;
 			bool listed =
@@ -228,6 +229,25 @@ static int add_upstream(struct zg_grants *g, const struct zg_settings *s)
 	return r;
 }
 
+/* The gateway's way out, not everybody's: whoever reaches a proxy reaches all that
+ * is behind it, so a wide block opens it to nobody. */
+static int add_proxy(struct zg_grants *g, const struct zg_settings_src *s)
+{
+	const struct zg_proxy *proxy = &s->settings.proxy;
+	int r = 0;
+
+	for (uint32_t a = 0; a < proxy->address_count && r == 0; a++) {
+		const uint8_t *addr = proxy->addr[a];
+
+		r = add_socket(g, addr, proxy->port, ZG_PROFILE_GATEWAY, ZG_V_ALLOW);
+		for (uint32_t i = 0; i < s->profile_count && r == 0; i++)
+			if (!names_exactly(&s->profiles[i], addr, proxy->host))
+				r = add_socket(g, addr, proxy->port, ZG_PROFILE_FIRST + i,
+					       ZG_V_DENY);
+	}
+	return r;
+}
+
 int zg_grants_build(struct zg_grants *out, const struct zg_settings_src *s,
 		    struct zg_entry_src *const *servers, size_t server_count, struct zg_err *e)
 {
@@ -235,6 +255,8 @@ int zg_grants_build(struct zg_grants *out, const struct zg_settings_src *s,
 	uint32_t number = 0;
 	int r = add_upstream(&g, &s->settings);
 
+	if (r == 0)
+		r = add_proxy(&g, s);
 	for (uint32_t i = 0; i < s->profile_count && r == 0; i++)
 		r = add_profile(&g, s, i, &number);
 	for (size_t i = 0; i < server_count && r == 0; i++)

@@ -154,6 +154,7 @@ static void take_meta(struct zg_registry_reader *r, const json_t *j, const struc
 		{"restart", JSON_STRING, false, zg_registry_take_restart},
 		{"sha256", JSON_STRING, false, zg_registry_take_sha256},
 		{"local", JSON_TRUE, false, zg_registry_take_local},
+		{"proxy", JSON_TRUE, false, zg_registry_take_proxy},
 		{"auth", JSON_NULL, false, zg_registry_take_auth},
 		{"ca_file", JSON_STRING, false, zg_registry_take_ca_file},
 		{"pins", JSON_ARRAY, false, zg_registry_take_pins},

@@ -24,6 +24,9 @@ struct zg_command_src { /* how a local server is started */
 	struct zg_profile_src profile; /* "server:<id>": what it may reach */
 };
 
+/* Is it dialled by way of the proxy? Where nobody says it: https servers elsewhere. */
+enum zg_proxy_wish { ZG_PW_UNSAID = 0, ZG_PW_NEVER, ZG_PW_ALWAYS };
+
 struct zg_entry_src {		  /* one registered server */
 	struct zg_server_def def; /* without sha256 and endpoint_count */
 	struct zg_server_src policy;
@@ -33,6 +36,7 @@ struct zg_entry_src {		  /* one registered server */
 	size_t fixed_count;		/* of them, the entry's own; the rest was resolved */
 	struct zg_credential_def credential[ZG_CREDENTIALS_SERVER_MAX]; /* without server */
 	size_t credential_count;
+	enum zg_proxy_wish proxy;
 	const char *file;
 	struct zg_entry_src *next;
 };

@@ -56,7 +56,8 @@ zg_registry_take zg_registry_take_labels, zg_registry_take_tags, zg_registry_tak
 	zg_registry_take_extensions;
 zg_registry_take zg_registry_take_trust, zg_registry_take_pinning, zg_registry_take_namespace;
 /* registry_remote.c */
-zg_registry_take zg_registry_take_remotes, zg_registry_take_addresses, zg_registry_take_local;
+zg_registry_take zg_registry_take_remotes, zg_registry_take_addresses, zg_registry_take_local,
+	zg_registry_take_proxy;
 void zg_registry_finish_remote(struct zg_registry_reader *r);
 /* registry_auth.c */
 zg_registry_take zg_registry_take_auth, zg_registry_take_headers, zg_registry_take_ca_file,

@@ -36,6 +36,13 @@ void zg_registry_take_local(struct zg_registry_reader *r, const json_t *j,
 	r->entry->def.local = json_is_true(j);
 }
 
+void zg_registry_take_proxy(struct zg_registry_reader *r, const json_t *j,
+			    const struct zg_json_path *at)
+{
+	(void)at;
+	r->entry->proxy = json_is_true(j) ? ZG_PW_ALWAYS : ZG_PW_NEVER;
+}
+
 static void take_url(struct zg_registry_reader *r, const json_t *j, const struct zg_json_path *at)
 {
 	const char *wrong = zg_url_parse(zg_registry_text(j), &r->entry->def);

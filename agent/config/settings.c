@@ -6,6 +6,7 @@
 #include "settings.h"
 
 #include "auth.h"
+#include "proxy.h"
 
 #include <errno.h>
 
@@ -309,6 +310,11 @@ static void parse_profiles(const struct zg_yaml_ctx *ctx, const struct zg_yaml *
 	zg_profiles_parse(ctx, y, s);
 }
 
+static void parse_proxy(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	zg_proxy_parse(ctx, y, into);
+}
+
 static const struct zg_yaml_field settings_fields[] = {
 	{"version", zg_yaml_version, true},
 	{"listen", parse_listen, false},
@@ -327,6 +333,7 @@ static const struct zg_yaml_field settings_fields[] = {
 	{"audit", parse_audit, false},
 	{"dns", parse_dns, false},
 	{"tls", parse_tls, false},
+	{"proxy", parse_proxy, false},
 };
 
 void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,

@@ -57,11 +57,20 @@ struct zg_profile_src {
 	uint32_t servers_line, servers_column;
 };
 
+/* One of proxy.no_proxy */
+struct zg_no_proxy {
+	struct zg_slice name; /* a host, or "*." and one; ptr NULL: the block below */
+	uint8_t addr[16];
+	uint32_t prefixlen;
+};
+
 struct zg_settings_src {
 	const char *file;
 	struct zg_settings settings;
 	struct zg_profile_src *profiles;
 	size_t profile_count;
+	struct zg_no_proxy *no_proxy;
+	size_t no_proxy_count;
 };
 
 /* A list of allow or deny entries (profiles.c). */

@@ -13,6 +13,7 @@
 #include "grants.h"
 #include "hosts.h"
 #include "parse.h"
+#include "proxy.h"
 #include "registry.h"
 #include "scan.h"
 #include "settings.h"
@@ -136,6 +137,7 @@ static void add_resolved(struct zg_build *b)
 			if (s->def.by_name && s->address_count < ZG_ENDPOINTS_PER_SERVER &&
 			    strcmp(s->def.host, at.host) == 0)
 				memcpy(s->address[s->address_count++], at.addr, sizeof(at.addr));
+		zg_proxy_add_resolved(&b->settings.settings.proxy, at.host, at.addr);
 	}
 }
 
@@ -368,6 +370,9 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	if (!join_profiles(b))
 		return -ENOMEM;
 	add_resolved(b);
+	r = zg_proxy_check(&b->settings, b->server, b->registry.count, b->diag);
+	if (r < 0)
+		return r;
 	put_profiles(b, s);
 	put_servers(b, s);
 	zg_buf_add(&s->buf[ZG_S_AUTH_KEYS], b->auth_keys.ptr, b->auth_keys.len);
@@ -435,9 +440,9 @@ int zg_build_finish(struct zg_build *b, enum zg_build_parts parts, struct zg_buf
 		memcpy(b->settings.settings.dns, b->resolv.dns, sizeof(b->resolv.dns));
 		b->settings.settings.dns_count = b->resolv.dns_count;
 	}
-	zg_buf_add(&s.buf[ZG_S_SETTINGS], &b->settings.settings, sizeof(b->settings.settings));
 	if (parts != ZG_BUILD_SETTINGS)
 		r = put_all(b, &s, made, counts);
+	zg_buf_add(&s.buf[ZG_S_SETTINGS], &b->settings.settings, sizeof(b->settings.settings));
 	if (r == 0 && parts == ZG_BUILD_ALL)
 		r = put_scandb(b, &s);
 	if (r == 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "plain.h"
+#include "proxy.h"
 #include "request.h"
 #include "trust.h"
 #include "upstream.h"
@@ -190,7 +191,8 @@ void zg_transfer_free(struct zg_transfer *t)
 	t->running = false;
 	t->request = NULL;
 	if (up->pooled >= ZG_UPSTREAM_POOL_MAX || !clean(t->easy) ||
-	    (t->tls && !zg_trust_clear(t->easy))) {
+	    (t->tls && !zg_trust_clear(t->easy)) ||
+	    (t->proxied && t->easy && !zg_proxy_clear(t->easy))) {
 		curl_easy_cleanup(t->easy);
 		zg_live_unref(t->live);
 		free(t);

@@ -45,6 +45,8 @@ struct zg_transfer {
 	uint32_t redirects;
 	bool follow;
 	bool tls;
+	bool set;     /* it is known where it goes: */
+	bool proxied; /* by way of the proxy */
 	bool running;
 	bool paused;
 };

@@ -160,8 +160,10 @@ static enum zg_next bare_status(struct zg_request *r)
 		return zg_refuse(r, status, ZG_C_UPSTREAM, "server %s answered with HTTP %d",
 				 r->server->id, status);
 	}
-	(void)snprintf(what, sizeof(what), "answered with HTTP %d%s", status,
-		       status >= 300 && status < 400 ? " (redirects are not followed)" : "");
+	(void)snprintf(what, sizeof(what), "answered with HTTP %d%s%s", status,
+		       status >= 300 && status < 400 ? " (redirects are not followed)" : "",
+		       r->server->proxied && !r->server->tls ? " (it, or the proxy before it)"
+							     : "");
 	return upstream_failed(r, what);
 }
 

@@ -13,6 +13,7 @@
 #include "local.h"
 #include "multi.h"
 #include "plain.h"
+#include "proxy.h"
 #include "redirect.h"
 #include "request.h"
 #include "trust.h"
@@ -29,7 +30,7 @@ static const struct zg_server_def *whereabouts(const struct zg_request *r, struc
 	const struct zg_server_def *s;
 
 	*live = r->live;
-	if (!r->server->by_name || r->live == r->worker->live)
+	if ((!r->server->by_name && !r->server->proxied) || r->live == r->worker->live)
 		return r->server;
 	s = zg_snapshot_server(&r->worker->live->snap, r->server_id);
 	if (!s || memcmp(s->sha256, r->server->sha256, sizeof(s->sha256)) != 0)
@@ -43,7 +44,7 @@ static void note_answer(const struct zg_transfer *t, const struct zg_request *r)
 	const struct zg_server_def *s;
 	struct zg_live *live;
 
-	if (r->origin.transparent)
+	if (r->origin.transparent || t->proxied)
 		return;
 	s = whereabouts(r, &live);
 	zg_live_endpoint_answered(live, s, t->first + t->nth);
@@ -291,6 +292,8 @@ CURL *zg_transfer_easy(struct zg_transfer *t)
 	if (curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_PROXY, "") != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_NOPROXY, "*") != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK ||
@@ -409,9 +412,34 @@ static bool pick_address(const struct zg_transfer *t, const struct zg_request *r
 }
 
 /* Where libcurl is not needed: plain HTTP/1.1, dialled directly. */
-static bool is_plain(const struct zg_request *r)
+static bool is_plain(const struct zg_transfer *t, const struct zg_request *r)
 {
-	return !r->server->tls;
+	return !r->server->tls && !t->proxied;
+}
+
+/* What is dialled: an address of the server, or of the proxy. A transfer that has
+ * begun does not turn from one to the other. */
+static bool set_way(struct zg_transfer *t, const struct zg_request *r)
+{
+	struct zg_live *live;
+	const struct zg_server_def *s = whereabouts(r, &live);
+	char to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
+
+	if (t->set && t->proxied != s->proxied)
+		return false;
+	t->proxied = s->proxied;
+	t->set = true;
+	if (t->proxied)
+		return zg_transfer_handle(t) && zg_proxy_apply(t->easy, live, t->nth);
+	if (!pick_address(t, r, t->addr, &t->port))
+		return false;
+	if (is_plain(t, r))
+		return true;
+	zg_addr_text(ip, sizeof(ip), t->addr);
+	(void)snprintf(to, sizeof(to), strchr(ip, ':') ? "::[%s]:%u" : "::%s:%u", ip, t->port);
+	t->connect_to = (struct curl_slist){zg_arena_copy(&t->arena, zg_slice_str(to)), NULL};
+	return zg_arena_ok(&t->arena) && zg_transfer_handle(t) &&
+	       curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, &t->connect_to) == CURLE_OK;
 }
 
 static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
@@ -419,24 +447,20 @@ static bool set_destination(struct zg_transfer *t, const struct zg_request *r)
 	const struct zg_server_def *s = r->server;
 	bool v6 = strchr(s->host, ':') != NULL;
 	const struct zg_slice path = path_of(t, r);
-	char url[3 * ZG_PATH_LEN], to[INET6_ADDRSTRLEN + 16], ip[INET6_ADDRSTRLEN];
+	char url[3 * ZG_PATH_LEN];
 	int n;
 
-	if (!pick_address(t, r, t->addr, &t->port))
+	if (!set_way(t, r))
 		return false;
-	if (is_plain(r))
+	if (is_plain(t, r))
 		return true;
-	zg_addr_text(ip, sizeof(ip), t->addr);
-	(void)snprintf(to, sizeof(to), strchr(ip, ':') ? "::[%s]:%u" : "::%s:%u", ip, t->port);
-	t->connect_to = (struct curl_slist){zg_arena_copy(&t->arena, zg_slice_str(to)), NULL};
 	n = snprintf(url, sizeof(url), "%s://%s%s%s:%u%.*s", s->tls ? "https" : "http",
 		     v6 ? "[" : "", s->host, v6 ? "]" : "", s->port, (int)path.len, path.ptr);
-	if (!zg_transfer_handle(t) || (s->tls && !t->tls && !zg_trust_apply(t->live, s, t->easy)))
+	if (s->tls && !t->tls && !zg_trust_apply(t->live, s, t->easy))
 		return false;
 	t->tls = s->tls;
-	return n > 0 && (size_t)n < sizeof(url) && zg_arena_ok(&t->arena) &&
-	       curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK &&
-	       curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, &t->connect_to) == CURLE_OK;
+	return n > 0 && (size_t)n < sizeof(url) &&
+	       curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
 /* The head of a plain request; a header that is there to be left out ends in ':'. */
@@ -481,7 +505,7 @@ static bool set_message(struct zg_transfer *t, const struct zg_request *r,
 {
 	CURL *e = t->easy;
 
-	if (is_plain(r))
+	if (is_plain(t, r))
 		return set_plain(t, r, method, body);
 	if (curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method == ZG_HM_DELETE ? "DELETE" : NULL) !=
@@ -598,7 +622,10 @@ void zg_transfer_done(struct zg_transfer *t, int code)
 		return;
 	r->upstream = NULL;
 	if (code != CURLE_OK)
-		r->failure = zg_trust_failure(t->easy, (CURLcode)code, why, sizeof(why))
+		r->failure = zg_trust_failure(t->easy, (CURLcode)code, why, sizeof(why)) ||
+					     (t->proxied && !t->sends &&
+					      zg_proxy_failure(t->easy, (CURLcode)code, why,
+							       sizeof(why)))
 				     ? zg_request_text(r, "%s", why)
 				     : failure_of(code);
 	zg_transfer_free(t);
@@ -699,6 +726,9 @@ static bool is_nowhere(const struct zg_request *r)
 	struct zg_live *live;
 	const struct zg_server_def *s = whereabouts(r, &live);
 
+	if (s->proxied)
+		return live->snap.settings->proxy.by_name &&
+		       !live->snap.settings->proxy.address_count;
 	return s->by_name && !r->origin.transparent && !zg_live_endpoint(live, s, 0, 0);
 }
 
@@ -748,9 +778,12 @@ enum zg_next zg_step_upstream(struct zg_request *r)
 		zg_request_slim(r);
 	rc = start(r);
 	if (rc < 0) {
-		r->failure = r->server->by_name ? "cannot be reached: its name has no address "
+		r->failure = r->server->proxied ? "cannot be reached: the proxy has no address "
 						  "that may be dialled"
-						: "has no address that could be dialled";
+			     : r->server->by_name
+				     ? "cannot be reached: its name has no address that may be "
+				       "dialled"
+				     : "has no address that could be dialled";
 		return ZG_NEXT;
 	}
 	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_runtime, r);

@@ -2,8 +2,9 @@
 /*
  * upstream.h - one exchange with a registered server, by libcurl's multi
  * interface on the worker's loop. Addresses come from the snapshot (no name is
- * ever resolved), redirects are not followed, no proxy is used, nothing is sent
- * twice, and only listed headers pass in either direction.
+ * ever resolved), redirects are followed within the registered origin, no proxy
+ * is used but the configured one (proxy.h), nothing is sent twice, and only
+ * listed headers pass in either direction.
  */
 #ifndef ZG_GATEWAY_UPSTREAM_H
 #define ZG_GATEWAY_UPSTREAM_H

@@ -219,6 +219,43 @@ static int add_credentials(struct zg_parent *p, struct zg_secrets_draft *d,
 	return rc;
 }
 
+/* Where zerogate.yaml is. */
+static void folder_of(char folder[ZG_PATH_LEN], const struct zg_parent *p)
+{
+	memcpy(folder, p->config, ZG_PATH_LEN);
+	if (strrchr(folder, '/'))
+		*strrchr(folder, '/') = '\0';
+}
+
+/* What the proxy is shown. */
+static int add_proxy(struct zg_parent *p, struct zg_secrets_draft *d, const struct zg_snapshot *s,
+		     struct zg_err *e)
+{
+	const char *path = s->settings->proxy.credentials_file;
+	struct zg_buf file = ZG_BUF(ZG_SECRET_FILE_BYTES + 1);
+	char folder[ZG_PATH_LEN], full[2 * ZG_PATH_LEN];
+	struct zg_slice value;
+	bool credential;
+	int rc;
+
+	if (!path[0])
+		return 0;
+	if (!zg_buf_room(&file, ZG_SECRET_FILE_BYTES))
+		return zg_err_set(e, ENOMEM, "no memory for a secret");
+	folder_of(folder, p);
+	rc = path_of(full, folder, path, &credential, e);
+	rc = rc < 0 ? rc : read_file(&file, full, true, credential, e);
+	value = zg_buf_slice(&file);
+	if (rc == 0)
+		rc = line_of(&value, full, e);
+	if (rc == 0 && !memchr(value.ptr, ':', value.len))
+		rc = zg_err_at(e, EINVAL, full, 0, 0, "it is not \"user:password\"");
+	if (rc == 0)
+		zg_secrets_add(d, ZG_SK_PROXY, ZG_SLICE(""), value);
+	wipe(&file);
+	return rc;
+}
+
 /* Whom https servers are verified against, if there are any. */
 static int add_bundle(struct zg_parent *p, struct zg_secrets_draft *d, const struct zg_snapshot *s,
 		      struct zg_err *e)
@@ -236,9 +273,7 @@ static int add_bundle(struct zg_parent *p, struct zg_secrets_draft *d, const str
 			path = ca_bundles[i];
 	if (!wanted || !path[0]) /* without any, no server can be verified */
 		return 0;
-	memcpy(folder, p->config, sizeof(folder));
-	if (strrchr(folder, '/'))
-		*strrchr(folder, '/') = '\0';
+	folder_of(folder, p);
 	rc = path_of(full, folder, path, &credential, e);
 	rc = rc < 0 ? rc : read_file(&file, full, false, credential, e);
 	if (rc == 0)
@@ -259,6 +294,8 @@ int zg_parent_secrets(struct zg_parent *p, const struct zg_snapshot *s, struct z
 		rc = zg_certs_secrets(p, s, &d, e);
 	if (rc == 0)
 		rc = add_bundle(p, &d, s, e);
+	if (rc == 0)
+		rc = add_proxy(p, &d, s, e);
 	if (rc == 0)
 		rc = add_credentials(p, &d, s, e);
 	if (rc == 0) {

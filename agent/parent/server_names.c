@@ -76,10 +76,12 @@ static void compile_soon(struct zg_server_names *n)
 		zg_log(ZG_LOG_ERR, "no timer for new addresses of servers");
 }
 
-/* Is it a registered server's? local: all entries of that name say so. */
+/* Is it a registered server's, or the proxy's, which is of our own networks? local:
+ * all entries of that name say so. */
 static bool is_registered(const struct zg_snapshot *s, const char *host, bool *local)
 {
-	bool found = false;
+	const struct zg_proxy *proxy = &s->settings->proxy;
+	bool found = proxy->by_name && strcmp(proxy->host, host) == 0;
 
 	*local = true;
 	for (size_t i = 0; i < s->server_count; i++) {

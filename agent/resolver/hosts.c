@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hosts.c - the names of registered servers, which the agent itself asks for
+ * hosts.c - the names of registered servers and of the proxy, which the agent itself asks for
  * (server.h): each as often as its answers live, within bounds. What is found
  * is the parent's to judge; nothing here opens anything. Trust: as query.c.
  */
@@ -109,8 +109,19 @@ static void add_host(struct zg_resolver *r, const char *name)
 		ask(h);
 }
 
+static void want(struct zg_resolver *r, const char *name)
+{
+	struct zg_host *h = find(r, name);
+
+	if (h)
+		h->wanted = true;
+	else if (zg_hostname_ok(zg_slice_str(name)))
+		add_host(r, name);
+}
+
 void zg_hosts_snapshot(struct zg_resolver *r)
 {
+	const struct zg_proxy *proxy = &r->snapshot.settings->proxy;
 	struct zg_host *h, *next;
 
 	LIST_FOREACH(h, &r->hosts, link)
@@ -118,14 +129,11 @@ void zg_hosts_snapshot(struct zg_resolver *r)
 	for (size_t i = 0; i < r->snapshot.server_count; i++) {
 		const struct zg_server_def *s = &r->snapshot.servers[i];
 
-		if (!s->by_name || !zg_hostname_ok(zg_slice_str(s->host)))
-			continue;
-		h = find(r, s->host);
-		if (h)
-			h->wanted = true;
-		else
-			add_host(r, s->host);
+		if (s->by_name)
+			want(r, s->host);
 	}
+	if (proxy->by_name)
+		want(r, proxy->host);
 	for (h = LIST_FIRST(&r->hosts); h; h = next) {
 		next = LIST_NEXT(h, link);
 		if (!h->wanted)

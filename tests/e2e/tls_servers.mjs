@@ -94,8 +94,9 @@ export async function startTls(leaf, { h2 = true, host = '127.0.0.1', port = 0, 
 		} });
 }
 
-// CONNECT and absolute-form; who asked for what, with which credentials
-export async function startProxy({ map = (target) => target, authorization } = {}) {
+// CONNECT and absolute-form; who asked for what, with which credentials. answer(req)
+// may be what CONNECT is answered with instead of a tunnel.
+export async function startProxy({ map = (target) => target, authorization, answer = () => undefined, port = 0 } = {}) {
 	const seen = [], sockets = new Set();
 	const proxy = http.createServer((req, res) => {
 		seen.push({ method: req.method, target: req.url, authorization: req.headers['proxy-authorization'], headers: req.headers });
@@ -111,6 +112,9 @@ export async function startProxy({ map = (target) => target, authorization } = {
 	});
 	proxy.on('connect', (req, socket) => {
 		seen.push({ method: 'CONNECT', target: req.url, authorization: req.headers['proxy-authorization'], headers: req.headers });
+		const instead = answer(req);
+		if (instead !== undefined)
+			return socket.end(instead);
 		if (authorization && req.headers['proxy-authorization'] !== authorization)
 			return socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n');
 		const to = map(req.url), at = to.lastIndexOf(':');
@@ -121,7 +125,7 @@ export async function startProxy({ map = (target) => target, authorization } = {
 		far.on('error', () => socket.destroy());
 		socket.on('error', () => far.destroy());
 	});
-	proxy.listen(0, '127.0.0.1');
+	proxy.listen(port, '127.0.0.1');
 	await once(proxy, 'listening');
 	return { port: proxy.address().port, seen, async close() {
 		proxy.close();

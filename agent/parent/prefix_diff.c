@@ -6,10 +6,12 @@
 #include "prefix_diff.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
 #define BITS 128
+#define WORD 64
 
 /* The entries of one table that cover the place where the walk is. */
 struct cover {
@@ -20,27 +22,50 @@ struct cover {
 	size_t depth;
 };
 
+static uint64_t word(const uint8_t *at)
+{
+	uint64_t w;
+
+	memcpy(&w, at, sizeof(w));
+	return be64toh(w);
+}
+
+/* The first bits of a word, and the ones behind them. */
+static uint64_t head(uint64_t w, uint32_t bits)
+{
+	return bits >= WORD ? w : bits ? w >> (WORD - bits) : 0;
+}
+
+static uint64_t tail(uint64_t w, uint32_t bits)
+{
+	return bits >= WORD ? 0 : w << bits;
+}
+
+/* How many of the first bits lie in the second word. */
+static uint32_t second(uint32_t bits)
+{
+	return bits > WORD ? bits - WORD : 0;
+}
+
 int zg_prefix_order(const struct zg_prefix_def *a, const struct zg_prefix_def *b)
 {
-	int order = memcmp(a->addr, b->addr, sizeof(a->addr));
+	uint64_t x = word(a->addr), y = word(b->addr);
 
-	if (order)
-		return order;
-	return (a->prefixlen > b->prefixlen) - (a->prefixlen < b->prefixlen);
+	if (x == y) {
+		x = word(a->addr + WORD / 8);
+		y = word(b->addr + WORD / 8);
+	}
+	if (x == y) {
+		x = a->prefixlen;
+		y = b->prefixlen;
+	}
+	return (x > y) - (x < y);
 }
 
 static bool masked(const struct zg_prefix_def *p)
 {
-	size_t whole = p->prefixlen / 8;
-
-	if (p->prefixlen > BITS)
-		return false;
-	if (p->prefixlen % 8 && (p->addr[whole++] & (0xff >> p->prefixlen % 8)))
-		return false;
-	for (; whole < sizeof(p->addr); whole++)
-		if (p->addr[whole])
-			return false;
-	return true;
+	return p->prefixlen <= BITS && !tail(word(p->addr), p->prefixlen) &&
+	       !tail(word(p->addr + WORD / 8), second(p->prefixlen));
 }
 
 int zg_prefix_check(const struct zg_prefix_def *table, size_t count)
@@ -53,24 +78,24 @@ int zg_prefix_check(const struct zg_prefix_def *table, size_t count)
 
 static bool covers(const struct zg_prefix_def *p, const struct zg_prefix_def *q)
 {
-	size_t whole = p->prefixlen / 8;
-	unsigned int rest = p->prefixlen % 8;
+	uint32_t bits = p->prefixlen;
 
-	if (p->prefixlen > q->prefixlen || memcmp(p->addr, q->addr, whole) != 0)
-		return false;
-	return !rest || ((p->addr[whole] ^ q->addr[whole]) & (0xff00 >> rest) & 0xff) == 0;
+	return bits <= q->prefixlen && !head(word(p->addr) ^ word(q->addr), bits) &&
+	       !head(word(p->addr + WORD / 8) ^ word(q->addr + WORD / 8), second(bits));
 }
 
-/* Move to p, which is not before the last one; true if the table holds p. */
-static bool cover_advance(struct cover *c, const struct zg_prefix_def *p)
+static const struct zg_prefix_def *cover_next(const struct cover *c)
 {
-	bool held = c->next < c->count && zg_prefix_order(&c->table[c->next], p) == 0;
+	return c->next < c->count ? &c->table[c->next] : NULL;
+}
 
+/* Move to p, which is not before the last one; held: the table holds it. */
+static void cover_advance(struct cover *c, const struct zg_prefix_def *p, bool held)
+{
 	while (c->depth && !covers(c->stack[c->depth - 1], p))
 		c->depth--;
 	if (held)
 		c->stack[c->depth++] = &c->table[c->next++];
-	return held;
 }
 
 static uint32_t cover_identity(const struct cover *c)
@@ -94,14 +119,10 @@ static int append(struct zg_prefix_change **list, size_t *count, size_t *room,
 	return 0;
 }
 
-static const struct zg_prefix_def *first_of(const struct cover *a, const struct cover *b)
+/* Which of the two comes first, as zg_prefix_order; a table's end comes last. */
+static int order_of(const struct zg_prefix_def *p, const struct zg_prefix_def *q)
 {
-	const struct zg_prefix_def *p = a->next < a->count ? &a->table[a->next] : NULL;
-	const struct zg_prefix_def *q = b->next < b->count ? &b->table[b->next] : NULL;
-
-	if (!p || !q)
-		return p ? p : q;
-	return zg_prefix_order(p, q) <= 0 ? p : q;
+	return p && q ? zg_prefix_order(p, q) : p ? -1 : 1;
 }
 
 int zg_prefix_diff(const struct zg_prefix_def *old, size_t old_count,
@@ -111,20 +132,23 @@ int zg_prefix_diff(const struct zg_prefix_def *old, size_t old_count,
 	struct cover before = {.table = old, .count = old_count};
 	struct cover after = {.table = new, .count = new_count};
 	zg_autofree struct zg_prefix_change *list = NULL;
-	const struct zg_prefix_def *p;
 	size_t n = 0, room = 0;
 
 	assert((old || !old_count) && (new || !new_count));
-	while ((p = first_of(&before, &after))) {
-		struct zg_prefix_change change = {.key = {.prefixlen = p->prefixlen}};
+	while (before.next < before.count || after.next < after.count) {
+		const struct zg_prefix_def *p = cover_next(&before), *q = cover_next(&after);
+		int order = order_of(p, q);
+		struct zg_prefix_change change = {.in_old = order <= 0, .in_new = order >= 0};
 
-		memcpy(change.key.addr, p->addr, sizeof(change.key.addr));
-		change.in_old = cover_advance(&before, p);
-		change.in_new = cover_advance(&after, p);
+		p = change.in_old ? p : q;
+		cover_advance(&before, p, change.in_old);
+		cover_advance(&after, p, change.in_new);
 		change.old_identity = cover_identity(&before);
 		change.new_identity = cover_identity(&after);
 		if (change.in_old == change.in_new && change.old_identity == change.new_identity)
 			continue;
+		change.key.prefixlen = p->prefixlen;
+		memcpy(change.key.addr, p->addr, sizeof(change.key.addr));
 		if (append(&list, &n, &room, &change) < 0)
 			return -ENOMEM;
 	}

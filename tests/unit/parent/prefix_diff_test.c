@@ -14,7 +14,7 @@
 
 #include "prefix_diff.h"
 
-#define SPACE  256 /* addresses: the first byte */
+#define SPACE  256 /* addresses: eight bits of them */
 #define TABLE  40
 #define SHARED 128
 #define ROUNDS 2000
@@ -26,6 +26,26 @@ struct shared {
 	} entry[SHARED];
 	size_t count;
 };
+
+static uint32_t window; /* the bit at which those eight begin */
+
+static void set_byte(uint8_t addr[16], uint32_t byte)
+{
+	uint32_t two = byte << (8 - window % 8);
+
+	addr[window / 8] = (uint8_t)(two >> 8);
+	if (window % 8)
+		addr[window / 8 + 1] = (uint8_t)two;
+}
+
+static uint32_t get_byte(const uint8_t addr[16])
+{
+	uint32_t two = (uint32_t)addr[window / 8] << 8;
+
+	if (window % 8)
+		two |= addr[window / 8 + 1];
+	return two >> (8 - window % 8) & 0xff;
+}
 
 static int order(const void *a, const void *b)
 {
@@ -39,9 +59,9 @@ static size_t random_table(struct zg_prefix_def *table)
 	for (size_t i = 0; i < n; i++) {
 		uint32_t len = (uint32_t)rand() % 9;
 
-		table[i] = (struct zg_prefix_def){.prefixlen = len,
+		table[i] = (struct zg_prefix_def){.prefixlen = window + len,
 						  .identity = 1 + (uint32_t)rand() % 4};
-		table[i].addr[0] = (uint8_t)(rand() & (0xff00 >> len));
+		set_byte(table[i].addr, (uint32_t)rand() & (0xff00 >> len) & 0xff);
 	}
 	qsort(table, n, sizeof(*table), order);
 	for (size_t i = 0; i < n; i++)
@@ -52,7 +72,7 @@ static size_t random_table(struct zg_prefix_def *table)
 
 static int covers(const uint8_t addr[16], uint32_t len, unsigned int address)
 {
-	return ((addr[0] ^ address) & (0xff00 >> len) & 0xff) == 0;
+	return ((get_byte(addr) ^ address) & (0xff00 >> (len - window)) & 0xff) == 0;
 }
 
 static uint32_t table_resolve(const struct zg_prefix_def *t, size_t n, unsigned int address)
@@ -128,6 +148,7 @@ static void one_round(void)
 	struct zg_prefix_change *c;
 	struct shared s = {0};
 
+	assert_int_equal(zg_prefix_check(old, old_count), 0);
 	for (size_t i = 0; i < old_count; i++) {
 		struct zg_addr_key key = {.prefixlen = old[i].prefixlen};
 
@@ -156,9 +177,15 @@ static void one_round(void)
 
 static void test_every_write_keeps_both_views(void **state ZG_UNUSED)
 {
+	static const uint32_t windows[] = {0, 60, 64, 120};
+
 	srand(20251);
-	for (int i = 0; i < ROUNDS; i++)
-		one_round();
+	for (size_t w = 0; w < sizeof(windows) / sizeof(windows[0]); w++) {
+		window = windows[w];
+		for (int i = 0; i < ROUNDS / 4; i++)
+			one_round();
+	}
+	window = 0;
 }
 
 static void test_nothing_to_do(void **state ZG_UNUSED)
@@ -177,6 +204,9 @@ static void test_check(void **state ZG_UNUSED)
 	const struct zg_prefix_def unmasked = {.addr = {0x7f, 1}, .prefixlen = 8};
 	const struct zg_prefix_def part = {.addr = {0x7f, 0x81}, .prefixlen = 15};
 	const struct zg_prefix_def too_long = {.prefixlen = 129};
+	const struct zg_prefix_def half = {.addr = {[8] = 0x80}, .prefixlen = 64};
+	const struct zg_prefix_def last = {.addr = {[15] = 0x01}, .prefixlen = 127};
+	const struct zg_prefix_def fits = {.addr = {[8] = 0x80}, .prefixlen = 65};
 	const struct zg_prefix_def whole = {.addr = {0x7f, 1, [15] = 0xff}, .prefixlen = 128};
 	const struct zg_prefix_def twice[2] = {whole, whole};
 	const struct zg_prefix_def down[2] = {whole, {.addr = {0x7f}, .prefixlen = 8}};
@@ -185,6 +215,9 @@ static void test_check(void **state ZG_UNUSED)
 	assert_int_equal(zg_prefix_check(&unmasked, 1), -EBADMSG);
 	assert_int_equal(zg_prefix_check(&part, 1), -EBADMSG);
 	assert_int_equal(zg_prefix_check(&too_long, 1), -EBADMSG);
+	assert_int_equal(zg_prefix_check(&half, 1), -EBADMSG);
+	assert_int_equal(zg_prefix_check(&last, 1), -EBADMSG);
+	assert_int_equal(zg_prefix_check(&fits, 1), 0);
 	assert_int_equal(zg_prefix_check(twice, 2), -EBADMSG);
 	assert_int_equal(zg_prefix_check(down, 2), -EBADMSG);
 	assert_int_equal(zg_prefix_check(&whole, 1), 0);

@@ -279,8 +279,23 @@ static int resync(struct zg_tables *t)
 	}
 	free(t->prefix);
 	t->prefix = prefix;
-	t->prefix_count = count;
+	t->prefix_count = t->prefix_room = count;
 	t->known = true;
+	return 0;
+}
+
+/* Before anything is written: afterwards nothing may fail. */
+static int make_room(struct zg_tables *t, size_t count)
+{
+	struct zg_prefix_def *grown;
+
+	if (count <= t->prefix_room)
+		return 0;
+	grown = reallocarray(t->prefix, count, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	t->prefix = grown;
+	t->prefix_room = count;
 	return 0;
 }
 
@@ -320,21 +335,17 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 		    struct zg_err *e)
 {
 	struct zg_change_set set = {.old = slot_in_force(t), .new = !slot_in_force(t)};
-	zg_autofree struct zg_prefix_def *copy = NULL;
 	int r;
 
 	if (zg_prefix_check(s->prefixes, s->prefix_count) < 0)
 		return zg_err_set(e, EBADMSG, "the snapshot's prefixes are not in order");
-	copy = calloc(s->prefix_count + 1, sizeof(*copy));
-	if (!copy)
-		return zg_err_set(e, ENOMEM, "no memory for the table of addresses");
-	if (s->prefix_count)
-		memcpy(copy, s->prefixes, s->prefix_count * sizeof(*copy));
 	r = t->known ? 0 : resync(t);
 	if (r < 0)
 		return refuse(e, r, "addresses");
-	r = zg_prefix_diff(t->prefix, t->prefix_count, copy, s->prefix_count, &set.prefix,
-			   &set.prefix_count);
+	r = make_room(t, s->prefix_count);
+	if (r == 0)
+		r = zg_prefix_diff(t->prefix, t->prefix_count, s->prefixes, s->prefix_count,
+				   &set.prefix, &set.prefix_count);
 	if (r < 0)
 		return zg_err_set(e, -r, "no memory to compare the tables of addresses");
 	/* before the first flip no rule makes anything of an identity */
@@ -350,8 +361,8 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 	__atomic_store_n(&t->ctl->generation, generation, __ATOMIC_SEQ_CST);
 	t->known = zg_prefixes_write(t, &set, ZG_SETTLE) == 0 && purge_slot(t, set.old) == 0;
 	free(set.prefix);
-	free(t->prefix);
-	t->prefix = ZG_TAKE(copy);
+	if (s->prefix_count)
+		memcpy(t->prefix, s->prefixes, s->prefix_count * sizeof(*t->prefix));
 	t->prefix_count = s->prefix_count;
 	return 0;
 }

@@ -37,7 +37,7 @@ struct zg_tables {
 	struct zg_map answers;
 	const struct zg_gate_names *names; /* borrowed, for the next application */
 	struct zg_prefix_def *prefix;	   /* what both hold in the slot in force, sorted */
-	size_t prefix_count;
+	size_t prefix_count, prefix_room;
 	char (*contained)[ZG_NAME_LEN]; /* profiles, of this generation or a later one */
 	size_t contained_count;
 	/* what else was put, for who reads it back: rows and denied executables by

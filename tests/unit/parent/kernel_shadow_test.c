@@ -183,9 +183,12 @@ static const struct {
 	uint32_t signatures;
 	bool from_server;
 } shown[] = {
-	{HEAD "Mcp-Session-Id: 1\r\n\r\n", "Mcp-Session-Id:", BIT(SESSION_ID), false},
-	{HEAD "mcp-PROTOCOL-version: 1\r\n\r\n", "version:", BIT(VERSION_HEADER), false},
-	{HEAD "Mcp-Method: server/discover\r\n\r\n", "Method:", BIT(METHOD_HEADER), false},
+	{HEAD "Mcp-Session-Id: 1\r\n\r\n", "Mcp-Session-Id:", BIT(SESSION_ID) | BIT(CONTENT_TYPE),
+	 false},
+	{HEAD "mcp-PROTOCOL-version: 1\r\n\r\n",
+	 "version:", BIT(VERSION_HEADER) | BIT(CONTENT_TYPE), false},
+	{HEAD "Mcp-Method: server/discover\r\n\r\n",
+	 "Method:", BIT(METHOD_HEADER) | BIT(CONTENT_TYPE), false},
 	{initialize, "\"2.0\"", INITIALIZE, false},
 	{HEAD "\r\n{\"jsonrpc\" : \"2.0\", \"method\" : \"server\\/discover\" }", "discover\"",
 	 BIT(JSONRPC) | BIT(DISCOVER), false},
@@ -194,7 +197,7 @@ static const struct {
 	{HEAD "Transfer-Encoding: chunked\r\n\r\n16\r\n{\"jsonrpc\":\"2.0\",\"meth\r\n"
 	      "10\r\nod\":\"tools/list\"\r\n1\r\n}\r\n0\r\n\r\n",
 	 "tools/list\"", BIT(JSONRPC) | BIT(TOOLS_LIST), false},
-	{OK "Mcp-Session-Id: 1\r\n\r\n", "Session-Id:", BIT(SESSION_ID), true},
+	{OK "Mcp-Session-Id: 1\r\n\r\n", "Session-Id:", BIT(SESSION_ID) | BIT(CONTENT_TYPE), true},
 	{answer, "\"serverInfo\":", ANSWER, true},
 	{OK
 	 "\r\nevent: message\ndata: {\"result\":{\"serverInfo\":{},\"protocolVersion\":\"1\"}}\n\n",

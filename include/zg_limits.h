@@ -219,6 +219,7 @@
 #define ZG_PIN_SHORT_TEXT   4096  /* of the others the beginning */
 #define ZG_PIN_FIRST_SEC    600	  /* a first listing that does not end by then is over */
 #define ZG_PIN_SLOTS	    16384 /* states one worker remembers; a forgotten one is asked for */
+#define ZG_PIN_ASKED_MAX    64	  /* questions of one worker; more are asked twice */
 #define ZG_PIN_WAIT_MS	    2000  /* for the ledger's word on a definition; then it is refused */
 #define ZG_LIST_ENTRIES_MAX 20000 /* of one list; more: withheld whole */
 #define ZG_NAMESPACE_LEN    32	  /* prefix of a server's names */

@@ -72,6 +72,9 @@ int zg_worker_init(struct zg_worker *w)
 	LIST_INIT(&w->splices);
 	TAILQ_INIT(&w->requests);
 	TAILQ_INIT(&w->spare);
+	w->calls_of = calloc(ZG_CALL_BUCKETS, sizeof(*w->calls_of));
+	if (!w->calls_of)
+		return -ENOMEM;
 	w->base = event_base_new();
 	if (!w->base)
 		return -ENOMEM;
@@ -97,6 +100,8 @@ void zg_worker_release(struct zg_worker *w)
 	zg_locals_release(w);
 	zg_conns_release(w);
 	zg_requests_release(w);
+	free(w->calls_of);
+	w->calls_of = NULL;
 	zg_upstream_release(w);
 	zg_tls_release(w);
 	for (size_t i = 0; i < ZG_LISTEN_MAX; i++)

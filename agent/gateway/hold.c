@@ -168,14 +168,11 @@ enum zg_next zg_step_hold(struct zg_request *r)
 
 void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m)
 {
-	struct zg_request *r;
+	struct zg_request *r = zg_request_of(w, m->call);
 
 	ZG_MSG_TEXT(m->approval);
 	ZG_MSG_TEXT(m->reason);
-	TAILQ_FOREACH(r, &w->requests, link)
-	if (r->call == m->call && r->hold.sent)
-		break;
-	if (!r || r->hold.state != ZG_HOLD_PENDING)
+	if (!r || !r->hold.sent || r->hold.state != ZG_HOLD_PENDING)
 		return;
 	/* an unknown state is no yes */
 	r->hold.state =

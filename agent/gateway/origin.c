@@ -40,7 +40,18 @@ const char *zg_cgroup_names_get(const struct zg_cgroup_names *n, uint64_t cgroup
 {
 	const struct zg_cgroup_name *e = &n->entry[cgroup_id % ZG_CGROUP_NAMES];
 
-	return cgroup_id && e->cgroup_id == cgroup_id ? e->path : NULL;
+	return cgroup_id && e->cgroup_id == cgroup_id && !e->asked ? e->path : NULL;
+}
+
+bool zg_cgroup_names_ask(struct zg_cgroup_names *n, uint64_t cgroup_id)
+{
+	struct zg_cgroup_name *e = &n->entry[cgroup_id % ZG_CGROUP_NAMES];
+
+	if (e->cgroup_id == cgroup_id && e->asked)
+		return false;
+	e->cgroup_id = cgroup_id;
+	e->asked = true;
+	return true;
 }
 
 void zg_cgroup_names_put(struct zg_cgroup_names *n, uint64_t cgroup_id, const char *path)
@@ -48,6 +59,7 @@ void zg_cgroup_names_put(struct zg_cgroup_names *n, uint64_t cgroup_id, const ch
 	struct zg_cgroup_name *e = &n->entry[cgroup_id % ZG_CGROUP_NAMES];
 
 	e->cgroup_id = cgroup_id;
+	e->asked = false;
 	(void)zg_str_cut(e->path, sizeof(e->path), zg_slice_str(path));
 }
 
@@ -100,9 +112,13 @@ enum zg_next zg_step_origin(struct zg_request *r)
 		fill_principal(&r->origin, profile, &r->principal);
 	path = zg_cgroup_names_get(&w->names, r->origin.cgroup_id);
 	if (!path) {
-		if (zg_msg_send(w->channel, ZG_MSG_CGROUP_QUERY, &query, -1) < 0)
+		if (!zg_cgroup_names_ask(&w->names, r->origin.cgroup_id))
+			return ZG_WAIT;
+		if (zg_msg_send(w->channel, ZG_MSG_CGROUP_QUERY, &query, -1) < 0) {
+			zg_cgroup_names_forget(&w->names, r->origin.cgroup_id);
 			return zg_refuse(r, 503, ZG_C_UNAVAILABLE,
 					 "the parent cannot name the caller's cgroup now");
+		}
 		return ZG_WAIT;
 	}
 	if (!path[0])

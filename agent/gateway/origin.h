@@ -21,6 +21,7 @@ int zg_origin_read(int fd, struct zg_origin *out) ZG_MUST_CHECK;
 
 struct zg_cgroup_name {
 	uint64_t cgroup_id; /* 0 = free */
+	bool asked;	    /* the parent's answer is on its way: no path yet */
 	char path[ZG_CGROUP_LEN];
 };
 
@@ -33,6 +34,8 @@ struct zg_cgroup_names {
 int zg_cgroup_names_init(struct zg_cgroup_names *n) ZG_MUST_CHECK;
 void zg_cgroup_names_release(struct zg_cgroup_names *n);
 const char *zg_cgroup_names_get(const struct zg_cgroup_names *n, uint64_t cgroup_id);
+/* To be asked for? Once for all requests that wait. */
+bool zg_cgroup_names_ask(struct zg_cgroup_names *n, uint64_t cgroup_id);
 void zg_cgroup_names_put(struct zg_cgroup_names *n, uint64_t cgroup_id, const char *path);
 void zg_cgroup_names_forget(struct zg_cgroup_names *n, uint64_t cgroup_id);
 

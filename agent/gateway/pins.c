@@ -36,6 +36,7 @@ void zg_pins_known_release(struct zg_pins_known *k)
 void zg_pins_forget(struct zg_pins_known *k)
 {
 	k->era++;
+	memset(k->asked, 0, sizeof(k->asked));
 }
 
 /* A digest, so that a server cannot choose names that push others out. */
@@ -58,6 +59,15 @@ static struct zg_pin_slot *set_of(const struct zg_pins_known *k, const uint8_t k
 	size_t n = (size_t)key[0] << 8 | key[1];
 
 	return &k->slot[n % (ZG_PIN_SLOTS / WAYS) * WAYS];
+}
+
+/* Where key is among what was asked for; of a zero key: a free place. -1: none. */
+static int asked_at(const struct zg_pins_known *k, const uint8_t key[32])
+{
+	for (int i = 0; i < ZG_PIN_ASKED_MAX; i++)
+		if (memcmp(k->asked[i], key, sizeof(k->asked[i])) == 0)
+			return i;
+	return -1;
 }
 
 bool zg_pins_find(const struct zg_pins_known *k, struct zg_slice server, enum zg_pin_kind kind,
@@ -163,11 +173,18 @@ static bool subject_of(const struct zg_request *r, enum zg_pin_kind *kind)
 
 static int ask(struct zg_request *r, enum zg_pin_kind kind)
 {
+	static const uint8_t nothing[32];
+	struct zg_pins_known *k = &r->worker->pins;
 	struct zg_msg_pin_seen *q;
-	int rc;
+	uint8_t key[32];
+	int rc, free_at;
 
 	if (r->worker->ledger < 0)
 		return -ENOTCONN;
+	/* one question for all calls of the same thing: they are many after a restart */
+	key_of(key, zg_slice_str(r->server->id), kind, r->rpc.tool);
+	if (asked_at(k, key) >= 0)
+		return 0;
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
@@ -178,7 +195,27 @@ static int ask(struct zg_request *r, enum zg_pin_kind kind)
 	(void)zg_str_cut(q->name, sizeof(q->name), r->rpc.tool);
 	rc = zg_msg_send(r->worker->ledger, ZG_MSG_PIN_SEEN, q, -1);
 	free(q);
+	free_at = asked_at(k, nothing);
+	if (rc == 0 && free_at >= 0)
+		memcpy(k->asked[free_at], key, sizeof(key));
 	return rc;
+}
+
+/* r waits no more; the same may be asked for again. */
+static void asked_over(struct zg_request *r)
+{
+	struct zg_pins_known *k = &r->worker->pins;
+	enum zg_pin_kind kind;
+	uint8_t key[32];
+	int at = -1;
+
+	r->pin_asked = false;
+	if (subject_of(r, &kind)) {
+		key_of(key, zg_slice_str(r->server->id), kind, r->rpc.tool);
+		at = asked_at(k, key);
+	}
+	if (at >= 0)
+		memset(k->asked[at], 0, sizeof(k->asked[at]));
 }
 
 static void on_silence(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
@@ -188,7 +225,7 @@ static void on_silence(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	zg_worker_read_ledger(r->worker);
 	if (!r->pin_asked)
 		return; /* answered meanwhile */
-	r->pin_asked = false;
+	asked_over(r);
 	r->pin_known = true;
 	r->pin.state = ZG_PS_UNAVAILABLE;
 	zg_request_run(r);
@@ -249,6 +286,36 @@ enum zg_next zg_step_pin(struct zg_request *r)
 
 /* the ledger -------------------------------------------------------------------- */
 
+static bool asks_for(const struct zg_request *r, const struct zg_msg_pin_state *m)
+{
+	enum zg_pin_kind kind;
+
+	return r->pin_asked &&
+	       (r->call == m->call ||
+		(subject_of(r, &kind) && kind == m->kind &&
+		 zg_slice_eq(zg_slice_str(r->server->id), zg_slice_str(m->server)) &&
+		 zg_slice_eq(r->rpc.tool, zg_slice_str(m->name))));
+}
+
+/* Every call that waits for this word. Those that wait are the newest. */
+static void answer_all(struct zg_worker *w, const struct zg_msg_pin_state *m)
+{
+	struct zg_request *r, *next;
+
+	for (r = TAILQ_FIRST(&w->requests); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (!asks_for(r, m))
+			continue;
+		(void)event_del(&r->timer);
+		asked_over(r);
+		r->pin_known = true;
+		r->pin.state = (enum zg_pin_state)m->state;
+		r->pin.hints = m->hints;
+		memcpy(r->pin.sha256, m->sha256, sizeof(r->pin.sha256));
+		zg_request_run(r);
+	}
+}
+
 void zg_pins_message(struct zg_worker *w, struct zg_msg_pin_state *m)
 {
 	struct zg_request *r;
@@ -261,22 +328,11 @@ void zg_pins_message(struct zg_worker *w, struct zg_msg_pin_state *m)
 		zg_pins_learn(&w->pins, m);
 	if (!m->call)
 		return;
-	TAILQ_FOREACH(r, &w->requests, link)
-	if (r->call == m->call && (r->pin_asked || zg_listing_waits(r)))
-		break;
-	if (!r)
-		return;
-	if (zg_listing_waits(r)) {
+	r = zg_request_of(w, m->call);
+	if (r && zg_listing_waits(r))
 		zg_listing_answer(r, m);
-		return;
-	}
-	(void)event_del(&r->timer);
-	r->pin_asked = false;
-	r->pin_known = true;
-	r->pin.state = (enum zg_pin_state)m->state;
-	r->pin.hints = m->hints;
-	memcpy(r->pin.sha256, m->sha256, sizeof(r->pin.sha256));
-	zg_request_run(r);
+	else
+		answer_all(w, m);
 }
 
 void zg_pins_resend(struct zg_worker *w)

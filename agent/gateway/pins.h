@@ -21,6 +21,7 @@ struct zg_pins_known {
 	uint32_t era;		  /* what was learnt before does not count */
 	uint32_t listed;	  /* nor does UNLISTED from before */
 	uint32_t turn;
+	uint8_t asked[ZG_PIN_ASKED_MAX][32]; /* keys whose answer is on its way; all zero = free */
 };
 
 struct zg_pin_word {

@@ -178,18 +178,15 @@ void zg_relay_take(struct zg_worker *w, struct zg_msg_relay *m)
 	m->bytes = (uint32_t)strlen(m->text);
 	if (strpbrk(m->text, "\r\n"))
 		return; /* one line is one message */
-	TAILQ_FOREACH(r, &w->requests, link)
-	{
-		if (r->call != m->stream || r->door != ZG_DOOR_SSE || !r->output.streaming)
-			continue;
-		if (!m->bytes)
-			cancelled(r, m->id);
-		else if (m->sec)
-			expect(r, m);
-		else
-			say(r, m->text);
+	r = zg_request_of(w, m->stream);
+	if (!r || r->door != ZG_DOOR_SSE || !r->output.streaming)
 		return;
-	}
+	if (!m->bytes)
+		cancelled(r, m->id);
+	else if (m->sec)
+		expect(r, m);
+	else
+		say(r, m->text);
 }
 
 /* the POST's side --------------------------------------------------------------------- */

@@ -77,6 +77,22 @@ void zg_request_run(struct zg_request *r)
 		finish(r);
 }
 
+/* The low bits are the worker's (zg_worker_call). */
+static struct zg_calls *bucket_of(const struct zg_worker *w, uint64_t call)
+{
+	return &w->calls_of[(call >> 4) % ZG_CALL_BUCKETS];
+}
+
+struct zg_request *zg_request_of(const struct zg_worker *w, uint64_t call)
+{
+	struct zg_request *r;
+
+	LIST_FOREACH(r, bucket_of(w, call), by_call)
+	if (r->call == call)
+		return r;
+	return NULL;
+}
+
 struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 {
 	struct zg_request *r = TAILQ_FIRST(&w->spare);
@@ -102,6 +118,7 @@ struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 	r->risk_tags = r->rules = r->reason = r->failure = r->recorded = r->answer.text = "";
 	zg_arena_init(&r->arena, ZG_REQUEST_ARENA_BYTES);
 	TAILQ_INSERT_TAIL(&w->requests, r, link);
+	LIST_INSERT_HEAD(bucket_of(w, r->call), r, by_call);
 	return r;
 }
 
@@ -141,6 +158,7 @@ static void retire(struct zg_request *r)
 				r->output.released, r->output.sse.raw, r->output.sse.data};
 
 	TAILQ_REMOVE(&w->requests, r, link);
+	LIST_REMOVE(r, by_call);
 	zg_hold_end(r);
 	if (r->local)
 		zg_local_forget(r);

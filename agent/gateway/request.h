@@ -127,17 +127,17 @@ struct zg_output {
 	struct zg_buf released;	 /* what goes to the client instead, if it was changed */
 	bool changed;
 	struct zg_sse sse;
-	bool streaming;		      /* the client has been sent the head of a stream */
-	bool answered;		      /* the stream held the response */
-	bool resumable;		      /* it held event ids: a client can go on from there */
-	bool broken;		      /* it did not end as its server meant it to */
-	const char *withheld;	      /* why the output was not released */
-	const char *hidden;	      /* entries of lists that are not shown: "why:count,..." */
-	bool denied;		      /* policy refused what it asks for: r->answer says so */
-	uint32_t asks;		      /* requests of the server in it */
-	uint32_t dropped;	      /* messages that nobody was shown */
-	uint64_t bytes;		      /* from the server */
-	uint32_t found[32];	      /* findings per detector */
+	bool streaming;	      /* the client has been sent the head of a stream */
+	bool answered;	      /* the stream held the response */
+	bool resumable;	      /* it held event ids: a client can go on from there */
+	bool broken;	      /* it did not end as its server meant it to */
+	const char *withheld; /* why the output was not released */
+	const char *hidden;   /* entries of lists that are not shown: "why:count,..." */
+	bool denied;	      /* policy refused what it asks for: r->answer says so */
+	uint32_t asks;	      /* requests of the server in it */
+	uint32_t dropped;     /* messages that nobody was shown */
+	uint64_t bytes;	      /* from the server */
+	uint32_t found[32];   /* findings per detector */
 };
 
 struct zg_transfer;
@@ -146,6 +146,7 @@ struct zg_listing;
 
 struct zg_request {
 	TAILQ_ENTRY(zg_request) link;
+	LIST_ENTRY(zg_request) by_call;
 	struct zg_worker *worker;
 	struct zg_client *client; /* NULL: it is gone */
 	struct zg_live *live;
@@ -220,6 +221,8 @@ struct zg_request {
 /* A request whose head has been read into head_bytes; c runs it. NULL: no memory. */
 struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c);
 void zg_request_run(struct zg_request *r);
+/* The request of that number, which the ledger or the parent answers; NULL = it is over. */
+struct zg_request *zg_request_of(const struct zg_worker *w, uint64_t call);
 
 /* The head's other fields move to memory of the request's own. */
 bool zg_request_keep_extra(struct zg_request *r) ZG_MUST_CHECK;

@@ -272,17 +272,13 @@ enum zg_next zg_step_spend(struct zg_request *r)
 
 void zg_state_used(struct zg_worker *w, const struct zg_msg_token_used *m)
 {
-	struct zg_request *r;
+	struct zg_request *r = zg_request_of(w, m->call);
 
-	TAILQ_FOREACH(r, &w->requests, link)
-	{
-		if (r->call != m->call || !r->state.sent || r->state.told)
-			continue;
-		r->state.told = true;
-		r->state.word = m->state == ZG_TOKEN_FRESH     ? ZG_TOKEN_FRESH
-				: m->state == ZG_TOKEN_USED_UP ? ZG_TOKEN_USED_UP
-							       : ZG_TOKEN_REFUSED;
-		zg_request_run(r);
+	if (!r || !r->state.sent || r->state.told)
 		return;
-	}
+	r->state.told = true;
+	r->state.word = m->state == ZG_TOKEN_FRESH     ? ZG_TOKEN_FRESH
+			: m->state == ZG_TOKEN_USED_UP ? ZG_TOKEN_USED_UP
+						       : ZG_TOKEN_REFUSED;
+	zg_request_run(r);
 }

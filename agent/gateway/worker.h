@@ -61,6 +61,9 @@ struct zg_upstream;
 struct zg_conn;
 TAILQ_HEAD(zg_requests, zg_request);
 LIST_HEAD(zg_conns, zg_conn);
+LIST_HEAD(zg_calls, zg_request);
+
+#define ZG_CALL_BUCKETS 4096
 LIST_HEAD(zg_greets, zg_greet);
 LIST_HEAD(zg_splices, zg_splice);
 
@@ -96,8 +99,9 @@ struct zg_worker {
 	struct zg_greets greets;   /* connections of which it is not known yet what they are */
 	struct zg_splices splices; /* those that are passed on as they are */
 	uint64_t sni_queries;
-	struct zg_locals locals; /* sessions with local servers */
+	struct zg_locals locals;     /* sessions with local servers */
 	struct zg_requests requests; /* all that run */
+	struct zg_calls *calls_of;   /* ZG_CALL_BUCKETS, by call: see zg_request_of */
 	struct zg_requests spare;    /* kept for their buffers */
 	size_t spare_count;
 	struct zg_buf scratch;	     /* of one step; never across a wait */

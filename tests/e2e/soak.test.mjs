@@ -57,7 +57,11 @@ test('a soak with workers killed at random', needs({ timeout: (seconds + 300) * 
 		const told = await within(Promise.all(clients.map((c) => c.ask(line))), `the clients' answers to ${line}`, 120000);
 		return told.reduce((sum, one) => Object.fromEntries(Object.keys(one).map((k) => [k, Array.isArray(one[k]) ? [...(sum[k] ?? []), ...one[k]] : (sum[k] ?? 0) + one[k]])), {});
 	};
-	const everyStream = (why) => until(async () => (await all('state')).open === sessions && (await server.ask('state')).streams === sessions, `all ${sessions} streams ${why}`, 60000);
+	const everyStream = async (why) => {
+		let at;
+		await until(async () => (at = await all('state')).open === sessions && (at.served = (await server.ask('state')).streams) === sessions,
+			`all ${sessions} streams ${why}`, 60000).catch((e) => { throw new Error(`${e.message}: ${JSON.stringify(at)}`); });
+	};
 	await everyStream('to be open');
 	const each = (memory(agent.pids('gateway')) - before) / sessions;
 	t.diagnostic(`seed ${seed}; ${sessions} idle streams: ${Math.round(each)} bytes of gateway memory each`);

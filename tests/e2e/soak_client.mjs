@@ -121,7 +121,7 @@ readline.createInterface({ input: process.stdin }).on('line', async (line) => {
 	if (line === 'call')
 		calling = sessions.slice(0, callers).map(caller);
 	if (line === 'state')
-		console.log(JSON.stringify({ open, ...report }));
+		console.log(JSON.stringify({ open, ...report, problems }));
 	if (line === 'stop') {
 		stopping = true;
 		await Promise.all(calling);

@@ -29,6 +29,7 @@ static void judge(const struct zg_request *r, const struct zg_rpc *q, struct zg_
 				      .method = q->method,
 				      .tool = q->tool,
 				      .principal = &r->principal,
+				      .subject = zg_slice_str(r->subject),
 				      .from_server = true};
 	if (zg_envelope_classify(p, &a->env) < 0)
 		a->env.action = ZG_ACTION_WRITE; /* and zg_decide denies it */

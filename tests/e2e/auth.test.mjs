@@ -174,7 +174,9 @@ describe('a protected listener', needs(), () => {
 		const list = (token) => inside.must('fetch', { url, body: { jsonrpc: '2.0', id: 2, method: 'tools/list' }, headers: {
 			authorization: `Bearer ${token}`, 'mcp-session-id': headers['mcp-session-id'], 'mcp-protocol-version': '2025-11-25' } });
 		assert.equal((await list(bob)).status, 404, 'another subject does not have that session');
-		assert.equal((await list(await as.token({ aud: resource }))).status, 200);
+		const own = await list(await as.token({ aud: resource }));
+		assert.equal(own.status, 200);
+		assert.match(own.body, /"read_issue"/, 'a list holds what the subject may use');
 	});
 
 	test('a token is no substitute for attestation', async () => {

@@ -8,36 +8,21 @@
  */
 #include <errno.h>
 
+#include "confusable.h"
 #include "engine.h"
 
-/* Bytes of the default-ignorable character at s (DerivedCoreProperties.txt,
- * Unicode 15, Default_Ignorable_Code_Point), or 0. */
+/* Bytes of the invisible character at s, or 0. What is no UTF-8 is none. */
 static size_t ignorable(const unsigned char *s, size_t left)
 {
-	static const struct {
-		uint32_t lo, hi;
-	} range[] = {
-		{0xad, 0xad},	    {0x34f, 0x34f},   {0x61c, 0x61c},	  {0x115f, 0x1160},
-		{0x17b4, 0x17b5},   {0x180b, 0x180f}, {0x200b, 0x200f},	  {0x202a, 0x202e},
-		{0x2060, 0x206f},   {0x3164, 0x3164}, {0xfe00, 0xfe0f},	  {0xfeff, 0xfeff},
-		{0xffa0, 0xffa0},   {0xfff0, 0xfff8}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
-		{0xe0000, 0xe0fff},
-	};
 	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	uint32_t c;
+	struct zg_slice one = {(const char *)s, n};
 
 	if (s[0] < 0xc2 || left < n)
 		return 0;
-	c = s[0] & (0xffU >> (n + 1));
-	for (size_t i = 1; i < n; i++) {
+	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	for (size_t i = 0; i < sizeof(range) / sizeof(range[0]) && c >= range[i].lo; i++)
-		if (c <= range[i].hi)
-			return n;
-	return 0;
+	return zg_is_invisible(zg_next_char(&one)) ? n : 0;
 }
 
 void zg_layer_release(struct zg_layer *l)

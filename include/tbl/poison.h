@@ -50,7 +50,8 @@ X(PERSONA, "gives the model another role",
   "you are now a|an|in|the|no|free ; you *1 must|will now act|behave|pretend ; "
   "developer|debug|god|dan|jailbreak mode *2 enabled|activated")
 X(BEHAVIOUR, "changes how other tools are used",
-  "change|alter|modify|replace *4 behavior|behaviour|usage|functionality *2 of *5 tool|tools ; "
+  "change|changes|alter|alters|modify|modifies|replace|replaces *4 "
+  "behavior|behaviour|usage|functionality *2 of *3 other|another|all|any|every|these *3 tool|tools ; "
   "when *5 tool *3 available|present|installed|loaded *6 must|change|modify|replace ; "
   "before|whenever|when *3 using|calling|invoking|use|call *2 any|every|all|each *2 other *1 "
   "tool|tools *8 must|first|always|read|send")

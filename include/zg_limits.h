@@ -106,9 +106,12 @@
 #define ZG_SERVER_RECOMPILE_MS	2000  /* new addresses come into force so often at most */
 #define ZG_SERVER_RETRY_SEC	5     /* a name that was not answered; and at least so rarely */
 #define ZG_SERVER_ANSWER_SEC	30    /* how long clients may use an address of a server */
-#define ZG_SERVER_RESOLVE_SEC	5     /* a call waits so long for an address */
-#define ZG_NAME_IDLE_SEC	10800 /* an open flow that is silent so long is cut; keepalive: 7200 */
-#define ZG_RESOLV_BYTES		65536 /* resolv.conf */
+#define ZG_SERVER_NOWHERE_SEC                                                                      \
+	10 /* a name without an address is so until asked again, and so long */
+#define ZG_NOWHERE_NAMES      64    /* such names that one worker knows */
+#define ZG_SERVER_RESOLVE_SEC 5	    /* a call waits so long for an address */
+#define ZG_NAME_IDLE_SEC      10800 /* an open flow that is silent so long is cut; keepalive: 7200 */
+#define ZG_RESOLV_BYTES	      65536 /* resolv.conf */
 
 /* stdio servers */
 #define ZG_STDIO_ID_LEN	     25	   /* of a server's id: "server:<id>" is a profile's name */

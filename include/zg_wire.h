@@ -250,8 +250,17 @@ struct zg_msg_name_learn {
 	char profile[ZG_NAME_LEN];
 	char name[ZG_HOST_LEN]; /* lower case, no dot at the end */
 	uint32_t ttl;		/* seconds */
-	uint32_t count;
+	uint32_t count;		/* 0, of the agent's own: all was asked; again after ttl */
 	uint8_t addr[ZG_DNS_ADDRESSES_MAX][16];
+};
+
+/* parent -> gateways: nowhere that may be dialled, as of now; the next answer is
+ * not expected for so long. A configuration with an address of it says more; 0: one
+ * is on its way. */
+struct zg_msg_name_nowhere {
+	char name[ZG_HOST_LEN];
+	uint32_t sec;
+	uint32_t pad;
 };
 
 struct zg_msg_name_learned {

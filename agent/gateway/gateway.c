@@ -248,6 +248,9 @@ static int on_parent_message(struct zg_worker *w, struct zg_msg *m)
 	case ZG_MSG_CGROUP_PATH:
 		take_cgroup_path(w, (struct zg_msg_cgroup_path *)m->body);
 		return 0;
+	case ZG_MSG_NAME_NOWHERE:
+		zg_nowhere_message(w, (struct zg_msg_name_nowhere *)m->body);
+		return 0;
 	case ZG_MSG_SNI_ANSWER:
 		zg_greet_answer(w, (struct zg_msg_sni_answer *)m->body);
 		return 0;

@@ -721,15 +721,35 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	zg_upstream_stop(r);
 }
 
-static bool is_nowhere(const struct zg_request *r)
+/* The name that leads nowhere yet; NULL: there is an address, or none is looked for. */
+static const char *unresolved_name(const struct zg_request *r)
 {
 	struct zg_live *live;
 	const struct zg_server_def *s = whereabouts(r, &live);
+	const struct zg_proxy *proxy = &live->snap.settings->proxy;
 
 	if (s->proxied)
-		return live->snap.settings->proxy.by_name &&
-		       !live->snap.settings->proxy.address_count;
-	return s->by_name && !r->origin.transparent && !zg_live_endpoint(live, s, 0, 0);
+		return proxy->by_name && !proxy->address_count ? proxy->host : NULL;
+	return s->by_name && !r->origin.transparent && !zg_live_endpoint(live, s, 0, 0) ? s->host
+											: NULL;
+}
+
+static bool is_nowhere(const struct zg_request *r)
+{
+	const char *name = unresolved_name(r);
+
+	return name && zg_nowhere_known(&r->worker->nowhere, name, zg_now_ns());
+}
+
+void zg_upstream_nowhere(struct zg_worker *w)
+{
+	struct zg_request *r, *next;
+
+	for (r = TAILQ_FIRST(&w->requests); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (r->resolving == ZG_RS_WAITS && is_nowhere(r))
+			zg_request_run(r);
+	}
 }
 
 static void on_unresolved(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
@@ -740,7 +760,8 @@ static void on_unresolved(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, vo
 	zg_request_run(r);
 }
 
-/* The resolver is asking for it: a new configuration brings the answer. */
+/* The resolver is asking for it: a new configuration brings the answer, or the
+ * word comes that there is none. */
 static enum zg_next wait_for_address(struct zg_request *r)
 {
 	static const struct timeval limit = {ZG_SERVER_RESOLVE_SEC, 0};
@@ -768,7 +789,7 @@ enum zg_next zg_step_upstream(struct zg_request *r)
 	}
 	if (r->upstream)
 		return ZG_WAIT;
-	if (r->resolving != ZG_RS_OVER && is_nowhere(r))
+	if (r->resolving != ZG_RS_OVER && unresolved_name(r) && !is_nowhere(r))
 		return wait_for_address(r);
 	if (event_initialized(&r->timer))
 		(void)event_del(&r->timer);

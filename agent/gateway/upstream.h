@@ -29,6 +29,8 @@ void zg_upstream_note(struct zg_request *r, struct zg_slice message);
 /* Best effort: tell the server that a call of this request, or of this stream of
  * HTTP+SSE, is cancelled. id is JSON. */
 void zg_upstream_cancel(struct zg_request *r, const char *id);
+/* More names lead nowhere now: what waits for their addresses goes on. */
+void zg_upstream_nowhere(struct zg_worker *w);
 /* The client has room again. */
 void zg_upstream_resume(struct zg_request *r);
 

@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "constrain.h"
 #include "decide.h"
+#include "nowhere.h"
 #include "origin.h"
 #include "pins.h"
 #include "ring.h"
@@ -89,6 +90,7 @@ struct zg_worker {
 	struct zg_admission admission;
 	struct zg_cgroup_names names;
 	struct zg_retries retries;
+	struct zg_nowhere_names nowhere;
 	struct zg_pins_known pins;
 	struct zg_bucket rejects; /* of call.reject records */
 	uint64_t unrelayed;	  /* messages for other workers that the parent did not take */

@@ -133,6 +133,28 @@ static void tell_refused(struct zg_parent *p, const char *name, enum zg_name_rea
 	zg_names_record_refused(p, &m);
 }
 
+/* Calls need not wait for what is not to come; sec 0: for this they may again. */
+static void tell_nowhere(struct zg_parent *p, const char *name, uint32_t sec)
+{
+	struct zg_msg_name_nowhere body = {.sec = sec};
+
+	(void)zg_str_cut(body.name, sizeof(body.name), zg_slice_str(name));
+	for (uint32_t i = 0; i < p->children.workers; i++)
+		zg_children_tell(p, i, ZG_MSG_NAME_NOWHERE, &body, -1);
+}
+
+/* All was asked; is there anything? */
+static void round_over(struct zg_parent *p, const struct zg_msg_name_learn *m)
+{
+	const struct zg_server_names *n = p->server_names;
+	uint32_t ttl = m->ttl > ZG_DNS_TTL_MAX_SEC ? ZG_DNS_TTL_MAX_SEC : m->ttl;
+
+	for (size_t i = 0; i < n->count; i++)
+		if (strcmp(n->at[i].host, m->name) == 0)
+			return;
+	tell_nowhere(p, m->name, ttl + ZG_SERVER_NOWHERE_SEC);
+}
+
 int zg_server_names_learn(struct zg_parent *p, struct zg_msg_name_learn *m)
 {
 	struct zg_server_names *n = p->server_names;
@@ -147,6 +169,10 @@ int zg_server_names_learn(struct zg_parent *p, struct zg_msg_name_learn *m)
 		return -EPROTO;
 	if (!is_registered(&p->snapshot, m->name, &local))
 		return 0; /* a reload came in between */
+	if (!m->count) {
+		round_over(p, m);
+		return 0;
+	}
 	ttl = ttl < s->dns_ttl_min_sec ? s->dns_ttl_min_sec : ttl;
 	expires_ns = zg_names_now_ns() + (ttl + ZG_SERVER_LINGER_SEC) * SECOND;
 	for (uint32_t i = 0; i < m->count; i++) {
@@ -173,6 +199,7 @@ int zg_server_names_learn(struct zg_parent *p, struct zg_msg_name_learn *m)
 	}
 	if (!fresh)
 		return 0;
+	tell_nowhere(p, m->name, 0);
 	(void)zg_str_cut(m->profile, sizeof(m->profile), ZG_SLICE("(gateway)"));
 	zg_names_record_learned(p, m, fresh);
 	compile_soon(n);

@@ -15,6 +15,7 @@ struct zg_host {
 	struct event *again;
 	uint32_t waits;	   /* for so many answers */
 	uint32_t next_sec; /* then it is asked for again */
+	bool found;	   /* an address, this time */
 	bool wanted;
 };
 
@@ -25,20 +26,30 @@ static uint32_t ttl_min(const struct zg_resolver *r)
 	return sec ? sec : 1;
 }
 
-static void ask_again(struct zg_host *h)
-{
-	const struct timeval wait = {.tv_sec = h->next_sec};
-
-	if (--h->waits == 0)
-		(void)event_add(h->again, &wait);
-}
-
 static void soonest(struct zg_host *h, uint32_t sec)
 {
 	if (sec < ttl_min(h->resolver))
 		sec = ttl_min(h->resolver);
 	if (sec < h->next_sec)
 		h->next_sec = sec;
+}
+
+/* When all of its questions are answered, the parent hears of it, too: what it has
+ * of this name by then is all there is. */
+static void ask_again(struct zg_host *h)
+{
+	struct zg_msg_name_learn m = {0};
+	struct timeval wait = {0};
+
+	if (--h->waits)
+		return;
+	if (!h->found)
+		soonest(h, ZG_SERVER_RETRY_SEC);
+	wait.tv_sec = h->next_sec;
+	m.ttl = h->next_sec;
+	(void)zg_str_cut(m.name, sizeof(m.name), zg_slice_str(h->name));
+	(void)!zg_msg_send(h->resolver->channel, ZG_MSG_NAME_LEARN, &m, -1);
+	(void)event_add(h->again, &wait);
 }
 
 void zg_host_answered(struct zg_host *h, const struct zg_found *f)
@@ -48,6 +59,7 @@ void zg_host_answered(struct zg_host *h, const struct zg_found *f)
 	if (!f) {
 		soonest(h, ZG_SERVER_RETRY_SEC);
 	} else if (f->kind == ZG_FOUND_ADDRESSES) {
+		h->found = true;
 		soonest(h, f->ttl);
 		m = (struct zg_msg_name_learn){.ttl = f->ttl, .count = (uint32_t)f->count};
 		(void)zg_str_cut(m.name, sizeof(m.name), zg_slice_str(h->name));
@@ -64,6 +76,7 @@ static void ask(struct zg_host *h)
 
 	h->waits = 1 + sizeof(types) / sizeof(types[0]);
 	h->next_sec = ZG_DNS_TTL_MAX_SEC;
+	h->found = false;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (!zg_query_own(h->resolver, h, h->name, types[i]))
 			zg_host_answered(h, NULL);

@@ -74,6 +74,9 @@ describe('servers by name', needs({ timeout: 120000 }), () => {
 	});
 
 	test('workloads that dial the name are redirected, whatever else they may reach', async () => {
+		// the resolver answers with what is in force
+		await until(async () => !(await inside.do('fetch', { url: `http://plain.corp.example:${plain.port}/mcp`, body: {} }).catch((error) => ({ error }))).error
+			&& !(await inside.do('fetch', { url: `http://twin.corp.example:${plain.port}/mcp`, body: {} }).catch((error) => ({ error }))).error, 'the names to be in force');
 		const dialled = await new RawClient(inside, `http://plain.corp.example:${plain.port}/mcp`).open();
 		assert.match(text((await dialled.call('read_issue', { number: 2 })).message), /issue 2/);
 		assert.ok((await agent.record((r) => r.kind === 'call.outcome' && r.server === 'plain' && r.tool === 'read_issue')).transparent);
@@ -108,6 +111,24 @@ describe('servers by name', needs({ timeout: 120000 }), () => {
 		const started = performance.now();
 		assert.match(text(await call('nowhere')), /no address that may be dialled/);
 		assert.ok(performance.now() - started < 8000);
+	});
+
+	test('what is known to lead nowhere is not waited for, and is found once it leads somewhere', async () => {
+		// each worker has heard of these by now: one call of each may still wait
+		for (const id of ['nowhere', 'private', 'rebinds'])
+			await until(async () => {
+				const started = performance.now();
+				assert.match(text(await call(id)), /no address that may be dialled/);
+				return performance.now() - started < 1000;
+			}, `a quick answer for ${id}`);
+		const started = performance.now();
+		const all = await Promise.all(Array.from({ length: 20 }, () => call('private')));
+		assert.ok(all.every((m) => /no address/.test(text(m))));
+		assert.ok(performance.now() - started < 2000, 'no call waits');
+		zone['nowhere.corp.example'] = ['127.0.0.2', 1];
+		agent.register(entry('nowhere', 'nowhere.corp.example', one.port, { local: true }));
+		assert.equal((await agent.zg(['reload'])).code, 0);
+		await until(async () => (await call('nowhere')).result.content[0].text === 'hello over 2.0', 'the name to be asked for again', 15000);
 	});
 
 	test('files that were changed and not reloaded do not come into force by a new address', async () => {

@@ -115,7 +115,8 @@ struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 	r->live = zg_live_ref(w->live);
 	r->call = zg_worker_call(w);
 	r->started_ns = zg_now_ns();
-	r->risk_tags = r->rules = r->reason = r->failure = r->recorded = r->answer.text = "";
+	r->subject = r->risk_tags = r->rules = r->reason = r->failure = r->recorded =
+		r->answer.text = "";
 	zg_arena_init(&r->arena, ZG_REQUEST_ARENA_BYTES);
 	TAILQ_INSERT_TAIL(&w->requests, r, link);
 	LIST_INSERT_HEAD(bucket_of(w, r->call), r, by_call);

@@ -167,9 +167,9 @@ struct zg_request {
 	bool admitted;
 	struct zg_origin origin;
 	struct zg_principal principal;
-	struct zg_slice server_id;    /* as asked for */
-	char subject[ZG_SUBJECT_LEN]; /* of its access token; "" = none was asked for */
-	bool quiet;		      /* public metadata: nothing to record */
+	struct zg_slice server_id; /* as asked for */
+	const char *subject;	   /* of its access token; "" = none was asked for */
+	bool quiet;		   /* public metadata: nothing to record */
 	const struct zg_server_def *server;
 	enum zg_door door;
 	/* what, and the answer of policy */

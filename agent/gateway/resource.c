@@ -159,6 +159,8 @@ enum zg_next zg_step_token(struct zg_request *r)
 		return challenge(r, a, 403, "insufficient_scope", why);
 	if (v != ZG_TOKEN_GOOD)
 		return challenge(r, a, 401, "invalid_token", why);
-	(void)zg_str_cut(r->subject, sizeof(r->subject), zg_slice_str(claims.subject));
+	r->subject = zg_arena_copy(&r->arena, zg_slice_str(claims.subject));
+	if (!r->subject)
+		return zg_refuse(r, 503, ZG_C_UNAVAILABLE, "no memory");
 	return ZG_NEXT;
 }

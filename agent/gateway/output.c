@@ -47,7 +47,14 @@ static int pass_event(struct zg_request *r, const struct zg_sse_event *ev,
 	return 0;
 }
 
-/* An event without data (a comment, a retry time): passed on if it is clean. */
+/* Of a comment, a retry time or an id alone; or an empty object, as which event
+ * stores replay the id that opened a stream. */
+static bool says_nothing(const struct zg_sse_event *ev)
+{
+	return !ev->data.len || zg_slice_eq(ev->data, ZG_SLICE("{}"));
+}
+
+/* An event without a message: passed on if it is clean. */
 static int pass_plain(struct zg_request *r, const struct zg_sse_event *ev)
 {
 	struct zg_findings *f = &r->worker->findings;
@@ -67,7 +74,7 @@ static int on_event(void *arg, const struct zg_sse_event *ev)
 	struct zg_server_message m;
 	int rc;
 
-	if (!ev->data.len)
+	if (says_nothing(ev))
 		return pass_plain(r, ev);
 	if (r->door == ZG_DOOR_SSE && zg_slice_eq(ev->type, ZG_SLICE("endpoint"))) {
 		rc = zg_endpoint_event(r, ev, &r->worker->scratch);
@@ -141,6 +148,12 @@ static enum zg_next withheld(struct zg_request *r)
 			      r->output.withheld);
 }
 
+/* Statuses that mean something to MCP clients: they go on as they are. */
+static bool tells_client(int status)
+{
+	return status == 400 || status == 404 || status == 405 || status == 409;
+}
+
 /* The server answered with a status and nothing that could be released. */
 static enum zg_next bare_status(struct zg_request *r)
 {
@@ -154,8 +167,7 @@ static enum zg_next bare_status(struct zg_request *r)
 		r->answer.status = status;
 		return ZG_ANSWER;
 	}
-	/* these mean something to MCP clients: the status goes on, the text is ours */
-	if (status == 400 || status == 404 || status == 405) {
+	if (tells_client(status)) { /* the text is ours */
 		r->outcome = ZG_O_RPC_ERROR;
 		return zg_refuse(r, status, ZG_C_UPSTREAM, "server %s answered with HTTP %d",
 				 r->server->id, status);
@@ -184,7 +196,7 @@ static enum zg_next json_body(struct zg_request *r)
 	if (m.drop)
 		zg_buf_reset(&o->body);
 	o->changed = m.changed && !m.drop;
-	if (o->status >= 300 && o->status != 400 && o->status != 404 && o->status != 405)
+	if (o->status >= 300 && !tells_client(o->status))
 		return bare_status(r);
 	r->answer.kind = ZG_A_FORWARD;
 	r->answer.status = o->status;

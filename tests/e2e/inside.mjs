@@ -119,6 +119,10 @@ const verbs = {
 			: await c.callTool(params, undefined, options);
 		return { result, notes };
 	},
+	// A whole session of matrix_session.mjs; what the client saw of it
+	async script({ spec }) {
+		return (await import('./matrix_session.mjs')).session(spec);
+	},
 	session({ client = 'main' }) {
 		return { session: clients.get(client).transport.sessionId };
 	},

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// matrix.test.mjs - the official SDKs' clients, and the programs of others that
+// speak MCP, with the reference servers, over HTTP and stdio and in every era:
+// a session of every feature, directly and through the gateway, must give the
+// same. What differs, and why, stands in DIFFERENCES.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { CLIENT_UID, needs, repo, startAgent, until } from './agent.mjs';
+import { startConformanceServer } from './conformance_server.mjs';
+import { session } from './matrix_session.mjs';
+import { freePort } from './servers.mjs';
+
+process.env.TMPDIR = '/run'; // servers have a /tmp of their own
+
+const ALLOW_ALL = 'version: v1\nrules:\n  - id: allow-all\n    match:\n      labels:\n        mcp.server: "*"\n    decision: ALLOW\n';
+const LEGACY = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
+const NEWEST = '2025-11-25', MODERN = '2026-07-28';
+
+// 'client, server, era, door: step' or a part of it: why it is not as it is directly.
+const DIFFERENCES = [
+	[/\/a prompt that is not there\/error\/(code|message): .* gateway .*(-31001|in no list)/,
+		'a prompt that no list of the server has is not passed on: it was never accepted'],
+];
+
+const PACKAGES = path.join('tests/e2e/node_modules/@modelcontextprotocol');
+// id of a local server: script, arguments of node
+const LOCAL = {
+	'everything-stdio': ['everything', path.join(PACKAGES, 'server-everything/dist/index.js'), 'stdio'],
+	'filesystem-stdio': ['filesystem', path.join(PACKAGES, 'server-filesystem/dist/index.js')],
+	'memory-stdio': ['memory', path.join(PACKAGES, 'server-memory/dist/index.js')],
+	'thinking-stdio': ['thinking', path.join(PACKAGES, 'server-sequential-thinking/dist/index.js')],
+	'conformance-stdio': ['conformance', 'tests/e2e/conformance_server.mjs', '--stdio'],
+};
+// id of an HTTP server: script, transport of the client
+const HTTP = {
+	conformance: ['conformance', 'http'],
+	'everything-http': ['everything', 'http'],
+	'everything-sse': ['everything', 'sse'],
+};
+const ENV = { PATH: '/usr/bin:/bin', HOME: '/tmp', LANG: 'C.UTF-8', TMPDIR: '/tmp' };
+
+// server-everything listens on all addresses; here on loopback only.
+const LOOPBACK = 'data:text/javascript,import net from "node:net"; const all = net.Server.prototype.listen; '
+	+ 'net.Server.prototype.listen = function (port, ...more) { return all.call(this, port, "127.0.0.1", ...more); };';
+async function startEverything(kind) {
+	const port = await freePort();
+	const child = spawn(process.execPath, ['--import', LOOPBACK, path.join(repo, LOCAL['everything-stdio'][1]), kind],
+		{ stdio: ['ignore', 'pipe', 'pipe'], env: { ...ENV, PORT: String(port) } });
+	let said = '';
+	for (const stream of [child.stdout, child.stderr])
+		stream.on('data', (chunk) => { said += chunk; });
+	process.on('exit', () => child.kill('SIGKILL'));
+	await until(() => /port \d+/.test(said), `server-everything ${kind}: ${said}`);
+	return { url: `http://127.0.0.1:${port}/${kind === 'sse' ? 'sse' : 'mcp'}`, close: () => child.kill('SIGKILL') };
+}
+
+// Where two transcripts differ: path and both values.
+function difference(direct, through, at = '') {
+	if (Object.is(direct, through))
+		return [];
+	if (direct && through && typeof direct === 'object' && typeof through === 'object' && Array.isArray(direct) === Array.isArray(through))
+		return [...new Set([...Object.keys(direct), ...Object.keys(through)])].flatMap((key) => difference(direct[key], through[key], `${at}/${key}`));
+	const show = (v) => v === undefined ? 'nothing' : JSON.stringify(v).slice(0, 300);
+	return [`${at}: direct ${show(direct)}, gateway ${show(through)}`];
+}
+
+// Each of an object's functions, one after the other or at once; what they gave.
+async function all(functions, atOnce) {
+	const given = {};
+	const one = async ([name, fn]) => { given[name] = await fn(); };
+	if (atOnce)
+		await Promise.all(Object.entries(functions).map(one));
+	else
+		for (const entry of Object.entries(functions))
+			await one(entry);
+	return given;
+}
+
+describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
+	const remote = {}, closing = [];
+	let agent, inside;
+
+	before(async () => {
+		const fixture = await startConformanceServer();
+		closing.push(() => fixture.close());
+		remote.conformance = fixture.url();
+		for (const kind of ['streamableHttp', 'sse']) {
+			const server = await startEverything(kind);
+			closing.push(server.close);
+			remote[kind === 'sse' ? 'everything-sse' : 'everything-http'] = server.url;
+		}
+		const tools = { '*': { action: 'read' } };
+		agent = await startAgent({ policy: ALLOW_ALL, servers: Object.entries(HTTP).map(([id, [, kind]]) =>
+			({ id, url: remote[id], tools, type: kind === 'sse' ? 'sse' : 'streamable-http' })) });
+		for (const id of Object.keys(LOCAL)) {
+			const { command, args } = local(id, 'through');
+			fs.writeFileSync(path.join(agent.dir, `etc/servers/${id}.json`), JSON.stringify({
+				name: `dev.zerogate.test/${id}`, description: id, version: '1.0.0',
+				_meta: { 'dev.zerogate/registry': { id, tools, command, args, env: environment(id), private_tmp: id !== 'filesystem-stdio', ...(id === 'filesystem-stdio' ? { user: 'caller' } : {}) } },
+			}));
+		}
+		const done = await agent.zg(['reload']);
+		assert.equal(done.code, 0, done.stderr + agent.logText());
+		inside = await agent.inside();
+	});
+	after(async () => {
+		await agent?.stop();
+		for (const close of closing)
+			await close();
+	});
+
+	const folder = (how) => {
+		const dir = path.join(agent.dir, `files-${how}`);
+		if (!fs.existsSync(dir)) {
+			fs.mkdirSync(dir);
+			fs.chownSync(dir, CLIENT_UID, CLIENT_UID);
+		}
+		return dir;
+	};
+	const environment = (id) => ({ ...ENV, ...(id === 'memory-stdio' ? { MEMORY_FILE_PATH: '/tmp/matrix-memory.jsonl' } : {}) });
+	const local = (id, how) => {
+		const [, script, ...args] = LOCAL[id];
+		return { command: agent.node, args: [path.join(agent.src, script), ...args, ...(id === 'filesystem-stdio' ? [folder(how)] : [])] };
+	};
+	// Both ways to a server: what the client is pointed at
+	const doors = (transport, id) => transport === 'stdio' ? {
+		direct: () => {
+			const { command, args } = local(id, 'direct');
+			const env = Object.entries(environment(id)).map(([name, value]) => `${name}=${value}`);
+			fs.rmSync('/tmp/matrix-memory.jsonl', { force: true });
+			return { command: 'env', args: ['-i', ...env, command, ...args] };
+		},
+		stdio: () => ({ command: path.join(agent.bin, 'zerogate'), args: ['--socket', agent.socket, 'stdio', id] }),
+	} : {
+		direct: () => ({ url: remote[id], kind: HTTP[id][1] }),
+		explicit: () => ({ url: HTTP[id][1] === 'sse' ? `http://127.0.0.1:${agent.port}/${id}/sse` : agent.url(id), kind: HTTP[id][1] }),
+		transparent: () => ({ url: remote[id], kind: HTTP[id][1] }),
+	};
+
+	function spec(sdk, transport, id, era, door) {
+		const how = door === 'direct' ? 'direct' : 'through';
+		const [script] = LOCAL[id] ?? HTTP[id];
+		const dir = folder(how);
+		fs.rmSync(path.join(dir, 'd'), { recursive: true, force: true });
+		// its event store gives those who come back the events of all streams
+		const retries = id === 'everything-http' ? 0 : undefined;
+		return { sdk, era, script, retries, label: `sdk ${sdk}, ${id}, ${era}, ${door}`, target: doors(transport, id)[door](), dir,
+			own: [[dir, '<dir>']], ...(id === 'filesystem-stdio' ? { roots: [{ uri: `file://${dir}`, name: 'files' }] } : {}) };
+	}
+
+	// The modern era first: the fixture lists more there, and what was not seen
+	// at first use would be withheld.
+	const pairs = [
+		[2, 'http', 'conformance', MODERN], [2, 'stdio', 'conformance-stdio', MODERN],
+		...LEGACY.filter((era) => era !== '2024-11-05').flatMap((era) => [[1, 'http', 'everything-http', era], [1, 'http', 'conformance', era]]),
+		[2, 'http', 'everything-http', NEWEST], [2, 'http', 'conformance', NEWEST],
+		[1, 'http', 'everything-sse', '2024-11-05'], [2, 'http', 'everything-sse', '2024-11-05'],
+		...Object.keys(LOCAL).flatMap((id) => [[1, 'stdio', id, NEWEST], [2, 'stdio', id, NEWEST]]),
+		[1, 'stdio', 'everything-stdio', '2024-11-05'],
+	];
+	const compare = (t, name, direct, through) => {
+		const lines = Object.entries(through).flatMap(([door, other]) => difference(direct, other).map((line) => `${name}, ${door}: ${line}`));
+		const unknown = lines.filter((line) => !DIFFERENCES.some(([match]) => match.test(line)));
+		t.diagnostic(`${Object.keys(direct.steps ?? direct).length} steps, ${lines.length} differ, ${unknown.length} for no known reason`);
+		for (const line of unknown)
+			t.diagnostic(line);
+		assert.deepEqual(unknown, []);
+		assert.doesNotMatch(JSON.stringify(direct), /"message":"waited|under way/, 'a session that is worth comparing');
+	};
+
+	// Servers side by side; the sessions of one HTTP server would notice each other.
+	for (const lane of [...Object.keys(HTTP), 'stdio'])
+		describe(lane, { concurrency: 1 }, () => {
+			for (const [sdk, transport, id, era] of pairs.filter(([, transport, id]) => lane === 'stdio' ? transport === lane : id === lane))
+				test(`sdk ${sdk}, ${id}, ${era}`, async (t) => {
+					const at = (door) => spec(sdk, transport, id, era, door);
+					const run = { direct: () => session(at('direct')) };
+					for (const door of Object.keys(doors(transport, id)).filter((one) => one !== 'direct'))
+						run[door] = () => inside.must('script', { spec: at(door) });
+					const { direct, ...through } = await all(run, transport === 'stdio');
+					compare(t, `sdk ${sdk}, ${id}, ${era}`, direct, through);
+				});
+		});
+});

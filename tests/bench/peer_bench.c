@@ -2,19 +2,20 @@
 /*
  * peer_bench.c - the gate beside what else could hold a process to a list of
  * addresses, with the same million addresses, in one run: nftables with a rule
- * for the cgroup (`socket cgroupv2`), and the program that systemd attaches for
- * IPAddressAllow= (peer.bpf.c: its like, not systemd itself). And programs that
- * do nothing: what the kernel takes for any.
+ * for the cgroup (`socket cgroupv2`), and a service of systemd with
+ * IPAddressAllow=, on a host of its own (tests/systemd/boot). And programs that
+ * do nothing (peer.bpf.c): what the kernel takes for any.
  *
- * The processor's time of the calling thread is taken (rounds.h). Loopback does the receiver's part
- * within the sender's call, so both ends' hooks are in it where both ends are held. Needs root and
- * nft.
+ * The processor's time of the calling thread is taken (rounds.h). Loopback does
+ * the receiver's part within the sender's call, so both ends' hooks are in it
+ * where both ends are held. Needs root, nft and systemd.
  */
 #include "../unit/parent/kernel_lab.h"
 #include "rounds.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <limits.h>
 
 #ifndef ROUNDS
 #define ROUNDS 201
@@ -33,7 +34,7 @@ static const char *const where_text[WHERES] = {
 	[GOVERNED] = "zerogate, governed",
 	[NESTED] = "zerogate, in a cgroup below",
 	[NFT] = "nftables, socket cgroupv2",
-	[SYSTEMD] = "as systemd's IPAddressAllow=",
+	[SYSTEMD] = "systemd, IPAddressAllow=",
 };
 
 struct place {
@@ -242,31 +243,70 @@ static const struct {
 	{"idle_egress", BPF_CGROUP_INET_EGRESS},      {"idle_ingress", BPF_CGROUP_INET_INGRESS},
 };
 
-static struct bpf_object *load_programs(const char *idle, const char *systemd)
+static struct bpf_object *load_programs(const char *idle)
 {
 	struct bpf_object *o = bpf_object__open_file(ZG_PEER_BPF, NULL);
-	struct {
-		uint32_t prefixlen, addr;
-	} key = {0};
-	uint64_t value = 1;
-	int allow;
 
 	assert_non_null(o);
 	assert_int_equal(bpf_object__load(o), 0);
-	assert_int_equal(bpf_map_update_elem(bpf_object__find_map_fd_by_name(o, "peer_deny"), &key,
-					     &value, BPF_ANY),
-			 0);
-	allow = bpf_object__find_map_fd_by_name(o, "peer_allow");
-	key.prefixlen = 32;
-	for (uint32_t i = 0; i < PREFIXES; i++) {
-		key.addr = address(i);
-		assert_int_equal(bpf_map_update_elem(allow, &key, &value, BPF_ANY), 0);
-	}
 	for (size_t i = 0; i < sizeof(idle_programs) / sizeof(idle_programs[0]); i++)
 		attach(o, idle_programs[i].name, idle, idle_programs[i].type);
-	attach(o, "peer_egress", systemd, BPF_CGROUP_INET_EGRESS);
-	attach(o, "peer_ingress", systemd, BPF_CGROUP_INET_INGRESS);
 	return o;
+}
+
+static char host[32]; /* its name, while it is there */
+
+static int run(const char *format, ...)
+{
+	char line[PATH_MAX];
+	va_list args;
+	FILE *p;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	p = popen(line, "we");
+	return p ? pclose(p) : -1;
+}
+
+static void stop_host(void)
+{
+	(void)run("%s stop %s", ZG_PEER_BOOT, host);
+}
+
+static void write_unit(const char *folder)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	assert_int_equal(run("mkdir -p %s/etc/systemd/system && chmod 755 %s", folder, folder), 0);
+	(void)snprintf(path, sizeof(path), "%s/etc/systemd/system/zg-peer.service", folder);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	(void)fprintf(f, "[Service]\nExecStart=/bin/sleep infinity\nIPAddressDeny=any\n");
+	for (uint32_t i = 0; i < PREFIXES; i++) {
+		struct in_addr a = {.s_addr = address(i)};
+
+		(void)fprintf(f, "IPAddressAllow=%s\n", inet_ntoa(a));
+	}
+	assert_int_equal(fclose(f), 0);
+}
+
+/* A host whose service has the list; its cgroup is one of the machine's tree. */
+static void start_systemd(struct lab_path *cgroup)
+{
+	char folder[] = "/tmp/zg-peer.XXXXXX";
+
+	assert_non_null(mkdtemp(folder));
+	write_unit(folder);
+	(void)snprintf(host, sizeof(host), "zg-peer-%d", (int)getpid());
+	assert_int_equal(atexit(stop_host), 0);
+	assert_int_equal(run("%s start %s %s", ZG_PEER_BOOT, host, folder), 0);
+	assert_int_equal(run("%s exec %s systemctl start zg-peer.service", ZG_PEER_BOOT, host), 0);
+	assert_int_equal(run("rm -r %s", folder), 0);
+	(void)snprintf(cgroup->text, sizeof(cgroup->text),
+		       "%s/zerogate-boot-%s/system.slice/zg-peer.service", lab_cgroup2_mount(),
+		       host);
 }
 
 /* Whoever lets an address pass that is not in the list is not measured. */
@@ -291,10 +331,9 @@ static void check_refusal(const struct place *at)
 }
 
 /* Those that start with "/" are outside the gate's root. */
-static const char *const cgroup_of[WHERES] = {
-	[BARE] = "/zg-peer-bare",	[IDLE] = "/zg-peer-idle", [FREE] = "free",
-	[GOVERNED] = "agent",		[NESTED] = "agent/inner", [NFT] = "/zg-peer-nft",
-	[SYSTEMD] = "/zg-peer-systemd",
+static const char *const cgroup_of[SYSTEMD] = {
+	[BARE] = "/zg-peer-bare", [IDLE] = "/zg-peer-idle", [FREE] = "free",
+	[GOVERNED] = "agent",	  [NESTED] = "agent/inner", [NFT] = "/zg-peer-nft",
 };
 
 static struct place place_of(const struct lab *lab, const char *cgroup)
@@ -316,10 +355,12 @@ static void bench(void **state ZG_UNUSED)
 	struct bpf_object *programs;
 
 	lab_govern(lab, "agent", P_A);
-	for (int at = 0; at < WHERES; at++)
+	for (int at = 0; at < SYSTEMD; at++)
 		place[at] = place_of(lab, cgroup_of[at]);
+	place[SYSTEMD].netns = -1;
+	start_systemd(&place[SYSTEMD].cgroup);
 	load_gate(lab);
-	programs = load_programs(place[IDLE].cgroup.text, place[SYSTEMD].cgroup.text);
+	programs = load_programs(place[IDLE].cgroup.text);
 	place[NFT].netns = load_nft(place[NFT].cgroup.text);
 	for (int at = GOVERNED; at < WHERES; at++)
 		check_refusal(&place[at]);
@@ -327,7 +368,7 @@ static void bench(void **state ZG_UNUSED)
 		     ROUNDS);
 	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++)
 		measure(place, &works[i]);
-	for (int at = 0; at < WHERES; at++)
+	for (int at = 0; at < SYSTEMD; at++)
 		if (*cgroup_of[at] == '/')
 			(void)rmdir(place[at].cgroup.text);
 	(void)close(place[NFT].netns);

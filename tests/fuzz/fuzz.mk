@@ -18,7 +18,7 @@ $$(O)/fuzz/agent/$(1)/%.o: agent/$(1)/%.c
 	$$(call say,FUZZCC,$$<)$$(CLANG) $$(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $$(call inc,$(1)) $$(inc_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach d,$(LIB_DIRS) $(ROLE_DIRS),$(eval $(call fuzz_folder_rule,$(d))))
-$(O)/fuzz/agent/parent/kernel.o: $(BPF_SKEL)
+$(filter $(O)/fuzz/agent/parent/kernel%,$(FUZZ_OBJ)): $(BPF_SKEL)
 
 # An archive: a target links what it uses, and no more.
 $(O)/fuzz/libzg.a: $(FUZZ_OBJ)

@@ -12,12 +12,13 @@
 #include "worker.h"
 
 static const struct {
-	uint32_t total;
-	uint32_t each;
+	uint64_t total;
+	uint64_t each;
 } caps[ZG_ADMIT_MAX] = {
 	[ZG_ADMIT_CONNECTION] = {ZG_CONNECTIONS_MAX, ZG_CONNECTIONS_PRINCIPAL_MAX},
 	[ZG_ADMIT_REQUEST] = {ZG_INFLIGHT_MAX, ZG_INFLIGHT_PRINCIPAL_MAX},
 	[ZG_ADMIT_HOLD] = {ZG_HOLDS_MAX, ZG_HOLDS_PRINCIPAL_MAX},
+	[ZG_ADMIT_BYTES] = {ZG_BUFFERED_MAX, ZG_BUFFERED_PRINCIPAL_MAX},
 };
 
 int zg_admission_init(struct zg_admission *a)
@@ -35,11 +36,11 @@ void zg_admission_release(struct zg_admission *a)
 
 static bool in_use(const struct zg_admission_slot *s)
 {
-	uint32_t sum = 0;
+	uint64_t any = 0;
 
 	for (int i = 0; i < ZG_ADMIT_MAX; i++)
-		sum += s->count[i];
-	return sum > 0;
+		any |= s->count[i];
+	return any > 0;
 }
 
 /* Linear probing; an emptied slot moves its followers up (no tombstones). */
@@ -57,28 +58,36 @@ static size_t find(const struct zg_admission *a, uint64_t id)
 	return i;
 }
 
-bool zg_admit(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what)
+static bool take(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what, uint64_t n,
+		 bool forced)
 {
 	struct zg_admission_slot *s = &a->slot[find(a, cgroup_id)];
 	bool fresh = !in_use(s);
 
 	/* one slot stays free, so that a search ends */
-	if (a->total[what] >= caps[what].total || s->count[what] >= caps[what].each ||
-	    (fresh && a->used >= ZG_ADMISSION_SLOTS - 1))
+	if (fresh && a->used >= ZG_ADMISSION_SLOTS - 1)
+		return false;
+	if (!forced && (n > caps[what].total || a->total[what] > caps[what].total - n ||
+			n > caps[what].each || s->count[what] > caps[what].each - n))
 		return false;
 	s->cgroup_id = cgroup_id;
-	s->count[what]++;
-	a->total[what]++;
+	s->count[what] += n;
+	a->total[what] += n;
 	a->used += fresh;
 	return true;
 }
 
-void zg_admit_end(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what)
+bool zg_admit(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what)
+{
+	return take(a, cgroup_id, what, 1, false);
+}
+
+static void give_back(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what, uint64_t n)
 {
 	size_t hole = find(a, cgroup_id), i = hole;
 
-	a->slot[hole].count[what]--;
-	a->total[what]--;
+	a->slot[hole].count[what] -= n;
+	a->total[what] -= n;
 	if (in_use(&a->slot[hole]))
 		return;
 	a->used--;
@@ -96,6 +105,34 @@ void zg_admit_end(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what
 		hole = i;
 	}
 	a->slot[hole] = (struct zg_admission_slot){0};
+}
+
+void zg_admit_end(struct zg_admission *a, uint64_t cgroup_id, enum zg_admit what)
+{
+	give_back(a, cgroup_id, what, 1);
+}
+
+static bool settle(struct zg_admission *a, uint64_t cgroup_id, uint64_t *counted, uint64_t bytes,
+		   bool forced)
+{
+	uint64_t now = bytes > ZG_BUFFERED_FREE ? bytes - ZG_BUFFERED_FREE : 0;
+
+	if (now > *counted && !take(a, cgroup_id, ZG_ADMIT_BYTES, now - *counted, forced))
+		return false;
+	if (now < *counted)
+		give_back(a, cgroup_id, ZG_ADMIT_BYTES, *counted - now);
+	*counted = now;
+	return true;
+}
+
+bool zg_admit_bytes(struct zg_admission *a, uint64_t cgroup_id, uint64_t *counted, uint64_t bytes)
+{
+	return settle(a, cgroup_id, counted, bytes, false);
+}
+
+void zg_admit_held(struct zg_admission *a, uint64_t cgroup_id, uint64_t *counted, uint64_t bytes)
+{
+	(void)settle(a, cgroup_id, counted, bytes, true);
 }
 
 /* The kernel leads every listener's connections to one of them, and says which

@@ -49,6 +49,7 @@ struct zg_conn {
 	bool greeted; /* the handshake, if there is one, is over */
 	struct zg_origin origin;
 	struct zg_request *request;
+	uint64_t unsent; /* of what it was told, in admission */
 	struct event timer;
 	struct event quiet; /* a stream of ours in which nothing was said for a while */
 };
@@ -96,6 +97,7 @@ static struct zg_conn *conn_of(struct zg_client *client)
 static void conn_free(struct zg_conn *c)
 {
 	assert(!c->request);
+	zg_admit_held(&c->worker->admission, c->origin.cgroup_id, &c->unsent, 0);
 	zg_admit_end(&c->worker->admission, c->origin.cgroup_id, ZG_ADMIT_CONNECTION);
 	LIST_REMOVE(c, link);
 	(void)event_del(&c->timer);
@@ -166,6 +168,13 @@ static void answered(struct zg_conn *c)
 		drive(c);
 }
 
+/* What the client has not taken counts, until it has taken all of it. */
+static void count_unsent(struct zg_conn *c)
+{
+	zg_admit_held(&c->worker->admission, c->origin.cgroup_id, &c->unsent,
+		      evbuffer_get_length(bufferevent_get_output(c->bev)));
+}
+
 /* Straight to the socket if nothing waits, the rest through the loop. */
 static void send_parts(struct zg_conn *c, struct zg_slice a, struct zg_slice b)
 {
@@ -193,6 +202,7 @@ static void send_parts(struct zg_conn *c, struct zg_slice a, struct zg_slice b)
 	}
 	if (done < b.len)
 		(void)evbuffer_add(out, b.ptr + done, b.len - done);
+	count_unsent(c);
 }
 
 static void on_finish(struct zg_client *client, const struct zg_http_answer *a)
@@ -254,9 +264,15 @@ static void on_stream_write(struct zg_client *client, struct zg_slice bytes)
 	/* a zero-length chunk would end the stream */
 	if (!bytes.len)
 		return;
+	/* its server waits for a slow reader; what others say on it does not */
+	if (evbuffer_get_length(out) > 2 * ZG_RESPONSE_BYTES) {
+		(void)shutdown(c->fd, SHUT_RDWR);
+		return;
+	}
 	if (evbuffer_add_printf(out, "%zx\r\n", bytes.len) < 0 ||
 	    evbuffer_add(out, bytes.ptr, bytes.len) < 0 || evbuffer_add(out, "\r\n", 2) < 0)
 		(void)shutdown(c->fd, SHUT_RDWR);
+	count_unsent(c);
 	(void)event_add(&c->quiet, c->worker->quiet);
 	/* a reader that takes nothing is dropped by the timer (see on_timer) */
 	if (idle)
@@ -371,6 +387,26 @@ static void body_is_there(struct zg_conn *c)
 	zg_request_body_complete(c->request);
 }
 
+/* What is there of a body is all that is taken of it. */
+static void refuse_body(struct zg_conn *c, int rc)
+{
+	c->state = CONN_BUSY;
+	switch (rc) {
+	case -EFBIG:
+		refuse_head(c, 413, "the message is larger than 4 MiB");
+		break;
+	case -ENOBUFS:
+		refuse_head(c, 429, "too much is under way at once");
+		break;
+	case -EBADMSG:
+		refuse_head(c, 400, "the chunked coding is malformed");
+		break;
+	default:
+		refuse_head(c, 503, "no memory");
+		break;
+	}
+}
+
 /* Some of a body in the chunked coding; what cannot be read in one way alone
  * ends the connection. */
 static bool take_chunks(struct zg_conn *c)
@@ -390,17 +426,12 @@ static bool take_chunks(struct zg_conn *c)
 			break;
 		}
 		zg_buf_add(&r->body, run.ptr, run.len);
+		if (!zg_request_afford(r, 0))
+			rc = -ENOBUFS;
 	}
 	(void)evbuffer_drain(in, have - bytes.len);
 	if (rc < 0 || !zg_buf_ok(&r->body)) {
-		c->state = CONN_BUSY;
-		refuse_head(c,
-			    rc == -EFBIG ? 413
-			    : rc < 0	 ? 400
-					 : 503,
-			    rc == -EFBIG ? "the message is larger than 4 MiB"
-			    : rc < 0	 ? "the chunked coding is malformed"
-					 : "no memory");
+		refuse_body(c, rc);
 		return false;
 	}
 	if (rc == 1)
@@ -415,10 +446,15 @@ static bool take_body(struct zg_conn *c)
 	size_t want = r->head.content_length - r->body.len;
 	size_t have = evbuffer_get_length(in);
 	size_t n = have < want ? have : want;
-	char *room = n ? zg_buf_room(&r->body, n) : NULL;
+	char *room;
 
 	if (!n)
 		return false;
+	if (!zg_request_afford(r, n)) {
+		refuse_body(c, -ENOBUFS);
+		return false;
+	}
+	room = zg_buf_room(&r->body, n);
 	if (!room) {
 		conn_kill(c);
 		return false;
@@ -471,6 +507,7 @@ static void on_write(struct bufferevent *bev ZG_UNUSED, void *arg)
 	struct zg_conn *c = arg;
 
 	/* everything queued has been taken */
+	count_unsent(c);
 	if (c->state == CONN_FLUSH) {
 		linger(c);
 		drive(c);

@@ -11,6 +11,8 @@
 #include "request.h"
 #include "server_message.h"
 
+#define TOO_MUCH "too much is under way for its client at once"
+
 static void count_findings(struct zg_request *r, const struct zg_findings *f)
 {
 	for (size_t i = 0; i < sizeof(f->per_detector) / sizeof(f->per_detector[0]); i++)
@@ -119,11 +121,15 @@ int zg_output_feed(struct zg_request *r, struct zg_slice bytes)
 		rc = zg_sse_feed(&o->sse, bytes, on_event, r);
 		if (rc == -EFBIG && !o->withheld)
 			return zg_withhold(r, rc, "an event or the stream is too large");
+		if (rc == 0 && !zg_request_afford(r, 0))
+			return zg_withhold(r, -ENOBUFS, TOO_MUCH);
 		return rc;
 	}
 	if (o->media != ZG_MEDIA_JSON) /* never released: only its size matters */
 		return o->bytes > ZG_RESPONSE_BYTES ? zg_withhold(r, -EFBIG, "it is too large") : 0;
 	zg_buf_add(&o->body, bytes.ptr, bytes.len);
+	if (!zg_request_afford(r, 0))
+		return zg_withhold(r, -ENOBUFS, TOO_MUCH);
 	return zg_buf_ok(&o->body) ? 0 : zg_withhold(r, o->body.error, "it is larger than 16 MiB");
 }
 

@@ -20,8 +20,10 @@
 
 static enum zg_next step_body(struct zg_request *r)
 {
-	if (r->body_complete)
-		return ZG_NEXT;
+	if (r->body_complete) /* also of what came by another way: pipes, batches */
+		return zg_request_afford(r, 0)
+			       ? ZG_NEXT
+			       : zg_refuse(r, 429, ZG_C_BUSY, "too much is under way at once");
 	zg_client_want_body(r->client);
 	if (!r->client)
 		return zg_refuse(r, 499, ZG_C_HTTP, "the client left");
@@ -151,6 +153,20 @@ static void release_spare(struct zg_request *r)
 	free(r);
 }
 
+/* A parsed message takes three times its text at worst (ZG_JSON_VALUES_MAX). */
+#define TREE_COST 4
+
+bool zg_request_afford(struct zg_request *r, uint64_t more)
+{
+	const struct zg_output *o = &r->output;
+
+	if (!r->admitted)
+		return true;
+	return zg_admit_bytes(&r->worker->admission, r->origin.cgroup_id, &r->buffered,
+			      TREE_COST * (r->body.cap + more) + o->body.cap + o->released.cap +
+				      o->sse.raw.cap + o->sse.data.cap);
+}
+
 /* Give everything back; what is kept for the next request is emptied. */
 static void retire(struct zg_request *r)
 {
@@ -169,6 +185,7 @@ static void retire(struct zg_request *r)
 		zg_upstream_abort(r);
 	if (event_initialized(&r->timer))
 		(void)event_del(&r->timer);
+	zg_admit_held(&w->admission, r->origin.cgroup_id, &r->buffered, 0);
 	if (r->admitted)
 		zg_admit_end(&w->admission, r->origin.cgroup_id, ZG_ADMIT_REQUEST);
 	zg_rpc_release(&r->rpc);

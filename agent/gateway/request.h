@@ -165,6 +165,7 @@ struct zg_request {
 	bool tls;		  /* the client speaks https with us, */
 	struct zg_slice tls_name; /* and named this host, if any: the connection's memory */
 	bool admitted;
+	uint64_t buffered; /* of its buffers, in admission */
 	struct zg_origin origin;
 	struct zg_principal principal;
 	struct zg_slice server_id; /* as asked for */
@@ -241,6 +242,10 @@ void zg_request_upstream_done(struct zg_request *r);
 
 /* Give back what is not in use, before a long wait. */
 void zg_request_slim(struct zg_request *r);
+
+/* Are its cgroup's buffers within their cap? To be asked whenever they have grown,
+ * before more is read; more: what is about to come. */
+bool zg_request_afford(struct zg_request *r, uint64_t more) ZG_MUST_CHECK;
 
 /* Forget all spare requests. */
 void zg_requests_release(struct zg_worker *w);

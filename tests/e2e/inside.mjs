@@ -261,6 +261,35 @@ const verbs = {
 			socket.write(text);
 		});
 	},
+	// Many connections that begin a message each, say `bytes` of it and no more:
+	// what each was told so far, once all of them were answered or have sent it
+	async hoard({ name, host, port, head, bytes, count }) {
+		const sockets = [], filler = Buffer.alloc(bytes, 0x20);
+		held.set(name, { sockets });
+		const told = await Promise.all(Array.from({ length: count }, () => new Promise((done) => {
+			const socket = net.connect({ host, port });
+			let heard = '';
+			sockets.push(socket);
+			socket.on('data', (b) => {
+				heard += b.toString('latin1');
+				done(Number(/^HTTP\/1\.1 (\d+)/.exec(heard)?.[1]));
+			});
+			socket.on('error', (e) => done(e.code));
+			socket.on('close', () => done('closed'));
+			socket.write(head);
+			socket.write(filler, () => setTimeout(done, 500, 'held'));
+		})));
+		return { told };
+	},
+	hoarded({ name }) {
+		return { open: held.get(name).sockets.filter((s) => !s.destroyed && !s.readableEnded).length };
+	},
+	unhoard({ name }) {
+		for (const socket of held.get(name).sockets)
+			socket.destroy();
+		held.delete(name);
+		return {};
+	},
 	// Serve on a port; each connection is answered and closed
 	serve({ name, host, port }) {
 		return new Promise((done, fail) => {

@@ -149,7 +149,9 @@ void zg_trust_free(struct zg_trust *t)
 
 /* transfers ----------------------------------------------------------------- */
 
-/* Per connection: one reference instead of a bundle that is parsed anew. */
+/* Per connection: one reference instead of a bundle that is parsed anew. libcurl may
+ * set up its own store after this, and would put a cached one, of whatever server
+ * was dialled first, in its place: so it caches none (CURLOPT_CA_CACHE_TIMEOUT). */
 static CURLcode on_context(CURL *easy ZG_UNUSED, void *context, void *arg)
 {
 	SSL_CTX_set1_cert_store(context, arg);
@@ -217,6 +219,7 @@ bool zg_trust_apply(const struct zg_live *l, const struct zg_server_def *server,
 	       curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CAINFO, NULL) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_CAPATH, NULL) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, on_context) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, store) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_SSL_CIPHER_LIST, at->tag) == CURLE_OK &&

@@ -81,7 +81,8 @@ export const TOOLS = {
 export const EXAMPLE = path.join(repo, 'policies/examples/mcp-governance.yaml');
 
 class Agent extends EventEmitter {
-	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen, mode = 'enforce' } = {}) {
+	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen, mode = 'enforce', env = {} } = {}) {
+		this.env = env;
 		this.setMaxListeners(0);
 		this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-'));
 		fs.chmodSync(this.dir, 0o755);
@@ -146,7 +147,7 @@ ${more}`);
 		const started = performance.now();
 		this.process = spawn(path.join(this.bin, 'zerogated'), ['--config', this.config], {
 			stdio: ['ignore', log, log], cwd: this.dir,
-			env: { PATH: process.env.PATH, NOTIFY_SOCKET: socket, ...(process.env.ASAN_OPTIONS ? { ASAN_OPTIONS: process.env.ASAN_OPTIONS } : {}) },
+			env: { PATH: process.env.PATH, NOTIFY_SOCKET: socket, ...this.env, ...(process.env.ASAN_OPTIONS ? { ASAN_OPTIONS: process.env.ASAN_OPTIONS } : {}) },
 		});
 		fs.closeSync(log);
 		this.exited = once(this.process, 'exit').then(([code, signal]) => ({ code, signal }));

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
@@ -264,5 +265,47 @@ describe('https servers', needs({ timeout: 240000 }), () => {
 		await agent.record((r) => /knows its users/.test(r.message ?? ''), 'the passthrough, in the audit');
 		const told = agent.logText() + JSON.stringify(agent.records());
 		assert.doesNotMatch(told, /secret-token|key-secret|of-the-client/);
+	});
+});
+
+describe('https servers and the service\'s own files', needs({ timeout: 60000 }), () => {
+	test('credentials of the service, and a CA for all servers', async (t) => {
+		const ca = new Authority(), other = new Authority('other');
+		const credentials = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-credentials-'));
+		const good = await startTls(ca.issue(['DNS:localhost'])), foreign = await startTls(other.issue(['DNS:localhost'])), narrow = await startTls(ca.issue(['DNS:localhost']));
+		let agent;
+		t.after(async () => {
+			await agent?.stop();
+			await Promise.all([good, foreign, narrow].map((s) => s.close()));
+			fs.rmSync(credentials, { recursive: true, force: true });
+			ca.close();
+			other.close();
+		});
+		const given = (value) => fs.writeFileSync(path.join(credentials, 'api.token'), value, { mode: 0o440 });
+		const entry = (id, server, more) => ({ id, url: `https://localhost:${server.port}/mcp`, addresses: ['127.0.0.1'], tools: READS, ...more });
+		given('service-token\n');
+		agent = await startAgent({ policy: POLICY, workers: 1, more: `tls: {ca_file: ${ca.file}}\n`, env: { CREDENTIALS_DIRECTORY: credentials },
+			servers: [entry('good', good, { auth: { bearer_file: 'credential:api.token' } }), entry('foreign', foreign, { ca_file: other.file }),
+				entry('narrow', narrow, { ca_file: other.file })] });
+		const inside = await agent.inside();
+		const call = async (id) => (await new RawClient(inside, agent.url(id)).call('read_x')).message.result.content[0].text;
+		assert.equal(await call('good'), 'hello over 2.0');
+		assert.equal(good.calls.at(-1).headers.authorization, 'Bearer service-token');
+		// an entry's own CA is instead of that for all
+		assert.equal(await call('foreign'), 'hello over 2.0');
+		assert.match(await call('narrow'), /is not trusted/);
+		assert.equal(narrow.seen.length, 0);
+		agent.register(entry('foreign', foreign));
+		given('another-token');
+		assert.equal((await agent.zg(['reload'])).code, 0);
+		assert.match(await call('foreign'), /is not trusted/);
+		assert.equal(await call('good'), 'hello over 2.0');
+		assert.equal(good.calls.at(-1).headers.authorization, 'Bearer another-token');
+		fs.rmSync(path.join(credentials, 'api.token'));
+		const reload = await agent.zg(['reload']);
+		assert.equal(reload.code, 1);
+		assert.match(reload.stdout + reload.stderr, /api\.token/);
+		assert.equal(await call('good'), 'hello over 2.0');
+		assert.doesNotMatch(agent.logText() + JSON.stringify(agent.records()), /service-token|another-token/);
 	});
 });

@@ -13,5 +13,6 @@ $(O)/bench/%_bench: tests/bench/%_bench.c $(O)/libzg.a
 .PHONY: bench
 bench: all $(BENCH_BIN) tests/e2e/node_modules/.zg-installed
 	$(Q)ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/call.mjs
+	$(Q)echo; ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/stream.mjs
 	$(Q)echo; ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/dns.mjs
 	$(Q)set -e; for b in $(BENCH_BIN); do echo; $$b; done

@@ -3,7 +3,9 @@
 // nginx as a plain reverse proxy, and through zerogate (policy, scan, audit),
 // at 1 and at 32 connections. The server is an nginx that answers a fixed
 // result, so that it is not what is measured. Rounds alternate between the
-// three ways; the median round counts. Needs root.
+// three ways; the median round counts. Then at a steady 3,000 calls a second;
+// then how long an event of a stream takes; then the same call by way of the
+// npm proxies mcp-proxy and supergateway in front of a stdio server. Needs root.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -63,9 +65,11 @@ function ticks(pids) { // utime + stime
 const rssMb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
-async function measure(way, connections, served) {
+const STEADY = { connections: 30, ms: 10 }; // 30 connections, a call each 10 ms: 3,000 a second
+
+async function measure(way, connections, served, ms) {
 	const before = { served: await served(), ticks: ticks(way.pids()) };
-	const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, way.url];
+	const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, way.url, ...(ms ? ['--', String(ms)] : [])];
 	const [command, ...rest] = [...way.prefix, 'wrk', ...args];
 	const { stdout } = await promisify(execFile)(command, rest, { cwd: repo });
 	const report = JSON.parse(/^@(.*)$/m.exec(stdout)[1]);
@@ -109,6 +113,11 @@ try {
 			...Object.fromEntries(['p50', 'p99', 'rate', 'cpu'].map((k) => [k, median(rounds[i].map((r) => r[k]))])) }));
 	}
 
+	const steady = ways.map(() => []);
+	for (let round = 0; round < ROUNDS; round++)
+		for (const [i, way] of ways.entries())
+			steady[i].push(await measure(way, STEADY.connections, served, STEADY.ms));
+
 	const of = (way, connections) => results.find((r) => r.way === way && r.connections === connections);
 	const cell = (v, width) => String(v).padStart(width);
 	console.log(`tool call (${ROUNDS} rounds of ${seconds} s each way, median round; ${os.cpus().length} CPUs shared by client, proxies and server)`);
@@ -116,6 +125,9 @@ try {
 	for (const r of results)
 		console.log(r.way.padEnd(10) + cell(r.connections, 6) + cell(r.p50, 10) + cell(r.p99, 10) + cell(Math.round(r.rate), 10)
 			+ cell(r.way === 'direct' ? '-' : r.cpu.toFixed(1), 13) + cell((r.rate / of('nginx', r.connections).rate).toFixed(2) + 'x', 19));
+	const at = (i, k) => median(steady[i].map((r) => r[k]));
+	console.log(`at ${Math.round(at(2, 'rate'))} calls/s: direct p50 ${at(0, 'p50')} p99 ${at(0, 'p99')}, zerogate p50 ${at(2, 'p50')} p99 ${at(2, 'p99')} us: `
+		+ `adds ${at(2, 'p50') - at(0, 'p50')} at p50, ${at(2, 'p99') - at(0, 'p99')} at p99 (nginx adds ${at(1, 'p50') - at(0, 'p50')}, ${at(1, 'p99') - at(0, 'p99')})`);
 	const rss = agent.pids('gateway').map(rssMb);
 	console.log(`added p50 at 1 connection: ${of('zerogate', 1).p50 - of('direct', 1).p50} us over direct, ${of('zerogate', 1).p50 - of('nginx', 1).p50} us over nginx`);
 	console.log(`RSS: gateway worker ${Math.max(...rss).toFixed(1)} MB, ledger ${Math.max(...agent.pids('ledger').map(rssMb)).toFixed(1)} MB, `

@@ -33,6 +33,9 @@ function folders(dir) { // deepest first
 	return [...below.flatMap((e) => folders(path.join(dir, e.name))), dir];
 }
 
+// Before it is ready the kernel verifies the gate's programs: seconds, and many of them on a busy machine.
+const READY_MS = 60000;
+
 // Wait until fn() is true: for what announces itself with no event.
 export async function until(fn, what, ms = 10000) {
 	const end = performance.now() + ms;
@@ -160,7 +163,7 @@ ${more}`);
 		try {
 			await within(Promise.race([ready, this.exited.then(({ code, signal }) => {
 				throw new Error(`zerogated ended (${code ?? signal}):\n${this.logText()}`);
-			})]), 'zerogated to be ready', 20000).catch((e) => {
+			})]), 'zerogated to be ready', READY_MS).catch((e) => {
 				throw new Error(`${e.message}\n${this.logText()}`);
 			});
 			this.startMs = performance.now() - started;
@@ -368,10 +371,11 @@ export async function startAgent(options) {
 // One agent with one registered fixture, both gone when the test ends.
 export async function scene(t, { server, tools = TOOLS, id = 'github', risk_tags = ['prod'], host = '127.0.0.1', ...options }) {
 	const registered = { id, url: server.url(host), risk_tags, tools };
-	const agent = await startAgent({ ...options, servers: [registered, ...(options.servers ?? [])] });
-	t.after(async () => {
-		await agent.stop();
+	let agent;
+	t.after(async () => { // an agent that did not start must not leave its server behind
+		await agent?.stop();
 		await server.close();
 	});
+	agent = await startAgent({ ...options, servers: [registered, ...(options.servers ?? [])] });
 	return agent;
 }

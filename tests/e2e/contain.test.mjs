@@ -40,7 +40,7 @@ describe('containment', needs(), () => {
 		const loop = 'while :; do echo x >/dev/udp/192.0.2.1/9; done 2>/dev/null';
 		const flood = spawn('setpriv', ['--reuid', String(CLIENT_UID), '--regid', String(CLIENT_UID), '--clear-groups',
 			path.join(agent.bin, 'zerogate'), '--socket', agent.socket, 'run', '--',
-			'bash', '-c', `for i in 1 2 3 4; do ${loop} & done; wait`], { stdio: 'ignore', cwd: '/' });
+			'bash', '-c', `for i in 1 2 3 4; do ${loop} & done; trap 'kill $(jobs -p)' TERM; wait`], { stdio: 'ignore', cwd: '/' });
 		const ended = once(flood, 'close');
 		const denials = async () => (await agent.zg(['--json', 'status'])).rows[0].denials;
 		try {

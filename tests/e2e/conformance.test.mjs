@@ -32,6 +32,10 @@ const RUNS = {
 
 const ALLOW_ALL = 'version: v1\nrules:\n  - id: allow-all\n    match:\n      labels:\n        mcp.server: "*"\n    decision: ALLOW\n';
 
+const MODERN = { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream', 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': 'tools/list' };
+const MODERN_LIST = { jsonrpc: '2.0', id: 1, method: 'tools/list',
+	params: { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} } } };
+
 // scenario/check#n -> status; what a check is told in passing (INFO) is no verdict.
 function verdicts(dir) {
 	const found = {};
@@ -72,6 +76,10 @@ describe('conformance', needs({ timeout: 900000 }), () => {
 		fs.mkdirSync(path.join(agent.dir, 'out'), { mode: 0o777 });
 		fs.chmodSync(path.join(agent.dir, 'out'), 0o777);
 		inside = await agent.inside();
+		// The fixture has tools that it shows to modern clients alone: what the first list shows is accepted.
+		const { stdout } = await inside.must('command', { argv: ['curl', '-sS', ...Object.entries(MODERN).flatMap(([k, v]) => ['-H', `${k}: ${v}`]),
+			'-d', JSON.stringify(MODERN_LIST), agent.url('fixture')] });
+		assert.match(stdout, /slow_compute/);
 	});
 	after(async () => {
 		await agent?.stop();

@@ -251,9 +251,13 @@ int zg_poison_text(struct zg_slice text, struct zg_buf *work, uint32_t *bits)
 	fold(text, false, work);
 	if (!zg_buf_ok(work))
 		return work->error;
+	if (!work->len) { /* nothing but what hides: there may be no memory yet */
+		*bits |= found;
+		return 0;
+	}
 	words = (struct zg_slice){work->ptr, n};
 	folded = (struct zg_slice){work->ptr + n, work->len - n};
-	for (unsigned i = 0; work->len && i < ZG_POISONS; i++)
+	for (unsigned i = 0; i < ZG_POISONS; i++)
 		if (!(found >> i & 1) && holds(rules[i].patterns, words, folded))
 			found |= 1U << i;
 	*bits |= found;

@@ -56,6 +56,8 @@ struct lab {
 	char event_seen[64]; /* Last-Event-ID */
 
 	char authorization_seen[64];
+	/* the ledger's word on a definition; NULL = all are accepted */
+	enum zg_pin_state (*pin_word)(const struct zg_msg_pin_seen *q);
 };
 
 static const char lab_policy[] =
@@ -288,7 +290,7 @@ static inline int lab_connect(struct lab *l, const struct zg_origin *origin)
 	return pair[1];
 }
 
-/* The ledger's word on definitions: all are accepted. What else it is asked is the test's. */
+/* The ledger's word on definitions. What else it is asked is the test's. */
 static inline void lab_accept_pins(struct lab *l)
 {
 	struct zg_msg_header h;
@@ -299,7 +301,9 @@ static inline void lab_accept_pins(struct lab *l)
 	       h.type == ZG_MSG_PIN_SEEN && zg_msg_recv(l->ledger, &m) == 0) {
 		const struct zg_msg_pin_seen *q = (const struct zg_msg_pin_seen *)m.body;
 		struct zg_msg_pin_state said = {
-			.call = q->call, .kind = q->kind, .state = ZG_PS_PINNED};
+			.call = q->call,
+			.kind = q->kind,
+			.state = l->pin_word ? l->pin_word(q) : ZG_PS_PINNED};
 
 		memcpy(said.server, q->server, sizeof(said.server));
 		memcpy(said.name, q->name, sizeof(said.name));

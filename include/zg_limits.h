@@ -156,28 +156,27 @@
 #define ZG_ALLOWLISTS_MAX 16 /* network allowlists in force at once; more: deny */
 
 /* HTTP and JSON */
-#define ZG_HTTP_HEADER_BYTES	  16384	     /* request line and headers */
-#define ZG_REQUEST_BYTES	  4194304    /* one JSON-RPC message from a client */
-#define ZG_RESPONSE_BYTES	  16777216   /* one JSON reply or one SSE event */
-#define ZG_STREAM_BYTES		  1073741824 /* one SSE response in total */
-#define ZG_JSON_DEPTH		  64	     /* ordinary messages stay below 20 */
-#define ZG_JSON_STRING_BYTES	  8388608    /* one decoded string */
-#define ZG_INFLIGHT_MAX		  16384	     /* requests of one worker; most are idle streams */
-#define ZG_INFLIGHT_PRINCIPAL_MAX 2048	     /* requests of one cgroup in one worker */
-#define ZG_HTTP_IDLE_SEC	  75	     /* keep-alive and slow request bound */
-#define ZG_HTTP_HEADERS_MAX	  64	     /* lines of one head; browsers send about 20 */
-#define ZG_RPC_ID_BYTES		  264	     /* a request id as JSON text */
-#define ZG_HTTP_EXTRA_MAX	  16	     /* Mcp-* headers passed on without being known */
-#define ZG_JSON_VALUES_MAX	  100000     /* of one request: bounds the parsed tree */
-#define ZG_REQUEST_ARENA_BYTES	  262144     /* all small things of one request */
-#define ZG_BUFFERED_MAX		  1610612736 /* bytes of one worker; it may hold 4 GB in all */
-#define ZG_BUFFERED_PRINCIPAL_MAX                                                                  \
-	268435456			   /* and of one cgroup in it: 16 of the largest requests */
-#define ZG_BUFFERED_FREE	     65536 /* of one request or connection: those are counted */
-#define ZG_CONNECTIONS_MAX	     16384 /* clients of one worker */
-#define ZG_CONNECTIONS_PRINCIPAL_MAX 4096  /* clients of one cgroup in one worker */
-#define ZG_ADMISSION_SLOTS	     8192  /* cgroups counted at once; full: refused */
-#define ZG_CGROUP_NAMES		     1024  /* cgroup paths one worker remembers */
+#define ZG_HTTP_HEADER_BYTES	     16384	/* request line and headers */
+#define ZG_REQUEST_BYTES	     4194304	/* one JSON-RPC message from a client */
+#define ZG_RESPONSE_BYTES	     16777216	/* one JSON reply or one SSE event */
+#define ZG_STREAM_BYTES		     1073741824 /* one SSE response in total */
+#define ZG_JSON_DEPTH		     64		/* ordinary messages stay below 20 */
+#define ZG_JSON_STRING_BYTES	     8388608	/* one decoded string */
+#define ZG_INFLIGHT_MAX		     16384	/* requests of one worker; most are idle streams */
+#define ZG_INFLIGHT_PRINCIPAL_MAX    2048	/* requests of one cgroup in one worker */
+#define ZG_HTTP_IDLE_SEC	     75		/* keep-alive and slow request bound */
+#define ZG_HTTP_HEADERS_MAX	     64		/* lines of one head; browsers send about 20 */
+#define ZG_RPC_ID_BYTES		     264	/* a request id as JSON text */
+#define ZG_HTTP_EXTRA_MAX	     16		/* Mcp-* headers passed on without being known */
+#define ZG_JSON_VALUES_MAX	     100000	/* of one request: bounds the parsed tree */
+#define ZG_REQUEST_ARENA_BYTES	     262144	/* all small things of one request */
+#define ZG_BUFFERED_MAX		     1610612736 /* bytes of one worker; it may hold 4 GB in all */
+#define ZG_BUFFERED_PRINCIPAL_MAX    268435456	/* of one cgroup in it: 16 large requests */
+#define ZG_BUFFERED_FREE	     65536  /* of one request or connection: those are counted */
+#define ZG_CONNECTIONS_MAX	     16384  /* clients of one worker */
+#define ZG_CONNECTIONS_PRINCIPAL_MAX 4096   /* clients of one cgroup in one worker */
+#define ZG_ADMISSION_SLOTS	     8192   /* cgroups counted at once; full: refused */
+#define ZG_CGROUP_NAMES		     1024   /* cgroup paths one worker remembers */
 #define ZG_CLIENT_BACKLOG_BYTES	     262144 /* a slow reader pauses its server beyond this */
 #define ZG_LINGER_SEC		     2	    /* to read what a refused client still sends */
 #define ZG_UPSTREAM_CONNECT_SEC	     10

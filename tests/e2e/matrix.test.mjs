@@ -4,13 +4,13 @@
 // a session of every feature, directly and through the gateway, must give the
 // same. What differs, and why, stands in DIFFERENCES.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { CLIENT_UID, needs, repo, startAgent, until } from './agent.mjs';
 import { startConformanceServer } from './conformance_server.mjs';
-import { session } from './matrix_session.mjs';
+import { normalise, session } from './matrix_session.mjs';
 import { freePort } from './servers.mjs';
 
 process.env.TMPDIR = '/run'; // servers have a /tmp of their own
@@ -140,14 +140,18 @@ describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 		transparent: () => ({ url: remote[id], kind: HTTP[id][1] }),
 	};
 
-	function spec(sdk, transport, id, era, door) {
+	// mcp-remote: a server on stdio that is the client of one on HTTP
+	const bridged = ({ url, kind }, how) => ({ command: agent.node, args: [path.join(agent.src, 'tests/e2e/node_modules/mcp-remote/dist/proxy.js'),
+		url, '--allow-http', '--transport', `${kind}-only`], env: { ...ENV, HOME: folder(how), MCP_REMOTE_CONFIG_DIR: folder(how) } });
+
+	function spec(sdk, transport, id, era, door, through) {
 		const how = door === 'direct' ? 'direct' : 'through';
 		const [script] = LOCAL[id] ?? HTTP[id];
 		const dir = folder(how);
 		fs.rmSync(path.join(dir, 'd'), { recursive: true, force: true });
 		// its event store gives those who come back the events of all streams
 		const retries = id === 'everything-http' ? 0 : undefined;
-		return { sdk, era, script, retries, label: `sdk ${sdk}, ${id}, ${era}, ${door}`, target: doors(transport, id)[door](), dir,
+		return { sdk, era, script, retries, label: `sdk ${sdk}, ${id}, ${era}, ${door}`, target: through ? bridged(doors(transport, id)[door](), how) : doors(transport, id)[door](), dir,
 			own: [[dir, '<dir>']], ...(id === 'filesystem-stdio' ? { roots: [{ uri: `file://${dir}`, name: 'files' }] } : {}) };
 	}
 
@@ -161,6 +165,10 @@ describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 		...Object.keys(LOCAL).flatMap((id) => [[1, 'stdio', id, NEWEST], [2, 'stdio', id, NEWEST]]),
 		[1, 'stdio', 'everything-stdio', '2024-11-05'],
 	];
+	const REMOTE = 'through mcp-remote';
+	pairs.push([1, 'http', 'everything-http', NEWEST, REMOTE], [2, 'http', 'everything-http', NEWEST, REMOTE],
+		[1, 'http', 'conformance', NEWEST, REMOTE], [1, 'http', 'everything-sse', '2024-11-05', REMOTE]);
+
 	const compare = (t, name, direct, through) => {
 		const lines = Object.entries(through).flatMap(([door, other]) => difference(direct, other).map((line) => `${name}, ${door}: ${line}`));
 		const unknown = lines.filter((line) => !DIFFERENCES.some(([match]) => match.test(line)));
@@ -174,9 +182,9 @@ describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 	// Servers side by side; the sessions of one HTTP server would notice each other.
 	for (const lane of [...Object.keys(HTTP), 'stdio'])
 		describe(lane, { concurrency: 1 }, () => {
-			for (const [sdk, transport, id, era] of pairs.filter(([, transport, id]) => lane === 'stdio' ? transport === lane : id === lane))
-				test(`sdk ${sdk}, ${id}, ${era}`, async (t) => {
-					const at = (door) => spec(sdk, transport, id, era, door);
+			for (const [sdk, transport, id, era, by] of pairs.filter(([, transport, id]) => lane === 'stdio' ? transport === lane : id === lane))
+				test(`sdk ${sdk}, ${id}, ${era}${by ? `, ${by}` : ''}`, async (t) => {
+					const at = (door) => spec(sdk, transport, id, era, door, by);
 					const run = { direct: () => session(at('direct')) };
 					for (const door of Object.keys(doors(transport, id)).filter((one) => one !== 'direct'))
 						run[door] = () => inside.must('script', { spec: at(door) });
@@ -184,4 +192,35 @@ describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 					compare(t, `sdk ${sdk}, ${id}, ${era}`, direct, through);
 				});
 		});
+
+	// The inspector's command line: each a process, each a session of one request
+	const INSPECTOR = 'tests/e2e/node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js';
+	const LISTS = ['tools/list', 'resources/list', 'prompts/list'].map((method) => ['--method', method]);
+	const call = (name, ...args) => ['--method', 'tools/call', '--tool-name', name, ...(args.length ? ['--tool-arg', ...args] : [])];
+	const ASKED = {
+		'everything-http': [...LISTS, call('get-sum', 'a=1', 'b=2')],
+		'everything-sse': [LISTS[0], call('get-tiny-image')],
+		conformance: [LISTS[1], call('test_structured_content', 'n=1.5'), call('test_error_handling')],
+		'everything-stdio': [LISTS[0], call('get-structured-content', 'location=Chicago')],
+		'filesystem-stdio': [call('list_allowed_directories')],
+		'memory-stdio': [call('read_graph')],
+		'thinking-stdio': [call('sequentialthinking', 'thought=one', 'thoughtNumber=1', 'totalThoughts=1', 'nextThoughtNeeded=false')],
+	};
+	describe('inspector', { concurrency: 2 }, () => {
+		for (const [id, requests] of Object.entries(ASKED))
+			test(`inspector --cli, ${id}`, async (t) => {
+				const heard = { direct: {} };
+				for (const [door, where] of Object.entries(doors(LOCAL[id] ? 'stdio' : 'http', id)))
+					await Promise.all(requests.map(async (request) => {
+						const { url, kind, command, args } = where(), env = { ...ENV, HOME: folder(door === 'direct' ? 'direct' : 'through') };
+						const argv = [agent.node, path.join(agent.src, INSPECTOR), '--cli', ...(url ? [url, '--transport', kind] : [command, ...args]), ...request];
+						const { code, stdout } = door === 'direct' ? await new Promise((done) => execFile(argv[0], argv.slice(1), { env },
+							(e, stdout) => done({ code: e?.code ?? 0, stdout }))) : await inside.must('command', { argv, env });
+						(heard[door] ??= {})[request.join(' ')] = normalise({ code, said: stdout }, [[folder('direct'), '<dir>'], [folder('through'), '<dir>']]);
+					}));
+				const { direct, ...through } = heard;
+				compare(t, `inspector, ${id}`, direct, through);
+				assert.ok(Object.values(direct).every(({ said }) => said.startsWith('{')), JSON.stringify(direct));
+			});
+	});
 });

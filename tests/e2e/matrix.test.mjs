@@ -5,10 +5,11 @@
 // same. What differs, and why, stands in DIFFERENCES.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { CLIENT_UID, needs, repo, startAgent, until } from './agent.mjs';
+import { CLIENT_UID, needs, repo, startAgent, until, within } from './agent.mjs';
 import { startConformanceServer } from './conformance_server.mjs';
 import { normalise, session } from './matrix_session.mjs';
 import { freePort } from './servers.mjs';
@@ -39,22 +40,31 @@ const HTTP = {
 	conformance: ['conformance', 'http'],
 	'everything-http': ['everything', 'http'],
 	'everything-sse': ['everything', 'sse'],
+	'filesystem-http': ['filesystem', 'http'], // these by way of mcp-proxy, which speaks both eras
+	'memory-http': ['memory', 'http'],
+	'thinking-http': ['thinking', 'http'],
 };
 const ENV = { PATH: '/usr/bin:/bin', HOME: '/tmp', LANG: 'C.UTF-8', TMPDIR: '/tmp' };
 
 // server-everything listens on all addresses; here on loopback only.
 const LOOPBACK = 'data:text/javascript,import net from "node:net"; const all = net.Server.prototype.listen; '
 	+ 'net.Server.prototype.listen = function (port, ...more) { return all.call(this, port, "127.0.0.1", ...more); };';
-async function startEverything(kind) {
-	const port = await freePort();
-	const child = spawn(process.execPath, ['--import', LOOPBACK, path.join(repo, LOCAL['everything-stdio'][1]), kind],
-		{ stdio: ['ignore', 'pipe', 'pipe'], env: { ...ENV, PORT: String(port) } });
-	let said = '';
-	for (const stream of [child.stdout, child.stderr])
-		stream.on('data', (chunk) => { said += chunk; });
+const startEverything = (kind, endpoint) => startProgram((port) => ['--import', LOOPBACK, path.join(repo, LOCAL['everything-stdio'][1]), kind], endpoint);
+const startProxy = (id, dir) => startProgram((port) => [path.join(repo, 'tests/e2e/node_modules/mcp-proxy/dist/bin/mcp-proxy.mjs'), '--host', '127.0.0.1', '--port', port,
+	'--server', 'stream', '--', process.execPath, path.join(repo, LOCAL[id][1]), ...(id === 'filesystem-stdio' ? [dir] : [])], '/mcp', { MEMORY_FILE_PATH: `${dir}/memory` });
+
+// A server that another's program is, on a port of its own; ready when it answers there.
+async function startProgram(argv, endpoint, more = {}) {
+	const port = String(await freePort());
+	const child = spawn(process.execPath, argv(port), { stdio: 'ignore', env: { ...ENV, PORT: port, ...more } });
 	process.on('exit', () => child.kill('SIGKILL'));
-	await until(() => /port \d+/.test(said), `server-everything ${kind}: ${said}`);
-	return { url: `http://127.0.0.1:${port}/${kind === 'sse' ? 'sse' : 'mcp'}`, close: () => child.kill('SIGKILL') };
+	const url = `http://127.0.0.1:${port}${endpoint}`;
+	await until(() => fetch(url).then((answer) => answer.body.cancel().then(() => true), () => false), `${argv(port).join(' ')} to listen`, 30000);
+	return { url, async close() {
+		child.kill('SIGTERM'); // a proxy ends its server, too
+		if (child.exitCode === null && child.signalCode === null)
+			await within(once(child, 'exit'), 'a server to end', 8000).catch(() => child.kill('SIGKILL'));
+	} };
 }
 
 // Where two transcripts differ: path and both values.
@@ -81,16 +91,20 @@ async function all(functions, atOnce) {
 
 describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 	const remote = {}, closing = [];
-	let agent, inside;
+	let agent, inside, shared; // the folder that servers on HTTP have
 
 	before(async () => {
 		const fixture = await startConformanceServer();
 		closing.push(() => fixture.close());
 		remote.conformance = fixture.url();
-		for (const kind of ['streamableHttp', 'sse']) {
-			const server = await startEverything(kind);
-			closing.push(server.close);
-			remote[kind === 'sse' ? 'everything-sse' : 'everything-http'] = server.url;
+		shared = fs.mkdtempSync('/run/zg-matrix-');
+		closing.push(() => fs.rmSync(shared, { recursive: true, force: true }));
+		const starts = { 'everything-http': startEverything('streamableHttp', '/mcp'), 'everything-sse': startEverything('sse', '/sse'),
+			...Object.fromEntries(['filesystem', 'memory', 'thinking'].map((name) => [`${name}-http`, startProxy(`${name}-stdio`, shared)])) };
+		for (const [id, start] of Object.entries(starts)) {
+			const server = await start;
+			closing.unshift(server.close);
+			remote[id] = server.url;
 		}
 		const tools = { '*': { action: 'read' } };
 		agent = await startAgent({ policy: ALLOW_ALL, servers: Object.entries(HTTP).map(([id, [, kind]]) =>
@@ -147,12 +161,12 @@ describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 	function spec(sdk, transport, id, era, door, through) {
 		const how = door === 'direct' ? 'direct' : 'through';
 		const [script] = LOCAL[id] ?? HTTP[id];
-		const dir = folder(how);
+		const dir = transport === 'http' ? shared : folder(how);
 		fs.rmSync(path.join(dir, 'd'), { recursive: true, force: true });
 		// its event store gives those who come back the events of all streams
 		const retries = id === 'everything-http' ? 0 : undefined;
 		return { sdk, era, script, retries, label: `sdk ${sdk}, ${id}, ${era}, ${door}`, target: through ? bridged(doors(transport, id)[door](), how) : doors(transport, id)[door](), dir,
-			own: [[dir, '<dir>']], ...(id === 'filesystem-stdio' ? { roots: [{ uri: `file://${dir}`, name: 'files' }] } : {}) };
+			own: [[dir, '<dir>']], ...(script === 'filesystem' ? { roots: [{ uri: `file://${dir}`, name: 'files' }] } : {}) };
 	}
 
 	// The modern era first: the fixture lists more there, and what was not seen
@@ -162,6 +176,9 @@ describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 		...LEGACY.filter((era) => era !== '2024-11-05').flatMap((era) => [[1, 'http', 'everything-http', era], [1, 'http', 'conformance', era]]),
 		[2, 'http', 'everything-http', NEWEST], [2, 'http', 'conformance', NEWEST],
 		[1, 'http', 'everything-sse', '2024-11-05'], [2, 'http', 'everything-sse', '2024-11-05'],
+		// one era each: the bridge words definitions otherwise in the other, and the
+		// first that was seen is the one that is pinned
+		[1, 'http', 'filesystem-http', NEWEST], [2, 'http', 'memory-http', MODERN], [2, 'http', 'thinking-http', NEWEST],
 		...Object.keys(LOCAL).flatMap((id) => [[1, 'stdio', id, NEWEST], [2, 'stdio', id, NEWEST]]),
 		[1, 'stdio', 'everything-stdio', '2024-11-05'],
 	];
@@ -182,15 +199,17 @@ describe('matrix', needs({ timeout: 300000, concurrency: 2 }), () => {
 	// Servers side by side; the sessions of one HTTP server would notice each other.
 	for (const lane of [...Object.keys(HTTP), 'stdio'])
 		describe(lane, { concurrency: 1 }, () => {
-			for (const [sdk, transport, id, era, by] of pairs.filter(([, transport, id]) => lane === 'stdio' ? transport === lane : id === lane))
-				test(`sdk ${sdk}, ${id}, ${era}${by ? `, ${by}` : ''}`, async (t) => {
+			for (const [sdk, transport, id, era, by] of pairs.filter(([, transport, id]) => lane === (transport === 'stdio' ? transport : id))) {
+				const name = `sdk ${sdk}, ${id}, ${era}${by ? `, ${by}` : ''}`;
+				test(name, async (t) => {
 					const at = (door) => spec(sdk, transport, id, era, door, by);
 					const run = { direct: () => session(at('direct')) };
 					for (const door of Object.keys(doors(transport, id)).filter((one) => one !== 'direct'))
 						run[door] = () => inside.must('script', { spec: at(door) });
 					const { direct, ...through } = await all(run, transport === 'stdio');
-					compare(t, `sdk ${sdk}, ${id}, ${era}`, direct, through);
+					compare(t, name, direct, through);
 				});
+			}
 		});
 
 	// The inspector's command line: each a process, each a session of one request

@@ -34,6 +34,7 @@ const answers = (roots) => ({
 // What no two sessions have in common: ids, times, folders.
 const SAME = [
 	[/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>'],
+	[/\b[0-9a-f]{32}\b/g, '<task>'],
 	[/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>'],
 	[/\d{1,2}:\d\d:\d\d( [AP]M)?/g, '<time>'],
 	[/\w{3} \w{3} \d\d \d{4} <time> GMT\+0000 \([\w ]+\)/g, '<time>'],

@@ -119,10 +119,10 @@ self_test() {
 		"$1" "$tmp/broken.page" >/dev/null
 		[ $broken -gt $before ] || { echo "docs: $1 does not notice: $2"; exit 1; }
 	}
-	try check_paths 'see `agent/parent/nowhere.c`'
-	try check_paths '      nowhere.c  read it first'
-	try check_paths 'in `tests/nowhere`'
-	try check_paths '[more](NOWHERE.md)'
+	try check_paths 'see `agent/parent/no-such-file.c`'
+	try check_paths '      no-such-file.c  read it first'
+	try check_paths 'in `tests/no-such-folder`'
+	try check_paths '[more](NO-SUCH-PAGE.md)'
 	try check_examples '    zerogate conjure'
 	try check_verbs '.It Ic conjure Ar thing'
 	try check_keys '.It Ic version'

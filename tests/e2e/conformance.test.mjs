@@ -122,7 +122,7 @@ describe('conformance', needs({ timeout: 900000 }), () => {
 const CLIENT_DIFFERENCES = {
 	// Their subject is how a client gets a token for the server itself. Through the
 	// gateway it needs none: the server's credentials are the gateway's, and a
-	// client's token is not let through.
+	// client's token is not let through. They are run directly alone.
 	'auth/*': 'a client does not log in to a server behind the gateway',
 };
 const clientKnown = (key) => Object.keys(CLIENT_DIFFERENCES).some((k) => k.endsWith('*') ? key.startsWith(k.slice(0, -1)) : key === k);

@@ -98,9 +98,9 @@ class Session {
 		await until(() => this.steps[`tools/call ${name}, cancelled`] !== 'under way', 'the cancelled call to end');
 	}
 
-	async open({ sdk, era, label, target, retries = 5, roots = [{ uri: 'file:///tmp/matrix', name: 'matrix' }] }) {
+	async open({ sdk, era, label, target, tasks, retries = 5, roots = [{ uri: 'file:///tmp/matrix', name: 'matrix' }] }) {
 		const library = SDK[sdk];
-		Object.assign(this, { sdk, era, label });
+		Object.assign(this, { sdk, era, label, tasks });
 		const modern = era === MODERN;
 		this.modern = modern;
 		this.client = new library.Client({ name: 'matrix', version: '1.0.0' }, { capabilities: CAPABILITIES,
@@ -130,12 +130,12 @@ class Session {
 	}
 
 	transcript(own) {
-		const notes = {};
+		const notes = {}, byText = (a, b) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
 		for (const { method, params } of this.notes)
 			(notes[method] ??= []).push(normalise(params, own));
 		for (const list of Object.values(notes)) // streams keep no order among each other
-			list.sort((a, b) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
-		return { steps: normalise(this.steps, own), notes, asked: normalise(this.asked, own) };
+			list.sort(byText);
+		return { steps: normalise(this.steps, own), notes, asked: normalise(this.asked, own).sort(byText) };
 	}
 }
 

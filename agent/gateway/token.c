@@ -57,7 +57,7 @@ struct jws {
 static bool split(struct zg_slice token, struct jws *out)
 {
 	const char *end = token.ptr + token.len;
-	const char *one = memchr(token.ptr, '.', token.len);
+	const char *one = token.len ? memchr(token.ptr, '.', token.len) : NULL;
 	const char *two = one ? memchr(one + 1, '.', (size_t)(end - one - 1)) : NULL;
 
 	if (!two || memchr(two + 1, '.', (size_t)(end - two - 1)))

@@ -422,6 +422,7 @@ static void test_jwks(void **state)
 
 		assert_int_equal(load(rows[i].text, &d), rows[i].keys);
 		assert_int_equal(d.errors, rows[i].errors);
+		zg_diag_release(&d);
 	}
 }
 

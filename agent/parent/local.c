@@ -183,6 +183,13 @@ static void finish(struct zg_stdio *s)
 	free_session(s);
 }
 
+static void because(struct zg_stdio *s, uint32_t status, const char *why)
+{
+	s->exit = status;
+	(void)zg_err_set(&s->why, 0, "server %s: %s", s->server, why);
+	s->has_why = true;
+}
+
 /* Input first, then a signal, then all that is left of its cgroup. */
 static void end_session(struct zg_stdio *s, uint32_t status, const char *why)
 {
@@ -192,10 +199,8 @@ static void end_session(struct zg_stdio *s, uint32_t status, const char *why)
 		return;
 	s->state = ENDING;
 	s->exit = status;
-	if (why) {
-		(void)zg_err_set(&s->why, 0, "server %s: %s", s->server, why);
-		s->has_why = true;
-	}
+	if (why)
+		because(s, status, why);
 	for (size_t i = 0; i < ZG_SE_MAX; i++) {
 		zg_close_(&s->end[i]);
 		s->end[i] = -1;
@@ -775,6 +780,7 @@ static const char *cause_text(uint32_t cause)
 void zg_stdio_closed(struct zg_parent *p, uint32_t worker, const struct zg_msg_stdio_closed *m)
 {
 	struct zg_stdio *s = find(p, m->session);
+	const char *why = cause_text(m->cause);
 
 	if (!s || !s->open || s->worker != worker)
 		return;
@@ -789,10 +795,14 @@ void zg_stdio_closed(struct zg_parent *p, uint32_t worker, const struct zg_msg_s
 		return;
 	}
 	s->open = false;
-	if (s->state == ENDING)
-		finish(s);
-	else
-		end_session(s, cause_text(m->cause) != NULL, cause_text(m->cause));
+	if (s->state != ENDING) {
+		end_session(s, why != NULL, why);
+		return;
+	}
+	/* the server may have ended because its pipes did: the gateway knows why */
+	if (why)
+		because(s, 1, why);
+	finish(s);
 }
 
 void zg_stdio_worker_died(struct zg_parent *p, uint32_t worker)

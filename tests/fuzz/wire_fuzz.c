@@ -190,7 +190,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			must(rc == -EAGAIN || rc == -EPIPE);
 			break;
 		}
-		must(m.type == ZG_MSG_HOLD_STATE);
+		must(m.type == ZG_MSG_HOLD_STATE || m.type == ZG_MSG_PIN_STATE ||
+		     m.type == ZG_MSG_TOKEN_USED || m.type == ZG_MSG_CALL_CANCELLED);
+		zg_msg_release(&m);
 	}
 	(void)close(pair[0]);
 	(void)event_base_loop(world.base, EVLOOP_NONBLOCK);

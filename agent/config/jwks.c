@@ -13,42 +13,17 @@
 #include <string.h>
 
 #include "auth.h"
+#include "base64url.h"
 #include "cleanup.h"
 
 #define PART_BYTES 1024 /* a member of a key, decoded */
 
-/* base64url without padding; -1 if it is not. */
-static int decode(const char *text, uint8_t *out, size_t size)
-{
-	static const char alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint32_t bits = 0;
-	size_t n = 0;
-	int have = 0;
-
-	for (; *text; text++) {
-		const char *at = strchr(alphabet, *text);
-
-		if (!at)
-			return -1;
-		bits = bits << 6 | (uint32_t)(at - alphabet);
-		have += 6;
-		if (have < 8)
-			continue;
-		have -= 8;
-		if (n == size)
-			return -1;
-		out[n++] = (uint8_t)(bits >> have);
-		bits &= (1u << have) - 1;
-	}
-	return have < 6 && !bits ? (int)n : -1;
-}
-
+/* A member of a key, decoded; -1 if it is not there or not base64url. */
 static int part(const json_t *key, const char *name, uint8_t *out, size_t size)
 {
 	const char *text = json_string_value(json_object_get(key, name));
 
-	return text ? decode(text, out, size) : -1;
+	return text ? (int)zg_base64url_decode(zg_slice_str(text), out, size) : -1;
 }
 
 static EVP_PKEY *make(const char *type, OSSL_PARAM_BLD *bld)

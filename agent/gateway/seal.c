@@ -12,6 +12,7 @@
 #include <openssl/hmac.h>
 #include <sys/random.h>
 
+#include "base64url.h"
 #include "digest.h"
 
 #define VERSION	     1
@@ -95,61 +96,6 @@ static int digest_owner(const struct zg_seal_owner *o, uint8_t out[32])
 	return 0;
 }
 
-/* base64url ------------------------------------------------------------------- */
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-static void encode(const uint8_t *bytes, size_t n, struct zg_buf *out)
-{
-	uint32_t bits = 0;
-	int have = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		bits = bits << 8 | bytes[i];
-		for (have += 8; have >= 6; have -= 6)
-			zg_buf_char(out, alphabet[bits >> (have - 6) & 63]);
-	}
-	if (have)
-		zg_buf_char(out, alphabet[bits << (6 - have) & 63]);
-}
-
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* Length in bytes, or -EBADMSG. One token has one text: spare bits are zero. */
-static ssize_t decode(struct zg_slice text, uint8_t *out, size_t size)
-{
-	uint32_t bits = 0;
-	size_t n = 0;
-	int have = 0;
-
-	if (text.len / 4 * 3 > size || text.len % 4 == 1)
-		return -EBADMSG;
-	for (size_t i = 0; i < text.len; i++) {
-		int d = digit(text.ptr[i]);
-
-		if (d < 0)
-			return -EBADMSG;
-		bits = bits << 6 | (uint32_t)d;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			if (n == size)
-				return -EBADMSG;
-			out[n++] = (uint8_t)(bits >> have);
-		}
-	}
-	return bits & ((1u << have) - 1) ? -EBADMSG : (ssize_t)n;
-}
-
 /* the cipher -------------------------------------------------------------------- */
 
 struct gcm {
@@ -220,7 +166,7 @@ int zg_seal(const struct zg_seal_keys *k, enum zg_seal_purpose purpose,
 	prepare(&g, k, purpose, token);
 	if (!run(&g, true, token + HEAD_BYTES, n, token + HEAD_BYTES + n))
 		return -EIO;
-	encode(token, all, out);
+	zg_base64url_encode(token, all, out);
 	return out->error;
 }
 
@@ -255,7 +201,7 @@ enum zg_seal_verdict zg_seal_open(const struct zg_seal_keys *k, enum zg_seal_pur
 	if (!token.ptr || room > SEALED_BYTES + 3)
 		return ZG_SEAL_MALFORMED;
 	bytes = (uint8_t *)zg_buf_room(plain, room);
-	all = bytes ? decode(token, bytes, room) : -EBADMSG;
+	all = bytes ? zg_base64url_decode(token, bytes, room) : -EBADMSG;
 	if (all < (ssize_t)(HEAD_BYTES + FIXED_BYTES + TAG_BYTES) || bytes[0] != VERSION)
 		return ZG_SEAL_MALFORMED;
 	n = (size_t)all - HEAD_BYTES - TAG_BYTES;

@@ -11,44 +11,10 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+#include "base64url.h"
+
 #define SIGNATURE_BYTES 1024	       /* RSA with 8192 bits */
 #define TIME_MAX	253402300799.0 /* the year 9999 */
-
-static int value_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* base64url without padding, one spelling for each value; bytes, or -1. */
-static ssize_t decode(struct zg_slice text, uint8_t *out, size_t size)
-{
-	uint32_t bits = 0;
-	size_t n = 0;
-	int have = 0;
-
-	for (size_t i = 0; i < text.len; i++) {
-		int v = value_of(text.ptr[i]);
-
-		if (v < 0)
-			return -1;
-		bits = (bits << 6 | (uint32_t)v) & 0xffffu;
-		have += 6;
-		if (have < 8)
-			continue;
-		have -= 8;
-		if (n == size)
-			return -1;
-		out[n++] = (uint8_t)(bits >> have);
-		bits &= (1u << have) - 1;
-	}
-	return have < 6 && !bits ? (ssize_t)n : -1;
-}
 
 struct jws {
 	struct zg_slice signed_part, header, payload, signature; /* of the text */
@@ -72,7 +38,7 @@ static bool split(struct zg_slice token, struct jws *out)
 static json_t *object_of(struct zg_slice part)
 {
 	uint8_t text[ZG_TOKEN_BYTES];
-	ssize_t n = decode(part, text, sizeof(text));
+	ssize_t n = zg_base64url_decode(part, text, sizeof(text));
 	json_t *o =
 		n > 0 ? json_loadb((char *)text, (size_t)n, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
@@ -123,7 +89,7 @@ static bool verify(const struct zg_auth_key *k, const struct jws *j)
 {
 	const unsigned char *der = k->spki;
 	uint8_t sig[SIGNATURE_BYTES];
-	ssize_t n = decode(j->signature, sig, sizeof(sig));
+	ssize_t n = zg_base64url_decode(j->signature, sig, sizeof(sig));
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY *key = d2i_PUBKEY(NULL, &der, (long)k->bytes);
 	EVP_PKEY_CTX *options = NULL;

@@ -10,8 +10,6 @@
 #include "pin.h"
 #include "sqlite.h"
 
-enum type { T_TEXT, T_BLOB, T_U32, T_U64 };
-
 /* name, type, member */
 #define COLUMNS(X)                                                                                 \
 	X(server, T_TEXT, m.server)                                                                \
@@ -31,11 +29,7 @@ enum type { T_TEXT, T_BLOB, T_U32, T_U64 };
 	X(seen_hints, T_U32, seen_hints)                                                           \
 	X(pinned_hints, T_U32, pinned_hints)
 
-static const struct column {
-	enum type type;
-	size_t offset;
-	size_t bytes;
-} columns[] = {
+static const struct zg_sqlite_column columns[] = {
 #define X(name, type, member)                                                                      \
 	{type, offsetof(struct zg_pin, member), sizeof(((struct zg_pin *)0)->member)},
 	COLUMNS(X)
@@ -133,61 +127,6 @@ void zg_pins_close(struct zg_pins *p)
 
 /* rows ------------------------------------------------------------------------- */
 
-static int finish(sqlite3_stmt *st, int rc)
-{
-	(void)sqlite3_reset(st);
-	(void)sqlite3_clear_bindings(st);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : zg_sqlite_error(rc);
-}
-
-static int bind_column(sqlite3_stmt *st, int at, const struct column *c, const void *base)
-{
-	const char *p = (const char *)base + c->offset;
-	uint32_t u32;
-	uint64_t u64;
-
-	switch (c->type) {
-	case T_TEXT:
-		return sqlite3_bind_text(st, at, p, (int)strnlen(p, c->bytes), SQLITE_STATIC);
-	case T_BLOB:
-		return sqlite3_bind_blob(st, at, p, (int)c->bytes, SQLITE_STATIC);
-	case T_U32:
-		memcpy(&u32, p, sizeof(u32));
-		return sqlite3_bind_int64(st, at, u32);
-	case T_U64:
-		memcpy(&u64, p, sizeof(u64));
-		return sqlite3_bind_int64(st, at, (sqlite3_int64)u64);
-	}
-	return SQLITE_MISUSE;
-}
-
-static void read_column(sqlite3_stmt *st, int at, const struct column *c, void *base)
-{
-	char *p = (char *)base + c->offset;
-	size_t n = (size_t)sqlite3_column_bytes(st, at);
-	uint32_t u32;
-	uint64_t u64;
-
-	switch (c->type) {
-	case T_TEXT:
-		(void)zg_str_cut(p, c->bytes,
-				 (struct zg_slice){(const char *)sqlite3_column_text(st, at), n});
-		return;
-	case T_BLOB:
-		if (n == c->bytes) /* the schema says so */
-			memcpy(p, sqlite3_column_blob(st, at), n);
-		return;
-	case T_U32:
-		u32 = (uint32_t)sqlite3_column_int64(st, at);
-		memcpy(p, &u32, sizeof(u32));
-		return;
-	case T_U64:
-		u64 = (uint64_t)sqlite3_column_int64(st, at);
-		memcpy(p, &u64, sizeof(u64));
-		return;
-	}
-}
-
 /* Step a bound statement that yields one row, or none. */
 static int one(sqlite3_stmt *st, int bound, struct zg_pin *out)
 {
@@ -197,9 +136,9 @@ static int one(sqlite3_stmt *st, int bound, struct zg_pin *out)
 	if (found) {
 		*out = (struct zg_pin){.row = sqlite3_column_int64(st, 0)};
 		for (int i = 0; i < COLUMN_COUNT; i++)
-			read_column(st, i + 1, &columns[i], out);
+			zg_sqlite_read(st, i + 1, &columns[i], out);
 	}
-	rc = finish(st, rc);
+	rc = zg_sqlite_finish(st, rc);
 	return rc == 0 && !found ? -ENOENT : rc;
 }
 
@@ -216,7 +155,7 @@ static int bind_key(sqlite3_stmt *st, const char *server, uint32_t kind, const c
 
 static int run(struct zg_pins *p, enum zg_pin_statement which)
 {
-	return finish(p->statement[which], sqlite3_step(p->statement[which]));
+	return zg_sqlite_finish(p->statement[which], sqlite3_step(p->statement[which]));
 }
 
 int zg_pins_begin(struct zg_pins *p)
@@ -254,8 +193,8 @@ int zg_pins_put(struct zg_pins *p, const struct zg_pin *pin)
 	int rc = SQLITE_OK;
 
 	for (int i = 0; i < COLUMN_COUNT && rc == SQLITE_OK; i++)
-		rc = bind_column(st, i + 1, &columns[i], pin);
-	return finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+		rc = zg_sqlite_bind(st, i + 1, &columns[i], pin);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 }
 
 int zg_pins_seen_text(struct zg_pins *p, const struct zg_pin *pin, struct zg_slice text, bool cut)
@@ -268,7 +207,7 @@ int zg_pins_seen_text(struct zg_pins *p, const struct zg_pin *pin, struct zg_sli
 				       SQLITE_STATIC);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int(st, 5, cut);
-	return finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 }
 
 int zg_pins_accept_text(struct zg_pins *p, const struct zg_pin *pin)
@@ -276,7 +215,7 @@ int zg_pins_accept_text(struct zg_pins *p, const struct zg_pin *pin)
 	sqlite3_stmt *st = p->statement[ZG_PT_ACCEPT_TEXT];
 	int rc = bind_key(st, pin->m.server, pin->m.kind, pin->m.name);
 
-	return finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 }
 
 long zg_pins_text(struct zg_pins *p, int64_t row, bool seen, size_t offset, char *out, size_t size,
@@ -297,7 +236,7 @@ long zg_pins_text(struct zg_pins *p, int64_t row, bool seen, size_t offset, char
 			memcpy(out, sqlite3_column_blob(st, 0), (size_t)n);
 		*cut = sqlite3_column_int(st, 1) != 0;
 	}
-	rc = finish(st, rc);
+	rc = zg_sqlite_finish(st, rc);
 	return rc < 0 ? rc : n;
 }
 
@@ -320,7 +259,7 @@ int zg_pins_count(struct zg_pins *p, const char *server, uint64_t *out)
 		rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
 		*out = (uint64_t)sqlite3_column_int64(st, 0);
-	return finish(st, rc);
+	return zg_sqlite_finish(st, rc);
 }
 
 int zg_pins_namesake(struct zg_pins *p, const char *server, const char *name, bool look,
@@ -345,7 +284,7 @@ int zg_pins_namesake(struct zg_pins *p, const char *server, const char *name, bo
 		(void)zg_str_cut(tool, ZG_TOOL_LEN,
 				 zg_slice_str((const char *)sqlite3_column_text(st, 1)));
 	}
-	rc = finish(st, rc);
+	rc = zg_sqlite_finish(st, rc);
 	return rc == 0 && !found ? -ENOENT : rc;
 }
 
@@ -363,7 +302,7 @@ int zg_pins_listing(struct zg_pins *p, const char *server, uint32_t kind, uint64
 		*began_ms = (uint64_t)sqlite3_column_int64(st, 0);
 		*over = sqlite3_column_int(st, 1) != 0;
 	}
-	return finish(st, rc);
+	return zg_sqlite_finish(st, rc);
 }
 
 int zg_pins_list(struct zg_pins *p, const char *server, uint32_t kind, uint64_t began_ms, bool over)
@@ -375,5 +314,5 @@ int zg_pins_list(struct zg_pins *p, const char *server, uint32_t kind, uint64_t 
 		rc = sqlite3_bind_int64(st, 3, (sqlite3_int64)began_ms);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int(st, 4, over);
-	return finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 }

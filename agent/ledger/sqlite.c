@@ -100,3 +100,60 @@ int zg_sqlite_open(sqlite3 **db, const char *path, const char *schema, const cha
 		rc = sqlite3_exec(*db, pragmas, NULL, NULL, NULL);
 	return rc == SQLITE_OK ? make_schema(*db, schema) : rc;
 }
+
+/* rows ------------------------------------------------------------------------- */
+
+int zg_sqlite_finish(sqlite3_stmt *st, int rc)
+{
+	(void)sqlite3_reset(st);
+	(void)sqlite3_clear_bindings(st);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : zg_sqlite_error(rc);
+}
+
+int zg_sqlite_bind(sqlite3_stmt *st, int at, const struct zg_sqlite_column *c, const void *base)
+{
+	const char *p = (const char *)base + c->offset;
+	uint32_t u32;
+	uint64_t u64;
+
+	switch (c->type) {
+	case T_TEXT:
+		return sqlite3_bind_text(st, at, p, (int)strnlen(p, c->bytes), SQLITE_STATIC);
+	case T_BLOB:
+		return sqlite3_bind_blob(st, at, p, (int)c->bytes, SQLITE_STATIC);
+	case T_U32:
+		memcpy(&u32, p, sizeof(u32));
+		return sqlite3_bind_int64(st, at, u32);
+	case T_U64:
+		memcpy(&u64, p, sizeof(u64));
+		return sqlite3_bind_int64(st, at, (sqlite3_int64)u64);
+	}
+	return SQLITE_MISUSE;
+}
+
+void zg_sqlite_read(sqlite3_stmt *st, int at, const struct zg_sqlite_column *c, void *base)
+{
+	char *p = (char *)base + c->offset;
+	size_t n = (size_t)sqlite3_column_bytes(st, at);
+	uint32_t u32;
+	uint64_t u64;
+
+	switch (c->type) {
+	case T_TEXT:
+		(void)zg_str_cut(p, c->bytes,
+				 (struct zg_slice){(const char *)sqlite3_column_text(st, at), n});
+		return;
+	case T_BLOB:
+		if (n == c->bytes) /* the schema says so */
+			memcpy(p, sqlite3_column_blob(st, at), n);
+		return;
+	case T_U32:
+		u32 = (uint32_t)sqlite3_column_int64(st, at);
+		memcpy(p, &u32, sizeof(u32));
+		return;
+	case T_U64:
+		u64 = (uint64_t)sqlite3_column_int64(st, at);
+		memcpy(p, &u64, sizeof(u64));
+		return;
+	}
+}

@@ -10,8 +10,6 @@
 #include "approval.h"
 #include "sqlite.h"
 
-enum type { T_TEXT, T_BLOB, T_U32, T_U64 };
-
 /* name, type, member, constraint; the order of the table's columns */
 #define FIRST_COLUMN(X) X(id, T_TEXT, m.approval, "TEXT NOT NULL UNIQUE CHECK (length(id) = 13)")
 #define OTHER_COLUMNS(X)                                                                           \
@@ -51,11 +49,7 @@ enum type { T_TEXT, T_BLOB, T_U32, T_U64 };
 	{type, offsetof(struct zg_approval, member), sizeof(((struct zg_approval *)0)->member)},
 #define COLUMNS FIRST_COLUMN(NAME_FIRST) OTHER_COLUMNS(NAME)
 
-static const struct column {
-	enum type type;
-	size_t offset;
-	size_t bytes;
-} columns[] = {FIRST_COLUMN(ROW) OTHER_COLUMNS(ROW)};
+static const struct zg_sqlite_column columns[] = {FIRST_COLUMN(ROW) OTHER_COLUMNS(ROW)};
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 
@@ -131,62 +125,6 @@ void zg_store_close(struct zg_store *s)
 
 /* --- rows ------------------------------------------------------------------------ */
 
-static int bind_column(sqlite3_stmt *st, int at, const struct column *c,
-		       const struct zg_approval *a)
-{
-	const char *p = (const char *)a + c->offset;
-	uint32_t u32;
-	uint64_t u64;
-
-	switch (c->type) {
-	case T_TEXT:
-		return sqlite3_bind_text(st, at, p, (int)strnlen(p, c->bytes), SQLITE_STATIC);
-	case T_BLOB:
-		return sqlite3_bind_blob(st, at, p, (int)c->bytes, SQLITE_STATIC);
-	case T_U32:
-		memcpy(&u32, p, sizeof(u32));
-		return sqlite3_bind_int64(st, at, u32);
-	case T_U64:
-		memcpy(&u64, p, sizeof(u64));
-		return sqlite3_bind_int64(st, at, (sqlite3_int64)u64);
-	}
-	return SQLITE_MISUSE;
-}
-
-static void read_column(sqlite3_stmt *st, int at, const struct column *c, struct zg_approval *a)
-{
-	char *p = (char *)a + c->offset;
-	size_t n = (size_t)sqlite3_column_bytes(st, at);
-	uint32_t u32;
-	uint64_t u64;
-
-	switch (c->type) {
-	case T_TEXT:
-		(void)zg_str_cut(p, c->bytes,
-				 (struct zg_slice){(const char *)sqlite3_column_text(st, at), n});
-		return;
-	case T_BLOB:
-		if (n == c->bytes) /* the schema says so */
-			memcpy(p, sqlite3_column_blob(st, at), n);
-		return;
-	case T_U32:
-		u32 = (uint32_t)sqlite3_column_int64(st, at);
-		memcpy(p, &u32, sizeof(u32));
-		return;
-	case T_U64:
-		u64 = (uint64_t)sqlite3_column_int64(st, at);
-		memcpy(p, &u64, sizeof(u64));
-		return;
-	}
-}
-
-static int finish(sqlite3_stmt *st, int rc)
-{
-	(void)sqlite3_reset(st);
-	(void)sqlite3_clear_bindings(st);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : zg_sqlite_error(rc);
-}
-
 /* Step a bound statement that yields one row, or none. */
 static int one(sqlite3_stmt *st, int bound, struct zg_approval *out)
 {
@@ -196,9 +134,9 @@ static int one(sqlite3_stmt *st, int bound, struct zg_approval *out)
 	if (found) {
 		*out = (struct zg_approval){.row = sqlite3_column_int64(st, 0)};
 		for (size_t i = 0; i < COLUMN_COUNT; i++)
-			read_column(st, (int)i + 1, &columns[i], out);
+			zg_sqlite_read(st, (int)i + 1, &columns[i], out);
 	}
-	rc = finish(st, rc);
+	rc = zg_sqlite_finish(st, rc);
 	return rc == 0 && !found ? -ENOENT : rc;
 }
 
@@ -206,7 +144,7 @@ static int run(struct zg_store *s, enum zg_store_statement which)
 {
 	sqlite3_stmt *st = s->statement[which];
 
-	return finish(st, sqlite3_step(st));
+	return zg_sqlite_finish(st, sqlite3_step(st));
 }
 
 int zg_store_begin(struct zg_store *s)
@@ -236,8 +174,8 @@ int zg_store_insert(struct zg_store *s, const struct zg_approval *a)
 	int rc = SQLITE_OK;
 
 	for (size_t i = 0; i < COLUMN_COUNT && rc == SQLITE_OK; i++)
-		rc = bind_column(st, (int)i + 1, &columns[i], a);
-	return finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+		rc = zg_sqlite_bind(st, (int)i + 1, &columns[i], a);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 }
 
 int zg_store_get(struct zg_store *s, const char *id, struct zg_approval *out)
@@ -295,7 +233,7 @@ int zg_store_set(struct zg_store *s, const struct zg_approval *a, enum zg_approv
 		rc = sqlite3_bind_text(st, 6, a->m.reason, -1, SQLITE_STATIC);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int(st, 7, (int)from);
-	rc = finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+	rc = zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 	return rc == 0 && sqlite3_changes(s->db) != 1 ? -ENOENT : rc;
 }
 
@@ -306,7 +244,7 @@ int zg_store_pending(struct zg_store *s, uint64_t *out)
 
 	if (rc == SQLITE_ROW)
 		*out = (uint64_t)sqlite3_column_int64(st, 0);
-	return finish(st, rc);
+	return zg_sqlite_finish(st, rc);
 }
 
 int zg_store_prune(struct zg_store *s, uint64_t before)
@@ -314,5 +252,5 @@ int zg_store_prune(struct zg_store *s, uint64_t before)
 	sqlite3_stmt *st = s->statement[ZG_ST_PRUNE];
 	int rc = sqlite3_bind_int64(st, 1, (sqlite3_int64)before);
 
-	return finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 }

@@ -5,84 +5,27 @@
  */
 #include "json_place.h"
 
-static size_t blanks(struct zg_slice s, size_t i)
+#include "json_span.h"
+
+/* From a container to its member or item; false: it has none. */
+static bool step(struct zg_slice *value, const struct zg_json_path *p)
 {
-	while (i < s.len && memchr(" \t\r\n", s.ptr[i], 4))
-		i++;
-	return i;
-}
+	size_t n = p->key ? strlen(p->key) : 0, at = 0, seen = 0;
+	struct zg_json_item item;
 
-/* Behind the string that starts at i. */
-static size_t behind_string(struct zg_slice s, size_t i)
-{
-	for (i++; i < s.len && s.ptr[i] != '"'; i++)
-		if (s.ptr[i] == '\\')
-			i++;
-	return i < s.len ? i + 1 : s.len;
-}
-
-/* Behind the value that starts at i. */
-static size_t behind_value(struct zg_slice s, size_t i)
-{
-	size_t depth = 0;
-
-	while (i < s.len) {
-		char c = s.ptr[i];
-
-		if (c == '"') {
-			i = behind_string(s, i);
-		} else {
-			if (depth == 0 && memchr(",]} \t\r\n", c, 7))
-				return i;
-			depth += c == '{' || c == '[';
-			if (c == '}' || c == ']')
-				depth--;
-			i++;
-		}
-		if (depth == 0 && memchr("\"}]", s.ptr[i - 1], 3))
-			return i;
-	}
-	return s.len;
-}
-
-static bool member_is(struct zg_slice s, size_t from, size_t to, const char *key)
-{
-	size_t n = strlen(key);
-
-	return to - from == n + 2 && memcmp(s.ptr + from + 1, key, n) == 0;
-}
-
-/* From the container at i to its member or item; false: it has none. */
-static bool step(struct zg_slice s, size_t *at, const struct zg_json_path *p)
-{
-	size_t i = *at, seen = 0;
-
-	if (i >= s.len || s.ptr[i] != (p->key ? '{' : '['))
+	if (!value->len || value->ptr[0] != (p->key ? '{' : '['))
 		return false;
-	for (i = blanks(s, i + 1); i < s.len && s.ptr[i] != '}' && s.ptr[i] != ']';) {
-		bool found = !p->key && seen++ == p->index;
-
-		if (p->key) {
-			size_t end = behind_string(s, i);
-
-			found = member_is(s, i, end, p->key);
-			i = blanks(s, end);
-			i = blanks(s, i < s.len ? i + 1 : i); /* the colon */
-		}
-		if (found) {
-			*at = i;
+	while (zg_json_next(*value, &at, &item)) {
+		if (p->key ? item.name.len == n + 2 && memcmp(item.name.ptr + 1, p->key, n) == 0
+			   : seen++ == p->index) {
+			*value = item.value;
 			return true;
 		}
-		i = blanks(s, behind_value(s, i));
-		if (i < s.len && s.ptr[i] == ',')
-			i = blanks(s, i + 1);
-		else
-			break;
 	}
 	return false;
 }
 
-static bool walk(struct zg_slice s, size_t *at, const struct zg_json_path *p)
+static bool walk(struct zg_slice *value, const struct zg_json_path *p)
 {
 	const struct zg_json_path *from = NULL;
 
@@ -92,7 +35,7 @@ static bool walk(struct zg_slice s, size_t *at, const struct zg_json_path *p)
 
 		while (next->up != from)
 			next = next->up;
-		if (!step(s, at, next))
+		if (!step(value, next))
 			return false;
 		from = next;
 	}
@@ -102,11 +45,17 @@ static bool walk(struct zg_slice s, size_t *at, const struct zg_json_path *p)
 void zg_json_place(struct zg_slice text, const struct zg_json_path *path, uint32_t *line,
 		   uint32_t *column)
 {
-	size_t at = blanks(text, 0), start = 0;
+	struct zg_slice value = text;
+	size_t at, start = 0;
 
 	*line = 1;
+	while (value.len && memchr(" \t\r\n", value.ptr[0], 4)) {
+		value.ptr++;
+		value.len--;
+	}
 	if (path)
-		(void)walk(text, &at, path);
+		(void)walk(&value, path);
+	at = (size_t)(value.ptr - text.ptr);
 	for (size_t i = 0; i < at && i < text.len; i++) {
 		if (text.ptr[i] != '\n')
 			continue;

@@ -171,7 +171,7 @@ describe('attacks', needs({ timeout: 240000 }), () => {
 	}
 	// bytes of a request, Host and all, to the gateway
 	const say = (bytes, timeout = 3000) => attacker.do('raw', { host: '127.0.0.1', port: agent.port, bytes, timeout });
-	const CALL = answer.length && JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'reflect', arguments: {} } });
+	const CALL = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'reflect', arguments: {} } });
 	const post = (...lines) => [`POST /liar/mcp HTTP/1.1`, `Host: 127.0.0.1:${agent.port}`, 'Content-Type: application/json',
 		'Accept: application/json, text/event-stream', ...lines, '', ''].join('\r\n');
 	const statuses = (reply) => [...(reply.bytes ?? '').matchAll(/HTTP\/1\.1 (\d+)/g)].map((m) => Number(m[1]));

@@ -153,6 +153,7 @@
 #define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */
 #define ZG_RISK_TAGS_MAX  16
 #define ZG_MATCHED_MAX	  64 /* matching rules named in a decision; more are counted */
+#define ZG_LIMITS_MAX	  8  /* rates and concurrency that one call is under */
 #define ZG_ALLOWLISTS_MAX 16 /* network allowlists in force at once; more: deny */
 
 /* HTTP and JSON */

@@ -60,13 +60,13 @@ enum zg_record_field {
 #undef ADR
 	ZG_RF_MAX
 };
-_Static_assert(ZG_RF_MAX <= 64, "the presence mask has 64 bits");
+_Static_assert(ZG_RF_MAX <= 128, "the presence mask has 128 bits");
 
 /* One audit record on its way to the ledger: a slot of a ring (base/ring.h). */
 struct zg_record {
-	uint64_t present; /* bit n: field n (enum zg_record_field) is set */
-	uint64_t time_ns; /* CLOCK_REALTIME when it happened */
-	uint32_t kind;	  /* enum zg_record_kind */
+	uint64_t present[2]; /* bit n: field n (enum zg_record_field) is set */
+	uint64_t time_ns;    /* CLOCK_REALTIME when it happened */
+	uint32_t kind;	     /* enum zg_record_kind */
 	uint32_t pad;
 #define STR(name, journal, size) char name[size];
 #define NUM(name, journal)	 uint64_t name;
@@ -79,9 +79,12 @@ struct zg_record {
 #undef ADR
 };
 
-#define ZG_REC_HAS(r, f)    (((r)->present >> ZG_RF_##f) & 1u)
-#define ZG_REC_NUM(r, f, v) ((r)->f = (v), (r)->present |= UINT64_C(1) << ZG_RF_##f)
-#define ZG_REC_MARK(r, f)   ((r)->present |= UINT64_C(1) << ZG_RF_##f)
+#define ZG_REC_BIT(n)	    (UINT64_C(1) << ((n) % 64))
+#define ZG_REC_HAS_N(r, n)  (((r)->present[(n) / 64] & ZG_REC_BIT(n)) != 0)
+#define ZG_REC_MARK_N(r, n) ((r)->present[(n) / 64] |= ZG_REC_BIT(n))
+#define ZG_REC_HAS(r, f)    ZG_REC_HAS_N(r, ZG_RF_##f)
+#define ZG_REC_MARK(r, f)   ZG_REC_MARK_N(r, ZG_RF_##f)
+#define ZG_REC_NUM(r, f, v) ((r)->f = (v), ZG_REC_MARK(r, f))
 /* text: zg_record_str(r, ZG_RF_x, slice) in base/record.h cuts and marks */
 
 /* messages ---------------------------------------------------------------- */
@@ -301,8 +304,20 @@ struct zg_msg_hold {
 	uint8_t binding[32];
 	uint8_t args_sha256[32]; /* canonical JSON of the arguments */
 	uint8_t snapshot[32];
+	uint8_t definition_sha256[32]; /* of the tool as it is pinned; zeros = has none */
 	uint64_t args_bytes;
+	uint32_t approvers; /* different people who must agree; 0 and 1 are the same */
+	uint32_t action;    /* enum zg_action: 0 = a write */
 	char args_text[ZG_ARGS_TEXT_LEN]; /* secrets masked, may be cut */
+};
+
+/* Why a decision or a retry does not hold; the first word of what people are told */
+enum zg_conflict {
+	ZG_CONFLICT_NONE = 0,
+#define X(NAME, text, hint) ZG_CONFLICT_##NAME,
+#include "tbl/conflict.h"
+#undef X
+	ZG_CONFLICT_MAX
 };
 
 enum zg_hold_state {
@@ -451,8 +466,16 @@ struct zg_ctl_peer {
 	uint32_t gid;
 	uint32_t approver; /* root, or member of the approver group */
 	uint32_t governed; /* in a governed cgroup (or not to be told): refuse */
-	uint32_t pad;
+	uint32_t roles;	   /* bits of enum zg_role_bit; root has all */
 	uint64_t cgroup_id;
+	uint64_t owners; /* bit n: member of the group of owner n in zerogate.yaml */
+};
+
+/* What a person may do at the control socket, by group (zerogate.yaml). */
+enum zg_role_bit {
+	ZG_ROLE_APPROVER = 1u << 0,
+	ZG_ROLE_SECURITY = 1u << 1,    /* one of the two who approve a server */
+	ZG_ROLE_BREAK_GLASS = 1u << 2, /* may approve alone, with a reason, at a price */
 };
 
 struct zg_msg_ctl_handover {

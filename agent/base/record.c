@@ -63,7 +63,7 @@ void zg_record_str(struct zg_record *r, enum zg_record_field field, struct zg_sl
 	if (!s.len)
 		return;
 	(void)zg_str_cut((char *)r + c->offset, c->bytes, s);
-	r->present |= UINT64_C(1) << field;
+	ZG_REC_MARK_N(r, field);
 }
 
 void zg_record_bytes(struct zg_record *r, enum zg_record_field field, const uint8_t *bytes)
@@ -72,7 +72,7 @@ void zg_record_bytes(struct zg_record *r, enum zg_record_field field, const uint
 
 	assert(c->type == ZG_RT_HEX || c->type == ZG_RT_ADR);
 	memcpy((char *)r + c->offset, bytes, c->bytes);
-	r->present |= UINT64_C(1) << field;
+	ZG_REC_MARK_N(r, field);
 }
 
 void zg_record_principal(struct zg_record *r, const struct zg_principal *p)

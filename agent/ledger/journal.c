@@ -80,7 +80,7 @@ static void compose(struct zg_buf *b, const struct zg_record *r, uint64_t seq)
 	for (int f = 0; f < ZG_RF_MAX; f++) {
 		const struct zg_record_column *c = &zg_record_columns[f];
 
-		if (!(r->present >> f & 1u))
+		if (!ZG_REC_HAS_N(r, f))
 			continue;
 		if (c->type == ZG_RT_STR) {
 			field(b, c->journal, zg_record_text(r, c));

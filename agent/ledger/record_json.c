@@ -73,7 +73,7 @@ void zg_record_json(struct zg_buf *b, const struct zg_record *r, uint64_t seq,
 	for (int f = 0; f < ZG_RF_MAX; f++) {
 		const struct zg_record_column *c = &zg_record_columns[f];
 
-		if (!(r->present >> f & 1u))
+		if (!ZG_REC_HAS_N(r, f))
 			continue;
 		zg_buf_str(b, ",\"");
 		zg_buf_str(b, c->name);

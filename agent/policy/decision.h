@@ -24,6 +24,14 @@ enum zg_decision_reason {
 	ZG_DR_PROFILE,	      /* the caller's profile may not use this server */
 };
 
+/* What becomes of findings in the output, from the loosest to the tightest. */
+enum zg_redact {
+	ZG_REDACT_DEFAULT = 0, /* as the detector says */
+	ZG_REDACT_STRICT,      /* whatever is found is redacted at least */
+	ZG_REDACT_WITHHOLD,    /* an output with a finding is withheld whole */
+	ZG_REDACT_MAX
+};
+
 /* Constraints of all matching rules, combined to the tightest. 0 = none. */
 struct zg_constraints {
 	uint32_t max_runtime_sec;
@@ -32,6 +40,12 @@ struct zg_constraints {
 	/* every list must contain the host: handles for zg_policy_allowlist_has */
 	uint16_t allowlist[ZG_ALLOWLISTS_MAX];
 	uint16_t allowlist_count;
+	uint64_t max_output_bytes;
+	enum zg_redact redact;
+	uint32_t approvers; /* different people; 0 and 1 are the same */
+	/* rates and concurrency: every one must have room; rows for zg_policy_limit */
+	uint16_t limit[ZG_LIMITS_MAX];
+	uint16_t limit_count;
 };
 
 struct zg_decision {

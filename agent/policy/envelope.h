@@ -8,6 +8,8 @@
 #ifndef ZG_ENVELOPE_H
 #define ZG_ENVELOPE_H
 
+#include <jansson.h>
+
 #include "slice.h"
 #include "zg_limits.h"
 #include "zg_wire.h"
@@ -33,10 +35,18 @@ struct zg_envelope {
 	size_t label_count;
 	struct zg_slice risk_tags[ZG_RISK_TAGS_MAX];
 	size_t risk_tag_count;
+	const json_t
+		*arguments; /* parsed; of tools/call its arguments, else its params; NULL = none */
+	uint64_t time_sec;  /* CLOCK_REALTIME, for time windows; 0 = not known */
 	const struct zg_principal *principal; /* NULL offline */
-	struct zg_slice subject;	      /* of its access token, as label mcp.subject */
-	bool from_server;		      /* the server asks the client, not the other way */
-	bool overflow;			      /* more labels or tags than fit: must be denied */
+	/* more about the principal's process, as the parent attests it; empty = not known */
+	struct zg_slice unit;		  /* systemd's, from the cgroup path */
+	struct zg_slice user;		  /* name of its uid */
+	struct zg_slice executable;	  /* path */
+	const uint8_t *executable_sha256; /* NULL = not known */
+	struct zg_slice subject;	  /* of its access token, as label mcp.subject */
+	bool from_server;		  /* the server asks the client, not the other way */
+	bool overflow;			  /* more labels or tags than fit: must be denied */
 };
 
 #endif

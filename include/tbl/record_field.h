@@ -6,7 +6,7 @@
  *   HEX(name, JOURNAL_NAME, bytes)  a digest, written as lower-case hex
  *   ADR(name, JOURNAL_NAME)         16 bytes, written as an IP address
  * A field is written only when it was set (ZG_REC_* in zg_wire.h). There are
- * at most 64. No field ever holds a raw argument, a result or a secret.
+ * at most 128. No field ever holds a raw argument, a result or a secret.
  */
 STR(message, "ZG_TEXT", ZG_REASON_LEN) /* the sentence a person reads */
 /* who: as the kernel attests it */

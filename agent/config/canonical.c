@@ -101,24 +101,32 @@ static void put_conds(struct zg_buf *out, const struct zg_conds_src *c, struct z
 	zg_buf_char(out, ']');
 }
 
-static void put_rule(struct zg_buf *out, const struct zg_rule_src *r, struct zg_arena *arena)
+static void put_constraints(struct zg_buf *out, const struct zg_constraints_src *c,
+			    struct zg_arena *arena)
 {
 	const char *comma = "";
 
-	zg_buf_str(out, "{\"constraints\":{");
-	if (r->has_max_retries) {
-		zg_buf_fmt(out, "\"max_retries\":%u", r->max_retries);
+	zg_buf_str(out, "\"constraints\":{");
+	if (c->has_max_retries) {
+		zg_buf_fmt(out, "\"max_retries\":%u", c->max_retries);
 		comma = ",";
 	}
-	if (r->max_runtime_sec) {
-		zg_buf_fmt(out, "%s\"max_runtime_sec\":%u", comma, r->max_runtime_sec);
+	if (c->max_runtime_sec) {
+		zg_buf_fmt(out, "%s\"max_runtime_sec\":%u", comma, c->max_runtime_sec);
 		comma = ",";
 	}
-	if (r->allowlist.count) {
+	if (c->allowlist.count) {
 		zg_buf_fmt(out, "%s\"network_allowlist\":", comma);
-		put_set(out, &r->allowlist, arena);
+		put_set(out, &c->allowlist, arena);
 	}
-	zg_buf_fmt(out, "},\"decision\":\"%s\",\"id\":", zg_decision_text(r->decision));
+	zg_buf_char(out, '}');
+}
+
+static void put_rule(struct zg_buf *out, const struct zg_rule_src *r, struct zg_arena *arena)
+{
+	zg_buf_char(out, '{');
+	put_constraints(out, &r->constraints, arena);
+	zg_buf_fmt(out, ",\"decision\":\"%s\",\"id\":", zg_decision_text(r->decision));
 	zg_buf_json(out, r->id);
 	zg_buf_str(out, ",\"match\":");
 	put_conds(out, &r->match, arena);

@@ -391,10 +391,10 @@ static void put_rules(struct compiler *c)
 			.match = put_conds(c, &r->match),
 			.unless = put_conds(c, &r->unless),
 			.pivot = c->pivot[i],
-			.max_runtime_sec = r->max_runtime_sec,
-			.max_retries = r->max_retries,
-			.has_max_retries = r->has_max_retries,
-			.allowlist = put_allowlist(c, &r->allowlist),
+			.max_runtime_sec = r->constraints.max_runtime_sec,
+			.max_retries = r->constraints.max_retries,
+			.has_max_retries = r->constraints.has_max_retries,
+			.allowlist = put_allowlist(c, &r->constraints.allowlist),
 			.decision = (uint8_t)r->decision,
 		};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model.c - see model.h. Trust: slices may hold anything. Never allocates. */
+/* model.c - see model.h. Trust: slices may hold anything. Only copies are allocated. */
 #include "model.h"
 
 static bool alnum(char c)
@@ -23,6 +23,18 @@ int zg_slice_order(struct zg_slice a, struct zg_slice b)
 	int c = n ? memcmp(a.ptr, b.ptr, n) : 0;
 
 	return c ? c : (a.len > b.len) - (a.len < b.len);
+}
+
+struct zg_slice zg_lower_trimmed(struct zg_arena *arena, struct zg_slice s)
+{
+	char *copy;
+
+	s = zg_slice_trim(s);
+	copy = zg_arena_copy(arena, s);
+	for (size_t i = 0; copy && i < s.len; i++)
+		if (copy[i] >= 'A' && copy[i] <= 'Z')
+			copy[i] = (char)(copy[i] | 0x20);
+	return (struct zg_slice){copy, copy ? s.len : 0};
 }
 
 /* RFC 1123 labels, and the underscore that real names use. */

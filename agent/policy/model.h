@@ -31,6 +31,13 @@ struct zg_conds_src {
 	size_t count;
 };
 
+struct zg_constraints_src {
+	uint32_t max_runtime_sec; /* 0 = none */
+	uint32_t max_retries;
+	bool has_max_retries;
+	struct zg_texts allowlist; /* lower-case hosts, "*.x" for what ends in .x */
+};
+
 struct zg_rule_src {
 	struct zg_slice id;
 	struct zg_slice reason; /* may be empty */
@@ -40,10 +47,7 @@ struct zg_rule_src {
 	struct zg_conds_src match; /* none: every call */
 	struct zg_conds_src unless;
 	bool has_unless;
-	uint32_t max_runtime_sec; /* 0 = none */
-	uint32_t max_retries;
-	bool has_max_retries;
-	struct zg_texts allowlist; /* lower-case hosts, "*.x" for what ends in .x */
+	struct zg_constraints_src constraints;
 	struct zg_rule_src *next;
 };
 
@@ -96,6 +100,9 @@ bool zg_word_ok(struct zg_slice s, size_t max);
 
 /* Bytes, then length: the one order of everything that is sorted here. */
 int zg_slice_order(struct zg_slice a, struct zg_slice b);
+
+/* Trimmed and in lower case, in the arena; empty when memory ran out. */
+struct zg_slice zg_lower_trimmed(struct zg_arena *arena, struct zg_slice s);
 
 /* A host as a constraint or an allow entry may name it: lower-case DNS name or
  * IP literal, with "*." in front when wildcard is set. */

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "parse_constraints.h"
+
 #define ID_MAX	   128
 #define LABEL_MAX  128
 #define REASON_MAX (ZG_REASON_LEN - 1)
@@ -21,18 +23,6 @@ struct rule_ctx {
 	const struct zg_yaml *deny_list;
 	bool has_match;
 };
-
-static struct zg_slice lower_trimmed(const struct zg_yaml_ctx *ctx, struct zg_slice s)
-{
-	char *copy;
-
-	s = zg_slice_trim(s);
-	copy = zg_arena_copy(ctx->arena, s);
-	for (size_t i = 0; copy && i < s.len; i++)
-		if (copy[i] >= 'A' && copy[i] <= 'Z')
-			copy[i] = (char)(copy[i] | 0x20);
-	return (struct zg_slice){copy, copy ? s.len : 0};
-}
 
 static struct zg_cond_src *add_cond(const struct zg_yaml_ctx *ctx, struct zg_conds_src *c,
 				    const struct zg_yaml *y)
@@ -164,7 +154,7 @@ static void parse_deny_servers(const struct zg_yaml_ctx *ctx, const struct zg_ya
 	if (!zg_yaml_texts(ctx, y, &values))
 		return;
 	for (size_t i = 0; i < values.count; i++) {
-		struct zg_slice s = lower_trimmed(ctx, values.item[i]);
+		struct zg_slice s = zg_lower_trimmed(ctx->arena, values.item[i]);
 
 		if (!s.len || zg_is_glob(s)) {
 			zg_yaml_error(ctx, y, "'%.*s' is not a server id", ZG_FMT(values.item[i]));
@@ -290,55 +280,12 @@ static void parse_description(const struct zg_yaml_ctx *ctx, const struct zg_yam
 	(void)zg_yaml_text(ctx, y, &s);
 }
 
-static void parse_runtime(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_rule_src *rule = ((struct rule_ctx *)into)->rule;
-
-	(void)zg_yaml_uint(ctx, y, 1, ZG_POLICY_RUNTIME_MAX, &rule->max_runtime_sec);
-}
-
-static void parse_retries(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_rule_src *rule = ((struct rule_ctx *)into)->rule;
-
-	rule->has_max_retries = zg_yaml_uint(ctx, y, 0, ZG_POLICY_RETRIES_MAX, &rule->max_retries);
-}
-
-static void parse_allowlist(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_rule_src *rule = ((struct rule_ctx *)into)->rule;
-	struct zg_texts hosts;
-
-	if (!zg_yaml_texts(ctx, y, &hosts))
-		return;
-	for (size_t i = 0; i < hosts.count; i++) {
-		struct zg_slice host = lower_trimmed(ctx, hosts.item[i]);
-
-		if (!zg_host_ok(host, true)) {
-			zg_yaml_error(ctx, y, "'%.*s' is not a host", ZG_FMT(hosts.item[i]));
-			zg_diag_hint(ctx->diag, "a name or an address without scheme, port or "
-						"path; '*.' may stand in front of a name");
-			return;
-		}
-		hosts.item[i] = host;
-	}
-	rule->allowlist = hosts;
-}
-
-static const struct zg_yaml_field constraint_fields[] = {
-	{"max_runtime_sec", parse_runtime, false},
-	{"max_retries", parse_retries, false},
-	{"network_allowlist", parse_allowlist, false},
-};
-
 static void parse_constraints(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct rule_ctx *r = into;
 
 	r->constraints = y;
-	if (zg_yaml_map(ctx, y, "constraints", constraint_fields, ZG_COUNT(constraint_fields), r) &&
-	    !y->count)
-		zg_yaml_error(ctx, y, "constraints without a constraint");
+	zg_constraints_parse(ctx, y, &r->rule->constraints);
 }
 
 static const struct zg_yaml_field rule_fields[] = {

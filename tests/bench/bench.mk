@@ -6,13 +6,14 @@
 BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.c))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(O)/bench/%,$(BENCH_SRC))
 
-$(O)/bench/%_bench: tests/bench/%_bench.c $(O)/libzg.a
+$(O)/bench/%: tests/bench/%.c $(O)/libzg.a
 	@mkdir -p $(@D)
 	$(call say,BENCH,$@)$(CC) $(ZG_CFLAGS) $(TEST_INC) $(CFLAGS) -MMD -MP -MF $@.d -Wno-conversion $(ZG_LDFLAGS) $(LDFLAGS) -o $@ $< $(O)/libzg.a $(PKG_LIBS)
 
 .PHONY: bench
-bench: all $(BENCH_BIN) tests/e2e/node_modules/.zg-installed
+bench: all $(BENCH_BIN) $(O)/bench/policy_decide tests/e2e/node_modules/.zg-installed
 	$(Q)ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/call.mjs
 	$(Q)echo; ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/stream.mjs
 	$(Q)echo; ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/dns.mjs
+	$(Q)echo; ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/policy.mjs
 	$(Q)set -e; for b in $(BENCH_BIN); do echo; $$b; done

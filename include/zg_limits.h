@@ -51,6 +51,7 @@
 #define ZG_NAME_LEN	 32   /* user, group, profile, approval id */
 #define ZG_COMM_LEN	 16   /* TASK_COMM_LEN */
 #define ZG_SERVER_LEN	 64   /* registry id: a URL path segment */
+#define ZG_OWNER_LEN	 64   /* who answers for a server */
 #define ZG_METHOD_LEN	 64   /* longest of the specification has 35 */
 #define ZG_TOOL_LEN	 192  /* the specification allows 128 characters; URIs are cut */
 #define ZG_RULES_LEN	 256  /* comma list of rule ids, cut with "..." */
@@ -69,6 +70,7 @@
 #define ZG_CONFIGURE_SEC	60	  /* compiling a million prefixes takes a few */
 #define ZG_SNAPSHOT_BYTES	268435456 /* compiled; 1,000,000 prefixes take 24 MB */
 #define ZG_SERVERS_MAX		4096	  /* registered servers */
+#define ZG_OWNERS_MAX		64	  /* owners of servers: bits of one word */
 #define ZG_ENDPOINTS_PER_SERVER 16	  /* addresses of one server */
 #define ZG_POLICY_RULES_MAX	65535	  /* rule index is 16 bits */
 #define ZG_POLICY_RUNTIME_MAX	86400	  /* max_runtime_sec: a day */

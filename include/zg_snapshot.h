@@ -112,6 +112,12 @@ struct zg_proxy {
 };
 
 /* zerogate.yaml; paths are as written there, relative ones to its folder */
+/* Whose servers: members of the group approve them. */
+struct zg_owner {
+	char name[ZG_OWNER_LEN]; /* as registry entries name it */
+	char group[ZG_NAME_LEN];
+};
+
 struct zg_settings {
 	char policies[ZG_PATH_LEN];
 	char servers[ZG_PATH_LEN];
@@ -121,7 +127,9 @@ struct zg_settings {
 	char cgroup_root[ZG_PATH_LEN]; /* "" = the cgroup2 mount point */
 	char user[ZG_NAME_LEN];
 	char ledger_user[ZG_NAME_LEN];
-	char approver_group[ZG_NAME_LEN]; /* "" = root only */
+	char approver_group[ZG_NAME_LEN];    /* "" = root only */
+	char security_group[ZG_NAME_LEN];    /* "" = root only */
+	char break_glass_group[ZG_NAME_LEN]; /* "" = root only */
 	struct zg_listen listen[ZG_LISTEN_MAX];
 	uint32_t listen_count;
 	uint32_t workers; /* 0 = one per CPU, 4 at most */
@@ -135,6 +143,9 @@ struct zg_settings {
 	char ca_file[ZG_PATH_LEN];	    /* "" = the distribution's */
 	struct zg_auth auth[ZG_LISTEN_MAX]; /* of the listener with that index */
 	struct zg_proxy proxy;
+	struct zg_owner owner[ZG_OWNERS_MAX]; /* bit n of zg_ctl_peer.owners is owner[n] */
+	uint32_t owner_count;
+	uint32_t files_submit; /* a file in servers/ needs two approvals */
 };
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
@@ -213,7 +224,7 @@ struct zg_server_def {
 	char id[ZG_SERVER_LEN]; /* what policies call mcp.server */
 	char name[256];		/* the registry's reverse-DNS name */
 	char version[64];
-	char owner[64];
+	char owner[ZG_OWNER_LEN];
 	char url[ZG_PATH_LEN];	       /* "" for stdio */
 	char host[256];		       /* of the url, lower case, no brackets */
 	char path[ZG_PATH_LEN];	       /* path and query of the url, at least "/" */

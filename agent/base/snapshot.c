@@ -79,11 +79,22 @@ static bool proxy_ok(const struct zg_proxy *p)
 	       p->address_count <= ZG_ENDPOINTS_PER_SERVER && (!p->host[0] || p->port);
 }
 
+static bool owners_ok(const struct zg_settings *s)
+{
+	if (s->owner_count > ZG_OWNERS_MAX)
+		return false;
+	for (uint32_t i = 0; i < s->owner_count; i++)
+		if (!ENDS(s->owner[i].name) || !ENDS(s->owner[i].group))
+			return false;
+	return true;
+}
+
 static bool settings_ok(const struct zg_settings *s)
 {
 	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
 	       ENDS(s->runtime_dir) && ENDS(s->pin_dir) && ENDS(s->cgroup_root) && ENDS(s->user) &&
-	       ENDS(s->ledger_user) && ENDS(s->approver_group) && ENDS(s->ca_file) &&
+	       ENDS(s->ledger_user) && ENDS(s->approver_group) && ENDS(s->security_group) &&
+	       ENDS(s->break_glass_group) && owners_ok(s) && ENDS(s->ca_file) &&
 	       s->listen_count <= ZG_LISTEN_MAX && s->workers <= ZG_WORKERS_MAX &&
 	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC &&
 	       s->dns_count <= ZG_DNS_UPSTREAM_MAX && s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC &&

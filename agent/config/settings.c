@@ -171,20 +171,6 @@ static void parse_workers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 	(void)zg_yaml_uint(ctx, y, 1, ZG_WORKERS_MAX, &s->workers);
 }
 
-static void parse_group(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
-
-	(void)zg_yaml_copy(ctx, y, s->approver_group, sizeof(s->approver_group));
-}
-
-static void parse_approvers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	static const struct zg_yaml_field fields[] = {{"group", parse_group, true}};
-
-	(void)zg_yaml_map(ctx, y, "approvers", fields, ZG_COUNT(fields), into);
-}
-
 static void parse_hold(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
@@ -328,7 +314,9 @@ static const struct zg_yaml_field settings_fields[] = {
 	{"ledger_user", parse_ledger_user, false},
 	{"workers", parse_workers, false},
 	{"profiles", parse_profiles, true},
-	{"approvers", parse_approvers, false},
+	{"approvers", zg_approvers_parse, false},
+	{"owners", zg_owners_parse, false},
+	{"registry", zg_registry_settings_parse, false},
 	{"approvals", parse_approvals, false},
 	{"audit", parse_audit, false},
 	{"dns", parse_dns, false},

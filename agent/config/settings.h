@@ -96,6 +96,12 @@ void zg_exec_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void 
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		       struct zg_settings_src *s);
 
+/* The values of "approvers:", "owners:" and "registry:" (people.c); into is the
+ * zg_settings_src. */
+void zg_approvers_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
+void zg_owners_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
+void zg_registry_settings_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
+
 /* Fill s from the text of zerogate.yaml; errors go to ctx->diag. */
 void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		       struct zg_settings_src *s);

@@ -31,6 +31,8 @@ struct peer {
 	gid_t gid;
 	int pidfd;
 	bool approver;
+	uint32_t roles;	  /* bits of enum zg_role_bit */
+	uint64_t owners;  /* as zg_ctl_peer.owners */
 	bool placed;	  /* its cgroup is known */
 	uint32_t profile; /* that governs it */
 	uint64_t cgroup_id;
@@ -125,6 +127,26 @@ static void place(struct zg_parent *p, struct peer *who)
 	who->placed = true;
 }
 
+/* In that group, by the kernel's word; root is in all of them. */
+static bool belongs(int sock, const struct peer *who, gid_t gid)
+{
+	return who->uid == 0 || (gid != (gid_t)-1 && (who->gid == gid || in_group(sock, gid)));
+}
+
+static void attest(const struct zg_parent *p, int sock, struct peer *who)
+{
+	const struct zg_people *g = &p->people;
+
+	who->approver = belongs(sock, who, g->approver);
+	who->roles = (who->approver ? ZG_ROLE_APPROVER : 0) |
+		     (belongs(sock, who, g->security) ? ZG_ROLE_SECURITY : 0) |
+		     (belongs(sock, who, g->break_glass) ? ZG_ROLE_BREAK_GLASS : 0);
+	who->owners = 0;
+	for (uint32_t i = 0; i < g->owners; i++)
+		if (belongs(sock, who, g->owner[i]))
+			who->owners |= UINT64_C(1) << i;
+}
+
 static int identify(struct zg_parent *p, int sock, struct peer *who)
 {
 	struct ucred cred;
@@ -141,9 +163,7 @@ static int identify(struct zg_parent *p, int sock, struct peer *who)
 	who->pidfd = peer_pidfd(sock, &cred);
 	if (who->pidfd < 0)
 		return who->pidfd;
-	who->approver =
-		cred.uid == 0 || (p->approver_gid != (gid_t)-1 &&
-				  (cred.gid == p->approver_gid || in_group(sock, p->approver_gid)));
+	attest(p, sock, who);
 	place(p, who);
 	return 0;
 }
@@ -370,7 +390,9 @@ static void do_handover(struct zg_parent *p, struct client *c, const struct peer
 			 .gid = who->gid,
 			 .approver = who->approver,
 			 .governed = !who->placed || who->profile != ZG_PROFILE_NONE,
-			 .cgroup_id = who->cgroup_id},
+			 .roles = who->roles,
+			 .cgroup_id = who->cgroup_id,
+			 .owners = who->owners},
 		.type = m->type,
 		.bytes = (uint32_t)zg_msg_bytes(m->type),
 	};

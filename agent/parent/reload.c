@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "prepare.h"
 #include "secret_files.h"
 #include "local.h"
 #include "withdraw.h"
@@ -172,6 +173,11 @@ static int take(struct zg_parent *p, struct zg_err *e)
 		zg_snapshot_close(&s);
 		return -EIO;
 	}
+	rc = zg_prepare_groups(p, s.settings, e);
+	if (rc < 0) {
+		zg_snapshot_close(&s);
+		return rc;
+	}
 	rc = apply(p, &s, generation, e);
 	if (rc < 0) {
 		struct zg_err again;
@@ -179,6 +185,8 @@ static int take(struct zg_parent *p, struct zg_err *e)
 		zg_snapshot_close(&s);
 		if (apply(p, &p->snapshot, next_generation(p), &again) < 0)
 			zg_log_err(ZG_LOG_ERR, "cannot restore the former configuration", &again);
+		if (zg_prepare_groups(p, p->snapshot.settings, &again) < 0)
+			zg_log_err(ZG_LOG_ERR, "cannot restore who decides", &again);
 		return rc;
 	}
 	zg_snapshot_close(&p->snapshot);

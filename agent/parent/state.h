@@ -67,8 +67,8 @@ uint32_t zg_children_workers_ready(const struct zg_parent *p);
 /* The gateway after *turn that is ready. False: none is. */
 bool zg_children_next_gateway(const struct zg_parent *p, uint32_t *turn, uint32_t *worker);
 /* Send to a gateway; one that does not take it is replaced. */
-void zg_children_tell(struct zg_parent *p, uint32_t worker, enum zg_msg_type type,
-		      const void *body, int fd);
+void zg_children_tell(struct zg_parent *p, uint32_t worker, enum zg_msg_type type, const void *body,
+		      int fd);
 /* Close the channels, wait for the children, then kill: gateways, then ledger. */
 void zg_children_stop(struct zg_parent *p);
 void zg_children_release(struct zg_parent *p);
@@ -150,6 +150,12 @@ uint64_t zg_parent_now_ms(void); /* CLOCK_MONOTONIC */
 /* All children are ready for the first time: tell whoever started us. */
 void zg_parent_announce(struct zg_parent *p);
 
+struct zg_people { /* groups of those who decide; -1 = root alone */
+	gid_t approver, security, break_glass;
+	gid_t owner[ZG_OWNERS_MAX]; /* as zg_settings.owner */
+	uint32_t owners;
+};
+
 struct zg_parent {
 	const struct zg_parent_options *options;
 	struct event_base *loop;
@@ -175,7 +181,8 @@ struct zg_parent {
 	bool reload_again;
 	/* ids */
 	uid_t user_uid, ledger_uid;
-	gid_t user_gid, ledger_gid, approver_gid;
+	gid_t user_gid, ledger_gid;
+	struct zg_people people;
 	/* things held */
 	int runtime_lock, pin_lock;
 	int contained_dir; /* see contain.h */

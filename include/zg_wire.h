@@ -309,6 +309,17 @@ struct zg_msg_hold {
 	uint32_t approvers; /* different people who must agree; 0 and 1 are the same */
 	uint32_t action;    /* enum zg_action: 0 = a write */
 	char args_text[ZG_ARGS_TEXT_LEN]; /* secrets masked, may be cut */
+	/* the approval that its caller waits for, by a token of the gateway's; "" = none: it
+	 * is found by the binding, or asked for. With one, nothing is ever asked anew. */
+	char approval[ZG_NAME_LEN];
+	uint32_t question; /* enum zg_hold_question; all but the first need an approval */
+	uint32_t pad;
+};
+
+enum zg_hold_question {
+	ZG_HQ_USE = 0,	/* execute, as soon as it is approved */
+	ZG_HQ_LOOK,	/* how does it stand? uses nothing up, waits for nothing */
+	ZG_HQ_WITHDRAW, /* its caller does not want it any more: it is void */
 };
 
 /* Why a decision or a retry does not hold; the first word of what people are told */
@@ -327,6 +338,7 @@ enum zg_hold_state {
 	ZG_HOLD_DENIED,	     /* a person said no */
 	ZG_HOLD_EXPIRED,
 	ZG_HOLD_SUPERSEDED, /* another request took this approval */
+	ZG_HOLD_READY,	    /* to ZG_HQ_LOOK: approved, and not used yet */
 };
 
 struct zg_msg_hold_state {
@@ -335,6 +347,9 @@ struct zg_msg_hold_state {
 	uint32_t approver_uid;
 	char approval[ZG_NAME_LEN];
 	char reason[ZG_REASON_LEN];
+	uint32_t
+		conflict; /* enum zg_conflict: why what was approved, or asked for, does not hold */
+	uint32_t pad;
 };
 
 /* gateway -> ledger: nobody waits for this call any more; the approval stays */

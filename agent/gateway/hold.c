@@ -159,6 +159,7 @@ enum zg_next zg_step_hold(struct zg_request *r)
 				      "zerogate: another request used approval %s",
 				      r->hold.approval);
 	case ZG_HOLD_REFUSED:
+	case ZG_HOLD_READY: /* nobody asked for that */
 		break;
 	}
 	return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,

@@ -213,6 +213,66 @@ static enum zg_hold_state consume(struct zg_approvals *s, struct zg_approval *a)
 	return ZG_HOLD_GRANTED;
 }
 
+static enum zg_hold_state conflict(struct zg_approval *a, enum zg_conflict which)
+{
+	static const char *const texts[] = {
+#define X(NAME, text, hint) [ZG_CONFLICT_##NAME] = text ": " hint,
+#include "tbl/conflict.h"
+#undef X
+	};
+
+	a->conflict = which;
+	(void)zg_str_cut(a->m.reason, sizeof(a->m.reason), zg_slice_str(texts[which]));
+	return which == ZG_CONFLICT_CONSUMED ? ZG_HOLD_SUPERSEDED : ZG_HOLD_EXPIRED;
+}
+
+/* What of the call is not as it was when it was asked for? */
+static enum zg_conflict differs(const struct zg_approval *a, const struct zg_msg_hold *h)
+{
+	if (memcmp(a->binding, h->binding, sizeof(h->binding)) == 0)
+		return ZG_CONFLICT_NONE;
+	if (strcmp(a->m.server, h->server) != 0 || strcmp(a->m.tool, h->tool) != 0 ||
+	    memcmp(a->m.args_sha256, h->args_sha256, sizeof(h->args_sha256)) != 0)
+		return ZG_CONFLICT_ARGS_CHANGED;
+	if (memcmp(a->m.snapshot, h->snapshot, sizeof(h->snapshot)) != 0)
+		return ZG_CONFLICT_POLICY_CHANGED;
+	return ZG_CONFLICT_TOOL_CHANGED;
+}
+
+static int withdraw(struct zg_approvals *s, struct zg_approval *a);
+
+/* A call that names what it waits for: nothing else will do for it. */
+static enum zg_hold_state claim(struct zg_approvals *s, const struct zg_msg_hold *h,
+				struct zg_approval *a)
+{
+	int rc = zg_store_get(&s->store, h->approval, a);
+	enum zg_approval_state state = (enum zg_approval_state)a->m.state;
+	enum zg_conflict why;
+
+	if (rc < 0 && rc != -ENOENT)
+		return refuse(a, "the approvals cannot be read");
+	if (rc < 0) {
+		*a = (struct zg_approval){0}; /* ended so long ago that it is forgotten */
+		return conflict(a, ZG_CONFLICT_EXPIRED);
+	}
+	why = differs(a, h);
+	if (state == ZG_AS_CONSUMED)
+		why = ZG_CONFLICT_CONSUMED;
+	else if (why == ZG_CONFLICT_NONE && state == ZG_AS_EXPIRED)
+		why = strcmp(a->m.reason, "policy_changed") == 0 ? ZG_CONFLICT_POLICY_CHANGED
+								 : ZG_CONFLICT_EXPIRED;
+	if (why != ZG_CONFLICT_NONE)
+		return conflict(a, why);
+	if (state == ZG_AS_DENIED)
+		return ZG_HOLD_DENIED;
+	if (h->question == ZG_HQ_WITHDRAW)
+		return withdraw(s, a) == 0 ? conflict(a, ZG_CONFLICT_EXPIRED)
+					   : refuse(a, "the withdrawal could not be stored");
+	if (state == ZG_AS_PENDING)
+		return ZG_HOLD_PENDING;
+	return h->question == ZG_HQ_LOOK ? ZG_HOLD_READY : consume(s, a);
+}
+
 enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg_hold *h,
 				     struct zg_approval *out)
 {
@@ -220,6 +280,8 @@ enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg
 
 	if (s->trail->failed)
 		return refuse(out, "the audit log cannot be written");
+	if (h->approval[0])
+		return claim(s, h, out);
 	rc = zg_store_live(&s->store, h->binding, steady_ms(s), out);
 	if (rc == -ENOENT)
 		return ask(s, h, out);
@@ -352,11 +414,37 @@ int zg_approvals_decide(struct zg_approvals *s, const struct zg_msg_ctl_approval
 
 /* --- time ------------------------------------------------------------------------- */
 
+static int make_void(struct zg_approvals *s, struct zg_approval *a, const char *why)
+{
+	enum zg_approval_state was = (enum zg_approval_state)a->m.state;
+	struct zg_record r;
+	int rc;
+
+	a->m.state = ZG_AS_EXPIRED;
+	(void)zg_str_cut(a->m.reason, sizeof(a->m.reason), zg_slice_str(why));
+	describe(&r, ZG_RK_APPROVAL_EXPIRE, a, "is void");
+	rc = zg_store_begin(&s->store);
+	if (rc < 0)
+		return rc;
+	rc = zg_store_set(&s->store, a, was);
+	if (rc < 0) {
+		zg_store_rollback(&s->store);
+		return rc;
+	}
+	rc = conclude(s, &r, 1);
+	if (rc == 0 && was == ZG_AS_PENDING)
+		s->pending--;
+	return rc;
+}
+
+static int withdraw(struct zg_approvals *s, struct zg_approval *a)
+{
+	return make_void(s, a, "cancelled by its client");
+}
+
 int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out)
 {
 	struct zg_approval a;
-	enum zg_approval_state was;
-	struct zg_record r;
 	const char *why = "expired";
 	int rc = zg_store_due(&s->store, steady_ms(s), &a);
 
@@ -364,27 +452,11 @@ int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out)
 		why = "policy_changed";
 		rc = zg_store_stale(&s->store, s->snapshot, &a);
 	}
-	if (rc < 0)
-		return rc;
-	was = (enum zg_approval_state)a.m.state;
-	a.m.state = ZG_AS_EXPIRED;
-	(void)zg_str_cut(a.m.reason, sizeof(a.m.reason), zg_slice_str(why));
-	describe(&r, ZG_RK_APPROVAL_EXPIRE, &a, "is void");
-	rc = zg_store_begin(&s->store);
-	if (rc < 0)
-		return rc;
-	rc = zg_store_set(&s->store, &a, was);
-	if (rc < 0) {
-		zg_store_rollback(&s->store);
-		return rc;
-	}
-	rc = conclude(s, &r, 1);
-	if (rc < 0)
-		return rc;
-	if (was == ZG_AS_PENDING)
-		s->pending--;
-	*out = a;
-	return 0;
+	if (rc == 0)
+		rc = make_void(s, &a, why);
+	if (rc == 0)
+		*out = a;
+	return rc;
 }
 
 int zg_approvals_prune(struct zg_approvals *s)

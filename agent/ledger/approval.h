@@ -22,6 +22,7 @@ struct zg_approval {
 	struct zg_msg_ctl_approval m;
 	uint8_t binding[32];
 	uint32_t approver_pid;
+	uint32_t conflict; /* enum zg_conflict: why a call does not find it; never stored */
 	int64_t row;
 };
 
@@ -88,7 +89,9 @@ int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail 
 void zg_approvals_close(struct zg_approvals *s);
 
 /* Look a held call up, or ask for it; the caller has expired what is due. GRANTED: consumed, on
- * disk. PENDING, DENIED: out is the approval. REFUSED: out->m.reason says why. */
+ * disk. PENDING, DENIED: out is the approval. REFUSED: out->m.reason says why. A call that names
+ * the approval it waits for (h->approval) is never asked for anew: if that does not hold any more
+ * or is for another call, EXPIRED or SUPERSEDED and out->conflict. */
 enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg_hold *h,
 				     struct zg_approval *out);
 

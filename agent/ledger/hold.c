@@ -115,6 +115,7 @@ static void tell(struct zg_holds *h, const struct zg_waiter *w, enum zg_hold_sta
 
 	memcpy(m.body.hold.approval, a->m.approval, sizeof(m.body.hold.approval));
 	(void)zg_str_cut(m.body.hold.reason, sizeof(m.body.hold.reason), zg_slice_str(reason));
+	m.body.hold.conflict = a->conflict;
 	answer(h, w->link, &m);
 }
 
@@ -182,6 +183,7 @@ static void terminate(struct zg_msg_hold *m)
 	ZG_MSG_TEXT(m->rules);
 	ZG_MSG_TEXT(m->risk_tags);
 	ZG_MSG_TEXT(m->args_text);
+	ZG_MSG_TEXT(m->approval);
 }
 
 static const char *no_room(const struct zg_holds *h, uint32_t link, const struct zg_msg_hold *m)
@@ -219,11 +221,13 @@ static void hold(struct zg_hold_link *l, struct zg_msg_hold *m)
 	/* here, and not inside the lookup, so that others who wait are told */
 	zg_holds_tick(h);
 	state = zg_approvals_hold(h->approvals, m, &a);
-	if (state == ZG_HOLD_PENDING) {
+	if (state == ZG_HOLD_PENDING && m->question == ZG_HQ_USE) {
 		memcpy(w.approval, a.m.approval, sizeof(w.approval));
 		h->waiters[h->count++] = w;
 	}
 	tell(h, &w, state, &a, a.m.reason);
+	if (m->question == ZG_HQ_WITHDRAW && state == ZG_HOLD_EXPIRED)
+		tell_waiters(h, &a, ZG_HOLD_EXPIRED, ZG_HOLD_EXPIRED, a.m.reason);
 }
 
 static void release(struct zg_hold_link *l, const struct zg_msg_hold_release *m)

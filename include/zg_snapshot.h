@@ -111,13 +111,13 @@ struct zg_proxy {
 	uint8_t pad;
 };
 
-/* zerogate.yaml; paths are as written there, relative ones to its folder */
 /* Whose servers: members of the group approve them. */
 struct zg_owner {
 	char name[ZG_OWNER_LEN]; /* as registry entries name it */
 	char group[ZG_NAME_LEN];
 };
 
+/* zerogate.yaml; paths are as written there, relative ones to its folder */
 struct zg_settings {
 	char policies[ZG_PATH_LEN];
 	char servers[ZG_PATH_LEN];
@@ -127,9 +127,10 @@ struct zg_settings {
 	char cgroup_root[ZG_PATH_LEN]; /* "" = the cgroup2 mount point */
 	char user[ZG_NAME_LEN];
 	char ledger_user[ZG_NAME_LEN];
-	char approver_group[ZG_NAME_LEN];    /* "" = root only */
-	char security_group[ZG_NAME_LEN];    /* "" = root only */
-	char break_glass_group[ZG_NAME_LEN]; /* "" = root only */
+	char approver_group[ZG_NAME_LEN];     /* "" = root only */
+	char security_group[ZG_NAME_LEN];     /* "" = root only */
+	char break_glass_group[ZG_NAME_LEN];  /* "" = root only */
+	char high_risk_tags[ZG_FINDINGS_LEN]; /* by comma */
 	struct zg_listen listen[ZG_LISTEN_MAX];
 	uint32_t listen_count;
 	uint32_t workers; /* 0 = one per CPU, 4 at most */

@@ -124,10 +124,8 @@ struct zg_msg_give_fd {
 };
 
 struct zg_msg_start {
-	uint32_t worker;       /* gateway: which */
-	uint32_t workers;      /* ledger: how many rings beside the parent's */
-	uint32_t approver_gid; /* ledger; UINT32_MAX = root only */
-	uint32_t pad;
+	uint32_t worker;  /* gateway: which */
+	uint32_t workers; /* ledger: how many rings beside the parent's */
 	uint64_t boot_id; /* random, new with every start of the agent */
 };
 
@@ -479,9 +477,9 @@ struct zg_ctl_peer {
 	uint32_t pid;
 	uint32_t uid;
 	uint32_t gid;
-	uint32_t approver; /* root, or member of the approver group */
 	uint32_t governed; /* in a governed cgroup (or not to be told): refuse */
 	uint32_t roles;	   /* bits of enum zg_role_bit; root has all */
+	uint32_t pad;
 	uint64_t cgroup_id;
 	uint64_t owners; /* bit n: member of the group of owner n in zerogate.yaml */
 };

@@ -94,11 +94,12 @@ static bool settings_ok(const struct zg_settings *s)
 	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
 	       ENDS(s->runtime_dir) && ENDS(s->pin_dir) && ENDS(s->cgroup_root) && ENDS(s->user) &&
 	       ENDS(s->ledger_user) && ENDS(s->approver_group) && ENDS(s->security_group) &&
-	       ENDS(s->break_glass_group) && owners_ok(s) && ENDS(s->ca_file) &&
-	       s->listen_count <= ZG_LISTEN_MAX && s->workers <= ZG_WORKERS_MAX &&
-	       s->hold_sec <= ZG_HOLD_MAX_SEC && s->durability <= ZG_DURABILITY_SYNC &&
-	       s->dns_count <= ZG_DNS_UPSTREAM_MAX && s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC &&
-	       s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC && all_auth_ok(s) && proxy_ok(&s->proxy);
+	       ENDS(s->break_glass_group) && ENDS(s->high_risk_tags) && owners_ok(s) &&
+	       ENDS(s->ca_file) && s->listen_count <= ZG_LISTEN_MAX &&
+	       s->workers <= ZG_WORKERS_MAX && s->hold_sec <= ZG_HOLD_MAX_SEC &&
+	       s->durability <= ZG_DURABILITY_SYNC && s->dns_count <= ZG_DNS_UPSTREAM_MAX &&
+	       s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC && s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC &&
+	       all_auth_ok(s) && proxy_ok(&s->proxy);
 }
 
 static bool profile_known(const struct zg_snapshot *s, uint32_t id)

@@ -24,6 +24,7 @@ static void defaults(struct zg_settings *s)
 		.ledger_user = "zerogate-ledger",
 		.hold_sec = ZG_HOLD_DEFAULT_SEC,
 		.approval_ttl_sec = ZG_APPROVAL_TTL_SEC,
+		.high_risk_tags = "prod",
 		.dns_ttl_min_sec = ZG_DNS_TTL_MIN_SEC,
 		.dns_grace_sec = ZG_DNS_GRACE_SEC,
 	};
@@ -171,28 +172,6 @@ static void parse_workers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 	(void)zg_yaml_uint(ctx, y, 1, ZG_WORKERS_MAX, &s->workers);
 }
 
-static void parse_hold(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
-
-	(void)zg_yaml_uint(ctx, y, 1, ZG_HOLD_MAX_SEC, &s->hold_sec);
-}
-
-static void parse_ttl(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
-
-	(void)zg_yaml_uint(ctx, y, 1, 30 * 86400, &s->approval_ttl_sec);
-}
-
-static void parse_approvals(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
-{
-	static const struct zg_yaml_field fields[] = {{"hold_sec", parse_hold, false},
-						      {"ttl_sec", parse_ttl, false}};
-
-	(void)zg_yaml_map(ctx, y, "approvals", fields, ZG_COUNT(fields), into);
-}
-
 static void parse_durability(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
@@ -317,7 +296,7 @@ static const struct zg_yaml_field settings_fields[] = {
 	{"approvers", zg_approvers_parse, false},
 	{"owners", zg_owners_parse, false},
 	{"registry", zg_registry_settings_parse, false},
-	{"approvals", parse_approvals, false},
+	{"approvals", zg_approvals_parse, false},
 	{"audit", parse_audit, false},
 	{"dns", parse_dns, false},
 	{"tls", parse_tls, false},

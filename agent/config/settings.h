@@ -96,8 +96,9 @@ void zg_exec_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void 
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		       struct zg_settings_src *s);
 
-/* The values of "approvers:", "owners:" and "registry:" (people.c); into is the
- * zg_settings_src. */
+/* The values of "approvers:", "owners:", "registry:" and "approvals:" (people.c);
+ * into is the zg_settings_src. */
+void zg_approvals_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 void zg_approvers_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 void zg_owners_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 void zg_registry_settings_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);

@@ -318,7 +318,7 @@ static int may_decide(const struct zg_approval *a, const struct zg_ctl_peer *pee
 	if (peer->governed)
 		return no(end, EPERM, "governed: a process in a governed cgroup cannot decide",
 			  "decide from a session outside");
-	if (!peer->approver)
+	if (!(peer->roles & ZG_ROLE_APPROVER))
 		return no(end, EPERM, "not_approver: only root and the approvers' group decide",
 			  "ask to be added to the group that zerogate.yaml names under approvers");
 	if (peer->uid == a->m.principal.uid)
@@ -389,7 +389,7 @@ int zg_approvals_decide(struct zg_approvals *s, const struct zg_msg_ctl_approval
 	if (rc == -ENOENT) {
 		/* nor does a stranger learn which ids exist */
 		a = (struct zg_approval){0};
-		rc = peer->governed || !peer->approver
+		rc = peer->governed || !(peer->roles & ZG_ROLE_APPROVER)
 			     ? may_decide(&a, peer, end)
 			     : no(end, ENOENT, "not_found: there is no such approval",
 				  "zerogate approvals list");

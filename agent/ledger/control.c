@@ -370,7 +370,7 @@ static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 		if (!verbs[i].own_check && h->peer.governed)
 			set_end(k, EPERM, "governed: not for a process in a governed cgroup",
 				"ask from a session outside");
-		else if (!verbs[i].own_check && !h->peer.approver)
+		else if (!verbs[i].own_check && !h->peer.roles)
 			set_end(k, EPERM, "not_approver: only for root and the approvers' group",
 				"ask to be added to the group that zerogate.yaml names under "
 				"approvers");

@@ -402,7 +402,7 @@ static int may_trust(struct zg_pins *p, const struct zg_msg_ctl_pin_trust *t,
 	if (peer->governed)
 		return no(end, EPERM, "governed: a process in a governed cgroup cannot accept",
 			  "accept from a session outside");
-	if (!peer->approver)
+	if (!(peer->roles & ZG_ROLE_APPROVER))
 		return no(end, EPERM, "not_approver: only root and the approvers' group accept",
 			  "ask to be added to the group that zerogate.yaml names under approvers");
 	rc = zg_pins_get(p, t->server, t->kind, t->name, pin);

@@ -177,10 +177,8 @@ static void start_one(struct zg_child *c)
 	const int room = ZG_CHANNEL_BYTES;
 	struct zg_parent *p = c->parent;
 	bool ledger = is_ledger(c);
-	struct zg_msg_start start = {.worker = c->worker,
-				     .workers = p->children.workers,
-				     .approver_gid = p->people.approver,
-				     .boot_id = p->boot_id};
+	struct zg_msg_start start = {
+		.worker = c->worker, .workers = p->children.workers, .boot_id = p->boot_id};
 	zg_autofd int dir = zg_cgroups_role(&p->cgroups, c->role, NULL);
 	struct zg_spawn spawn = {.role = c->role,
 				 .cgroup = dir,

@@ -23,14 +23,11 @@
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
 
-#define PEER_GROUPS_MAX 65536 /* the kernel's NGROUPS_MAX */
-
 struct peer {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
 	int pidfd;
-	bool approver;
 	uint32_t roles;	  /* bits of enum zg_role_bit */
 	uint64_t owners;  /* as zg_ctl_peer.owners */
 	bool placed;	  /* its cgroup is known */
@@ -59,24 +56,6 @@ struct zg_control {
 };
 
 /* who asks ------------------------------------------------------------------ */
-
-static bool in_group(int sock, gid_t gid)
-{
-	zg_autofree gid_t *groups = NULL;
-	socklen_t len = 0;
-
-	/* the first call says how much room it takes */
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE ||
-	    len > PEER_GROUPS_MAX * sizeof(gid_t))
-		return false;
-	groups = malloc(len);
-	if (!groups || getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(gid_t); i++)
-		if (groups[i] == gid)
-			return true;
-	return false;
-}
 
 /* A descriptor of the process that connected. Older kernels only give its
  * number: then the owner must match, which leaves a process of the same user. */
@@ -127,26 +106,6 @@ static void place(struct zg_parent *p, struct peer *who)
 	who->placed = true;
 }
 
-/* In that group, by the kernel's word; root is in all of them. */
-static bool belongs(int sock, const struct peer *who, gid_t gid)
-{
-	return who->uid == 0 || (gid != (gid_t)-1 && (who->gid == gid || in_group(sock, gid)));
-}
-
-static void attest(const struct zg_parent *p, int sock, struct peer *who)
-{
-	const struct zg_people *g = &p->people;
-
-	who->approver = belongs(sock, who, g->approver);
-	who->roles = (who->approver ? ZG_ROLE_APPROVER : 0) |
-		     (belongs(sock, who, g->security) ? ZG_ROLE_SECURITY : 0) |
-		     (belongs(sock, who, g->break_glass) ? ZG_ROLE_BREAK_GLASS : 0);
-	who->owners = 0;
-	for (uint32_t i = 0; i < g->owners; i++)
-		if (belongs(sock, who, g->owner[i]))
-			who->owners |= UINT64_C(1) << i;
-}
-
 static int identify(struct zg_parent *p, int sock, struct peer *who)
 {
 	struct ucred cred;
@@ -163,7 +122,7 @@ static int identify(struct zg_parent *p, int sock, struct peer *who)
 	who->pidfd = peer_pidfd(sock, &cred);
 	if (who->pidfd < 0)
 		return who->pidfd;
-	attest(p, sock, who);
+	zg_people_roles(&p->people, sock, &cred, &who->roles, &who->owners);
 	place(p, who);
 	return 0;
 }
@@ -388,7 +347,6 @@ static void do_handover(struct zg_parent *p, struct client *c, const struct peer
 		.peer = {.pid = (uint32_t)who->pid,
 			 .uid = who->uid,
 			 .gid = who->gid,
-			 .approver = who->approver,
 			 .governed = !who->placed || who->profile != ZG_PROFILE_NONE,
 			 .roles = who->roles,
 			 .cgroup_id = who->cgroup_id,
@@ -539,7 +497,7 @@ static bool may(const struct peer *who, enum who required)
 	case UNGOVERNED:
 		return free_peer;
 	case APPROVER:
-		return free_peer && who->approver;
+		return free_peer && (who->roles & ZG_ROLE_APPROVER) != 0;
 	case ROOT:
 		return free_peer && who->uid == 0;
 	}

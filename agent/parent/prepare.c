@@ -103,38 +103,7 @@ int zg_prepare_users(struct zg_parent *p, struct zg_err *e)
 		zg_err_hint(e, "a gateway must not be able to write the ledger's files");
 		return rc;
 	}
-	return zg_prepare_groups(p, s, e);
-}
-
-static int find_group(const char *name, const char *what, gid_t *out, struct zg_err *e)
-{
-	struct group *gr = name[0] ? getgrnam(name) : NULL;
-	int rc;
-
-	*out = gr ? gr->gr_gid : (gid_t)-1;
-	if (gr || !name[0])
-		return 0;
-	rc = zg_err_set(e, ENOENT, "the group '%s' (%s) does not exist", name, what);
-	zg_err_hint(e, "systemd-sysusers, or: groupadd --system %s", name);
-	return rc;
-}
-
-int zg_prepare_groups(struct zg_parent *p, const struct zg_settings *s, struct zg_err *e)
-{
-	struct zg_people found = {0};
-	int rc = find_group(p->settings.approver_group, "approvers", &found.approver, e);
-
-	if (rc == 0)
-		rc = find_group(s->security_group, "approvers.security_group", &found.security, e);
-	if (rc == 0)
-		rc = find_group(s->break_glass_group, "approvers.break_glass_group",
-				&found.break_glass, e);
-	for (uint32_t i = 0; i < s->owner_count && rc == 0; i++)
-		rc = find_group(s->owner[i].group, "owners", &found.owner[i], e);
-	found.owners = s->owner_count;
-	if (rc == 0)
-		p->people = found;
-	return rc;
+	return zg_people_find(&p->people, s, e);
 }
 
 /* folders ---------------------------------------------------------------------- */

@@ -12,9 +12,6 @@
 int zg_prepare_paths(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 /* Look the configured users and group up; the hint says how to make them. */
 int zg_prepare_users(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
-/* The groups of those who decide, as s names them. On failure they stay. */
-int zg_prepare_groups(struct zg_parent *p, const struct zg_settings *s,
-		      struct zg_err *e) ZG_MUST_CHECK;
 /* Make the runtime and pin folders and lock them against a second agent.
  * -EWOULDBLOCK if one runs. */
 int zg_prepare_locks(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;

@@ -11,7 +11,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
-#include "prepare.h"
 #include "secret_files.h"
 #include "local.h"
 #include "withdraw.h"
@@ -142,7 +141,6 @@ static void warn_of_restart(const struct zg_settings *was, const struct zg_setti
 		{"cgroup_root", strcmp(was->cgroup_root, now->cgroup_root) != 0},
 		{"user", strcmp(was->user, now->user) != 0},
 		{"ledger_user", strcmp(was->ledger_user, now->ledger_user) != 0},
-		{"approvers", strcmp(was->approver_group, now->approver_group) != 0},
 		{"workers", was->workers != now->workers},
 		{"listen", was->listen_count != now->listen_count ||
 				   memcmp(was->listen, now->listen, sizeof(was->listen)) != 0},
@@ -160,10 +158,16 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	uint64_t generation = next_generation(p);
 	struct zg_snapshot s;
 	zg_autofd int secrets = -1;
+	struct zg_people people;
 	int rc = zg_snapshot_open(&s, p->configure.snapshot, e);
 
 	if (rc < 0)
 		return rc;
+	rc = zg_people_find(&people, s.settings, e);
+	if (rc < 0) {
+		zg_snapshot_close(&s);
+		return rc;
+	}
 	/* of the same files: credentials are read again by a reload alone */
 	secrets = p->recompiling ? fcntl(p->secrets_fd, F_DUPFD_CLOEXEC, 0)
 				 : zg_parent_secrets(p, &s, e);
@@ -173,11 +177,6 @@ static int take(struct zg_parent *p, struct zg_err *e)
 		zg_snapshot_close(&s);
 		return -EIO;
 	}
-	rc = zg_prepare_groups(p, s.settings, e);
-	if (rc < 0) {
-		zg_snapshot_close(&s);
-		return rc;
-	}
 	rc = apply(p, &s, generation, e);
 	if (rc < 0) {
 		struct zg_err again;
@@ -185,13 +184,12 @@ static int take(struct zg_parent *p, struct zg_err *e)
 		zg_snapshot_close(&s);
 		if (apply(p, &p->snapshot, next_generation(p), &again) < 0)
 			zg_log_err(ZG_LOG_ERR, "cannot restore the former configuration", &again);
-		if (zg_prepare_groups(p, p->snapshot.settings, &again) < 0)
-			zg_log_err(ZG_LOG_ERR, "cannot restore who decides", &again);
 		return rc;
 	}
 	zg_snapshot_close(&p->snapshot);
 	zg_close_(&p->snapshot_fd);
 	p->snapshot = s;
+	p->people = people;
 	p->snapshot_fd = zg_take_fd(&p->configure.snapshot);
 	zg_configure_keep(&p->configure, &p->texts);
 	zg_close_(&p->secrets_fd);

@@ -16,6 +16,7 @@
 #include "names.h"
 #include "server_names.h"
 #include "parent.h"
+#include "people.h"
 #include "record.h"
 #include "ring.h"
 #include "snapshot.h"
@@ -149,12 +150,6 @@ void zg_parent_cgroups(struct zg_parent *p);
 uint64_t zg_parent_now_ms(void); /* CLOCK_MONOTONIC */
 /* All children are ready for the first time: tell whoever started us. */
 void zg_parent_announce(struct zg_parent *p);
-
-struct zg_people { /* groups of those who decide; -1 = root alone */
-	gid_t approver, security, break_glass;
-	gid_t owner[ZG_OWNERS_MAX]; /* as zg_settings.owner */
-	uint32_t owners;
-};
 
 struct zg_parent {
 	const struct zg_parent_options *options;

@@ -82,7 +82,9 @@ static const char *const main_text =
 	"version: v1\n"
 	"listen: ['127.0.0.1:7411', '[::1]:7411']\n"
 	"workers: 2\n"
-	"approvals: {hold_sec: 5, ttl_sec: 60}\n"
+	"approvals: {hold_sec: 5, ttl_sec: 60, high_risk_tags: [prod, secret]}\n"
+	"approvers: {group: adm, security_group: sec, break_glass_group: glass}\n"
+	"owners: {Platform: {group: platform}, Team A: {group: a}}\n"
 	"audit: {durability: sync}\n"
 	"user: nobody\nledger_user: daemon\n"
 	"profiles:\n"
@@ -122,6 +124,13 @@ static void a_configuration_becomes_a_snapshot(void **state)
 	assert_int_equal(s.settings->listen_count, 2);
 	assert_int_equal(s.settings->hold_sec, 5);
 	assert_int_equal(s.settings->durability, ZG_DURABILITY_SYNC);
+	assert_string_equal(s.settings->approver_group, "adm");
+	assert_string_equal(s.settings->security_group, "sec");
+	assert_string_equal(s.settings->break_glass_group, "glass");
+	assert_string_equal(s.settings->high_risk_tags, "prod,secret");
+	assert_int_equal(s.settings->owner_count, 2);
+	assert_string_equal(s.settings->owner[1].name, "Team A");
+	assert_string_equal(s.settings->owner[1].group, "a");
 	assert_int_equal(s.profile_count, 2);
 	assert_string_equal(zg_snapshot_profile(&s, other), "other");
 	assert_int_equal(s.profiles[1].mode, ZG_MODE_AUDIT);
@@ -470,6 +479,13 @@ static const struct {
 	{"version: v1\nlisten: ['::1:80']\nprofiles: {a: {}}\n",
 	 "main:2:10: '::1:80' is not an address and port"},
 	{"version: v1\nworkers: 0\nprofiles: {a: {}}\n", "main:2:10: 0 is out of range"},
+	{"version: v1\nowners: {}\nprofiles: {a: {}}\n",
+	 "main:2:9: owners must be a map: name: {group: G}, with at least one"},
+	{"version: v1\nowners: {A: {}}\nprofiles: {a: {}}\n", "main:2:13: an owner has no 'group'"},
+	{"version: v1\napprovers: {group: ''}\nprofiles: {a: {}}\n",
+	 "main:2:20: the name of a group is empty"},
+	{"version: v1\napprovals: {high_risk_tags: ['a b']}\nprofiles: {a: {}}\n",
+	 "main:2:29: 'a b' is not a risk tag"},
 	{"version: v1\nuser: a\nledger_user: a\nprofiles: {a: {}}\n",
 	 "main:1:1: user and ledger_user are the same"},
 	{"version: v1\ncgroup_root: x\nprofiles: {a: {}}\n",

@@ -291,7 +291,8 @@ static inline int control_as(const struct role *r, enum zg_msg_type type, const 
 }
 
 #define APPROVER                                                                                   \
-	((struct zg_ctl_peer){.pid = 99, .uid = PERSON_UID, .gid = PERSON_UID, .approver = 1})
+	((struct zg_ctl_peer){                                                                     \
+		.pid = 99, .uid = PERSON_UID, .gid = PERSON_UID, .roles = ZG_ROLE_APPROVER})
 
 /* Decide; returns how the request ended. */
 static inline struct zg_msg_ctl_end decide_as(const struct role *r, const char *id, bool approve,

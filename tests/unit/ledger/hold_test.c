@@ -108,7 +108,7 @@ static void who_may_not_decide(void **state)
 	struct zg_msg_hold_state s = hold_gets(r, 0, &h, ZG_HOLD_PENDING);
 	struct zg_ctl_peer peer = APPROVER;
 
-	peer.approver = 0;
+	peer.roles = 0;
 	refused(r, decide_as(r, s.approval, true, peer), "not_approver");
 	peer = APPROVER;
 	peer.uid = AGENT_UID;
@@ -132,7 +132,7 @@ static void strangers_see_nothing(void **state)
 	uint8_t body[64] = {0};
 	struct zg_ctl_peer peers[2] = {APPROVER, APPROVER};
 
-	peers[0].approver = 0;
+	peers[0].roles = 0;
 	peers[1].governed = 1;
 	memcpy(body, s.approval, sizeof(s.approval));
 	for (int p = 0; p < 2; p++) {

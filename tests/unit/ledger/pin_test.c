@@ -29,7 +29,7 @@ static const struct zg_server_def registry[] = {
 	{.id = "strict", .name = "example.org/strict", .pinning = ZG_PINNING_APPROVAL},
 };
 
-static const struct zg_ctl_peer approver = {.uid = 1000, .pid = 7, .approver = 1};
+static const struct zg_ctl_peer approver = {.uid = 1000, .pid = 7, .roles = ZG_ROLE_APPROVER};
 
 static void open_desk(struct desk *d)
 {
@@ -289,7 +289,7 @@ static void only_approvers_outside_accept(void **state)
 		const char *word;
 	} row[] = {
 		{{.uid = 1000}, "one", -EPERM, "not_approver"},
-		{{.uid = 0, .approver = 1, .governed = 1}, "one", -EPERM, "governed"},
+		{{.uid = 0, .roles = ZG_ROLE_APPROVER, .governed = 1}, "one", -EPERM, "governed"},
 		{approver, "none", -ENOENT, "not_found"},
 	};
 	struct zg_msg_ctl_end end;

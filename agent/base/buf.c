@@ -72,26 +72,6 @@ int zg_buf_read(struct zg_buf *b, int fd)
 	}
 }
 
-void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n)
-{
-	char *room = n ? zg_buf_room(b, n) : NULL;
-
-	if (room) {
-		memcpy(room, bytes, n);
-		b->len += n;
-	}
-}
-
-void zg_buf_str(struct zg_buf *b, const char *s)
-{
-	zg_buf_add(b, s, strlen(s));
-}
-
-void zg_buf_char(struct zg_buf *b, char c)
-{
-	zg_buf_add(b, &c, 1);
-}
-
 void zg_buf_fmt(struct zg_buf *b, const char *fmt, ...)
 {
 	size_t free_bytes = b->error || !b->ptr ? 0 : b->cap - b->len;

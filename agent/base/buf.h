@@ -24,19 +24,39 @@ struct zg_buf {
 
 void zg_buf_release(struct zg_buf *b);
 void zg_buf_reset(struct zg_buf *b); /* empty, error cleared, memory kept */
-void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n);
-void zg_buf_str(struct zg_buf *b, const char *s);
-void zg_buf_char(struct zg_buf *b, char c);
+
+/* Room for n bytes at ptr + len, or NULL (sticky); then zg_buf_wrote. */
+char *zg_buf_room(struct zg_buf *b, size_t n);
+void zg_buf_wrote(struct zg_buf *b, size_t n);
+
+/* Here, because records and heads are written in hundreds of small pieces. */
+static inline void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n)
+{
+	bool fits = !b->error && n <= b->cap - b->len && n <= b->max - b->len;
+	char *room = fits ? b->ptr + b->len : zg_buf_room(b, n);
+
+	if (room && n) {
+		memcpy(room, bytes, n);
+		b->len += n;
+	}
+}
+
+static inline void zg_buf_str(struct zg_buf *b, const char *s)
+{
+	zg_buf_add(b, s, strlen(s));
+}
+
+static inline void zg_buf_char(struct zg_buf *b, char c)
+{
+	zg_buf_add(b, &c, 1);
+}
+
 void zg_buf_u64(struct zg_buf *b, uint64_t n); /* decimal */
 void zg_buf_fmt(struct zg_buf *b, const char *fmt, ...) ZG_PRINTF(2, 3);
 
 /* A JSON string with its quotes: escapes by RFC 8785, i.e. only what must be
  * escaped. Invalid UTF-8 bytes become U+FFFD. */
 void zg_buf_json(struct zg_buf *b, struct zg_slice s);
-
-/* Room for n bytes at ptr + len, or NULL (sticky); then zg_buf_wrote. */
-char *zg_buf_room(struct zg_buf *b, size_t n);
-void zg_buf_wrote(struct zg_buf *b, size_t n);
 
 /* All that fd still has, up to its end. 0 or -errno; -EFBIG: there is more than
  * the ceiling allows, and the buffer is full. */

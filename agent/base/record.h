@@ -19,6 +19,10 @@ void zg_record_str(struct zg_record *r, enum zg_record_field field, struct zg_sl
 /* Set a HEX or ADR field from exactly its size in bytes. */
 void zg_record_bytes(struct zg_record *r, enum zg_record_field field, const uint8_t *bytes);
 
+/* Kind, time and the fields that are set, no more: what is not set in from is
+ * left in to as it was. from may lie in shared memory and change meanwhile. */
+void zg_record_copy(struct zg_record *to, const struct zg_record *from);
+
 /* All fields of "who". */
 void zg_record_principal(struct zg_record *r, const struct zg_principal *p);
 
@@ -26,8 +30,9 @@ enum zg_record_type { ZG_RT_STR, ZG_RT_NUM, ZG_RT_HEX, ZG_RT_ADR };
 
 /* One row per field, in the order of enum zg_record_field. */
 struct zg_record_column {
-	const char *name;    /* JSON member */
-	const char *journal; /* journald field */
+	const char *name;     /* JSON member */
+	const char *journal;  /* journald field */
+	struct zg_slice json; /* the member's name as it is written: ,"name": */
 	enum zg_record_type type;
 	size_t offset;
 	size_t bytes;

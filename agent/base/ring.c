@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "record.h"
+
 #define RING_MAGIC UINT64_C(0x31474e495247475a) /* "ZGGRING1" little-endian */
 #define CACHE_LINE 64
 
@@ -186,7 +188,7 @@ static int push(struct zg_ring *r, const struct zg_record *rec, bool any_state)
 	if (rc < 0)
 		return rc;
 	slot->seq = r->position + 1;
-	slot->record = *rec;
+	zg_record_copy(&slot->record, rec);
 	r->position++;
 	/* sequentially consistent against zg_ring_sleep: either the consumer sees
 	 * the new head before it sleeps, or we see that it sleeps */
@@ -220,7 +222,7 @@ int zg_ring_peek(struct zg_ring *r, struct zg_record *out, uint64_t *seq)
 	/* a head behind us or too far ahead, or a slot of another lap */
 	if (ready > ZG_RECORD_SLOTS || slot->seq != r->position + 1)
 		return -EPROTO;
-	*out = slot->record;
+	zg_record_copy(out, &slot->record);
 	*seq = ++r->position;
 	return 0;
 }

@@ -61,7 +61,8 @@ void zg_ring_set_state(struct zg_ring *r, enum zg_ring_state state); /* parent, 
 
 /* Consumer: look at the record after the last peeked one without taking it;
  * *seq is its number in this ring, from 1, never reused. 0 or -EAGAIN, -EPROTO.
- * The record is copied out: the producer may still scribble on shared memory. */
+ * The record is copied out (zg_record_copy): the producer may still scribble on
+ * shared memory. */
 int zg_ring_peek(struct zg_ring *r, struct zg_record *out, uint64_t *seq) ZG_MUST_CHECK;
 
 /* Consumer: all records up to and including seq are safe; wakes a waiting producer. */

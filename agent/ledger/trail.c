@@ -201,7 +201,7 @@ static void to_journal(struct zg_trail *t)
 
 static void batched(struct zg_trail *t, const struct zg_record *r)
 {
-	t->batch[t->batch_count].record = *r;
+	zg_record_copy(&t->batch[t->batch_count].record, r);
 	t->batch[t->batch_count].seq = zg_audit_batched(t->audit);
 	t->batch_count++;
 }

@@ -68,6 +68,37 @@ static void every_text_is_cut_to_its_field(void **state)
 	assert_int_equal(r.present[0] | r.present[1], 0);
 }
 
+/* What a copy brings, and that nothing beyond the record is touched by a writer
+ * that claims fields which do not exist and texts that do not end. */
+static void copies_carry_what_is_set(void **state)
+{
+	struct zg_record from, to;
+
+	(void)state;
+	zg_record_init(&from, ZG_RK_CALL_DENY);
+	zg_record_str(&from, ZG_RF_tool, ZG_SLICE("read_issue"));
+	ZG_REC_NUM(&from, uid, 65533);
+	ZG_REC_NUM(&from, received_bytes, UINT64_MAX);
+	memset(from.snapshot, 0xab, sizeof(from.snapshot));
+	ZG_REC_MARK(&from, snapshot);
+	memset(&to, 'x', sizeof(to));
+	zg_record_copy(&to, &from);
+	assert_memory_equal(to.present, from.present, sizeof(to.present));
+	assert_int_equal(to.kind, from.kind);
+	assert_int_equal(to.time_ns, from.time_ns);
+	assert_string_equal(to.tool, "read_issue");
+	assert_int_equal(to.uid, 65533);
+	assert_int_equal(to.received_bytes, UINT64_MAX);
+	assert_memory_equal(to.snapshot, from.snapshot, sizeof(to.snapshot));
+	assert_int_equal(to.server[0], 'x');
+
+	memset(from.tool, 'y', sizeof(from.tool));
+	memset(from.present, 0xff, sizeof(from.present));
+	zg_record_copy(&to, &from);
+	assert_int_equal(strnlen(to.tool, sizeof(to.tool)), sizeof(to.tool));
+	assert_string_equal(to.server, "");
+}
+
 static void errors_say_where_and_what_next(void **state)
 {
 	static char big[4096];
@@ -96,6 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_fit_for_their_readers),
 		cmocka_unit_test(every_text_is_cut_to_its_field),
+		cmocka_unit_test(copies_carry_what_is_set),
 		cmocka_unit_test(errors_say_where_and_what_next),
 	};
 

@@ -14,6 +14,7 @@ static __always_inline void zg_fill_origin(struct zg_sock *s, const struct zg_de
 {
 	__u64 ids = bpf_get_current_uid_gid();
 	struct zg_origin *o = &s->origin;
+	struct zg_exe exe = zg_exe_of_task();
 	struct zg_task task;
 
 	zg_read_task(&task);
@@ -24,7 +25,8 @@ static __always_inline void zg_fill_origin(struct zg_sock *s, const struct zg_de
 	o->gid = ids >> 32;
 	o->profile = a->profile;
 	o->dst_port_be = d->port_be;
-	o->pad = 0;
+	o->exe_dev = exe.dev;
+	o->exe_ino = exe.ino;
 	__builtin_memcpy(o->dst, d->addr.byte, sizeof(o->dst));
 	__builtin_memcpy(o->comm, task.comm, sizeof(o->comm));
 	__builtin_memcpy(s->shown, d->wire.byte, sizeof(s->shown));

@@ -70,6 +70,8 @@ static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_d
 	ev->pad = 0;
 	ev->detail = d->detail;
 	ev->cookie = 0;
+	ev->exe_dev = 0;
+	ev->exe_ino = 0;
 	ev->local_port_be = d->local_port_be;
 	__builtin_memset(ev->path, 0, sizeof(ev->path));
 	__builtin_memset(ev->local, 0, sizeof(ev->local));
@@ -80,9 +82,12 @@ static __always_inline void zg_fill_event(struct zg_event *ev, const struct zg_d
 static __always_inline void zg_fill_task(struct zg_event *ev)
 {
 	__u64 ids = bpf_get_current_uid_gid();
+	struct zg_exe exe = zg_exe_of_task();
 	struct zg_task task;
 
 	zg_read_task(&task);
+	ev->exe_dev = exe.dev;
+	ev->exe_ino = exe.ino;
 	ev->cgroup_id = bpf_get_current_cgroup_id();
 	ev->start_ns = task.start_ns;
 	ev->pid = bpf_get_current_pid_tgid() >> 32;
@@ -153,8 +158,12 @@ static __always_inline int zg_answer_in(__u64 netns_cookie, const struct zg_dest
 }
 
 static __always_inline int zg_answer_of(struct bpf_sock_addr *ctx, const struct zg_dest *d,
-					const struct zg_answer *a, __u32 layer)
+					struct zg_answer *a, __u32 layer)
 {
+	if (a->granted && !zg_mark_granted(ctx)) {
+		a->verdict = ZG_V_DENY;
+		a->reason = ZG_GR_STATE;
+	}
 	if (a->verdict == ZG_V_ALLOW && !a->by_name) /* nothing to tell: nor of whom */
 		return ZG_PASS;
 	return zg_answer_in(bpf_get_netns_cookie(ctx), d, a, layer);

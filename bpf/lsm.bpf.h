@@ -13,33 +13,6 @@
 #define ZG_LSM_PASS  0
 #define ZG_LSM_EPERM (-1)
 
-struct super_block {
-	__u32 s_dev;
-	unsigned long s_magic;
-} __attribute__((preserve_access_index));
-
-struct inode {
-	struct super_block *i_sb;
-	unsigned long i_ino;
-} __attribute__((preserve_access_index));
-
-struct qstr {
-	const unsigned char *name;
-} __attribute__((preserve_access_index));
-
-struct dentry {
-	struct qstr d_name;
-} __attribute__((preserve_access_index));
-
-struct path {
-	struct dentry *dentry;
-} __attribute__((preserve_access_index));
-
-struct file {
-	struct path f_path;
-	struct inode *f_inode;
-} __attribute__((preserve_access_index));
-
 struct linux_binprm {
 	struct file *file;
 	const char *filename;

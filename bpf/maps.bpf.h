@@ -135,6 +135,27 @@ struct { /* the names themselves, for a parent that starts again */
 	__type(value, struct zg_learned_val);
 } zg_learned SEC(".maps");
 
+struct { /* connections that people granted, and until when */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4 * ZG_GRANTS_MAX); /* each with a row of any executable; two epochs */
+	__type(key, struct zg_grant_key);
+	__type(value, struct zg_grant_val);
+} zg_grant SEC(".maps");
+
+struct zg_exe { /* as in zg_exec_key; ino 0 = not to be told */
+	__u64 ino;
+	__u32 dev;
+	__u32 pad;
+};
+
+struct { /* by which executable's grant a socket was used; says nothing of whether it holds */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct zg_exe);
+} zg_granted SEC(".maps");
+
 /* Of a socket that asks its resolver: the server that it named. */
 struct zg_asked {
 	__u8 shown[16];

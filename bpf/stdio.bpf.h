@@ -25,15 +25,6 @@
 #define S_IFIFO	 0010000
 #define S_IFSOCK 0140000
 
-struct inode {
-	unsigned short i_mode;
-	unsigned long i_ino;
-} __attribute__((preserve_access_index));
-
-struct file {
-	struct inode *f_inode;
-} __attribute__((preserve_access_index));
-
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;

@@ -10,6 +10,7 @@
 #define ZG_VERDICT_BPF_H
 
 #include "cache.bpf.h"
+#include "grant.bpf.h"
 #include "maps.bpf.h"
 #include "sun.bpf.h"
 #include "wire.bpf.h"
@@ -20,16 +21,17 @@ struct zg_answer {
 	__u64 stamp;   /* of the generation that was asked */
 	__u32 profile; /* ZG_PROFILE_NONE: not governed, nothing else is filled */
 	__u32 identity;
-	__u8 verdict; /* enum zg_verdict */
-	__u8 reason;  /* enum zg_gate_reason */
-	__u8 audit;   /* a deny is recorded and let pass */
-	__u8 slot;    /* in which profile is an id */
-	__u8 shadow;  /* enum zg_shadow of the profile, on the wire */
-	__u8 names;   /* the profile has host names */
-	__u8 by_name; /* allowed by what a name stands for, by nothing else */
-	__u8 pad;
+	__u8 verdict;	   /* enum zg_verdict */
+	__u8 reason;	   /* enum zg_gate_reason */
+	__u8 audit;	   /* a deny is recorded and let pass */
+	__u8 slot;	   /* in which profile is an id */
+	__u8 shadow;	   /* enum zg_shadow of the profile, on the wire */
+	__u8 names;	   /* the profile has host names */
+	__u8 by_name;	   /* allowed by what a name stands for, by nothing else */
+	__u8 asks;	   /* people may grant the profile connections */
 	__u16 dns_port_be; /* of the profile's resolver, in the destination's family */
-	__u8 pad2[6];
+	__u8 granted;	   /* allowed by a person's grant, by nothing else */
+	__u8 pad[5];
 };
 
 /* who is a constant in each caller: a program has the helpers of one of them. */
@@ -381,10 +383,31 @@ static __always_inline bool zg_judge_profile(const struct zg_dest *d, struct zg_
 	}
 	a->audit = p && p->mode == ZG_MODE_AUDIT;
 	a->shadow = p ? p->shadow_wire : ZG_SHADOW_KILL;
+	a->asks = p && p->asks;
 	a->names = p && (p->dns4_port_be || p->dns6_port_be);
 	if (p)
 		a->dns_port_be = zg_is_v4(&d->wire) ? p->dns4_port_be : p->dns6_port_be;
 	return false;
+}
+
+/* Whose grant it would be. A live socket that is asked about was marked when it
+ * dialled: if nobody has a grant for its destination any more, nor has it. */
+static __always_inline void zg_judge_grant(enum zg_who who, void *ctx, const struct zg_dest *d,
+					   struct zg_answer *a)
+{
+	struct zg_exe exe = {};
+
+	if (who == ZG_TASK)
+		exe = zg_exe_of_task();
+	else if (who == ZG_PACKET)
+		exe = zg_exe_of_packet(ctx);
+	if (who == ZG_QUESTION ? !((const struct zg_question *)ctx)->live : !exe.ino)
+		return;
+	if (!zg_grant_holds(d, zg_epoch_of(a->stamp), a->profile, exe.dev, exe.ino))
+		return;
+	a->verdict = ZG_V_ALLOW;
+	a->reason = ZG_GR_NONE;
+	a->granted = 1;
 }
 
 /* What the table says; ZG_GR_UNIX where it says nothing. */
@@ -468,6 +491,8 @@ static __always_inline void zg_judge_slot(enum zg_who who, void *ctx, struct zg_
 	zg_judge_name(d, a, zg_flow_is_open(who, ctx), who == ZG_PACKET);
 	if (a->verdict == ZG_V_DENY && d->port_be == ZG_PORT_DNS && !d->inbound)
 		a->reason = ZG_GR_RESOLVER;
+	else if (a->verdict == ZG_V_DENY && a->asks)
+		zg_judge_grant(who, ctx, d, a);
 }
 
 /*

@@ -15,7 +15,7 @@
 #include "zg_limits.h"
 
 /* Changes whenever a pinned map changes shape: other pins are not taken over. */
-#define ZG_ABI_VERSION 6
+#define ZG_ABI_VERSION 7
 
 enum zg_verdict {
 	ZG_V_DENY = 0, /* zero is deny: an unset verdict never opens a door */
@@ -185,16 +185,18 @@ _Static_assert(sizeof(struct zg_unix_val) == 4, "zg_unix_val");
 #define ZG_PROFILE_CANARY   (ZG_PROFILES_MAX - 1) /* the agent's own proof: no rule ever */
 #define ZG_PROFILE_GONE	    0xffffffffu		  /* left the configuration: no rule, all denied */
 
-struct zg_profile {		/* array by slot * ZG_PROFILES_MAX + profile id */
-	__u8 mode;		/* enum zg_mode */
-	__u8 contained;		/* non-zero: deny everything */
-	__u8 shadow_wire;	/* enum zg_shadow */
-	__u8 shadow_stdio;	/* enum zg_shadow */
-	__u16 dns4_port_be;	/* its resolver on 127.0.0.1; 0 = it has none */
-	__u16 dns6_port_be;	/* and on ::1 */
+struct zg_profile {	    /* array by slot * ZG_PROFILES_MAX + profile id */
+	__u8 mode;	    /* enum zg_mode */
+	__u8 contained;	    /* non-zero: deny everything */
+	__u8 shadow_wire;   /* enum zg_shadow */
+	__u8 shadow_stdio;  /* enum zg_shadow */
+	__u16 dns4_port_be; /* its resolver on 127.0.0.1; 0 = it has none */
+	__u16 dns6_port_be; /* and on ::1 */
+	__u8 asks;	    /* people may grant it connections: zg_grant */
+	__u8 pad[3];
 	char name[ZG_NAME_LEN]; /* pairs the ids of two generations */
 };
-_Static_assert(sizeof(struct zg_profile) == 8 + ZG_NAME_LEN, "zg_profile");
+_Static_assert(sizeof(struct zg_profile) == 12 + ZG_NAME_LEN, "zg_profile");
 
 struct zg_membership {	  /* hash by cgroup id (the directory's inode number) */
 	__u32 profile[2]; /* per slot */
@@ -280,6 +282,28 @@ struct zg_exec_key { /* hash */
 };
 _Static_assert(sizeof(struct zg_exec_key) == 24, "zg_exec_key");
 
+/*
+ * A connection that a person has granted to one executable, where the profile's
+ * own rules say nothing. It holds in the epoch that it was made in, no longer:
+ * with another policy the question is another. ino 0 and dev 0: of any
+ * executable, which answers questions about live sockets and nothing else.
+ */
+struct zg_grant_key { /* hash */
+	__u8 addr[16];
+	__u64 exe_ino;
+	__u32 exe_dev; /* as in zg_exec_key */
+	__u32 profile;
+	__u32 epoch;
+	__u16 port_be;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct zg_grant_key) == 40, "zg_grant_key");
+
+struct zg_grant_val {
+	__u64 expires_ns; /* CLOCK_BOOTTIME; of open flows too */
+};
+
 /* attested origin --------------------------------------------------------- */
 
 /*
@@ -303,11 +327,12 @@ struct zg_origin {
 	__u16 dst_port_be;
 	__u8 family;	  /* AF_INET or AF_INET6, of the client's socket */
 	__u8 transparent; /* 1: redirected, 0: it dialled the gateway */
-	__u32 pad;
+	__u32 exe_dev;	  /* what that task executed, as in zg_exec_key */
+	__u64 exe_ino;	  /* 0 = not to be told */
 	char comm[16];
 	char profile_name[ZG_NAME_LEN]; /* ids move with reloads, names do not */
 };
-_Static_assert(sizeof(struct zg_origin) == 112, "zg_origin");
+_Static_assert(sizeof(struct zg_origin) == 120, "zg_origin");
 
 /* (namespace, 4-tuple) as the client's socket sees it after the redirect */
 struct zg_flow_key {
@@ -333,7 +358,7 @@ enum zg_event_kind {
 
 /*
  * A packet has no task: cgroup_id and uid are its socket's, and pid, start_ns,
- * gid, netns_cookie and comm are zero. Refused packets of one flow are told
+ * gid, netns_cookie, comm and the executable are zero. Refused packets of one flow are told
  * once a ZG_QUIET_NS.
  */
 struct zg_event {
@@ -362,9 +387,11 @@ struct zg_event {
 	__u64 cookie;		  /* of a packet's socket, and its own end; else zero */
 	__u8 local[16];
 	__u16 local_port_be;
-	__u8 pad2[6];
+	__u8 pad2[2];
+	__u32 exe_dev; /* what the task executed, as in zg_exec_key */
+	__u64 exe_ino;
 };
-_Static_assert(sizeof(struct zg_event) == 304, "zg_event");
+_Static_assert(sizeof(struct zg_event) == 312, "zg_event");
 
 struct zg_quiet_key { /* LRU hash: what was told of packets, and when; events only */
 	__u64 cgroup_id;

@@ -23,9 +23,10 @@
 #define ZG_UNIX_MAX	     65536   /* unix socket entries of all profiles, two generations */
 #define ZG_EVENT_PATH	     112     /* sun_path has 108 */
 #define ZG_EXECS_MAX	     8192    /* denied executables of all profiles, two generations */
-#define ZG_PORT_RULES_MAX    16	     /* disjoint port ranges of one rule, scanned in line */
-#define ZG_FLOWS_MAX	     65536   /* redirected connections between SYN and close */
-#define ZG_QUIET_MAX	     8192    /* flows whose refusal was just told; forgetting one is safe */
+#define ZG_GRANTS_MAX	     1024 /* connections granted by people at a time; each takes two rows */
+#define ZG_PORT_RULES_MAX    16	  /* disjoint port ranges of one rule, scanned in line */
+#define ZG_FLOWS_MAX	     65536 /* redirected connections between SYN and close */
+#define ZG_QUIET_MAX	     8192  /* flows whose refusal was just told; forgetting one is safe */
 #define ZG_QUIET_NS	     1000000000ULL  /* a refused flow retransmits several times a second */
 #define ZG_QUIET_AUDIT_NS    60000000000ULL /* in audit mode it goes on, packet after packet */
 #define ZG_NAMES_MAX	     16384	    /* (profile, name, address) learned and alive */

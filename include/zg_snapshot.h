@@ -154,7 +154,8 @@ struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
 	uint8_t mode;	      /* enum zg_mode */
 	uint8_t shadow_wire;  /* enum zg_shadow */
 	uint8_t shadow_stdio; /* enum zg_shadow */
-	uint8_t pad[5];
+	uint8_t asks;	      /* people may grant it connections */
+	uint8_t pad[4];
 };
 
 struct zg_cgroup_def {

@@ -428,6 +428,11 @@ static void check_tls(const struct zg_yaml_ctx *ctx, const struct zg_profile_src
 	}
 }
 
+static void parse_ask(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	(void)parse_bool(ctx, y, "ask", &((struct zg_profile_src *)into)->ask);
+}
+
 static void parse_servers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_profile_src *p = into;
@@ -449,6 +454,7 @@ static const struct zg_yaml_field profile_fields[] = {
 	{"shadow_mcp", parse_shadow_mcp, false},
 	{"exec", zg_exec_parse, false},
 	{"tls", parse_tls, false},
+	{"ask", parse_ask, false},
 };
 
 void zg_profiles_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,

@@ -48,6 +48,7 @@ struct zg_profile_src {
 	size_t entry_count;
 	struct zg_entry *listens;  /* ports are its own, addr is who may dial them */
 	uint8_t shadow_wire;	   /* enum zg_shadow */
+	bool ask;		   /* people may grant it connections */
 	uint8_t shadow_stdio;	   /* enum zg_shadow */
 	bool local_server;	   /* of a server that we start: it uses no other */
 	bool verify_sni;	   /* TLS to host names goes through the gateway */

@@ -213,6 +213,7 @@ static void put_profiles(const struct zg_build *b, struct sections *s)
 		const struct zg_profile_src *p = &b->settings.profiles[i];
 		struct zg_profile_def def = {.mode = p->mode,
 					     .shadow_wire = p->shadow_wire,
+					     .asks = p->ask,
 					     .shadow_stdio = p->shadow_stdio};
 
 		(void)zg_str_cut(def.name, sizeof(def.name), p->name);

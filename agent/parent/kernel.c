@@ -152,6 +152,7 @@ static int map_tables(struct zg_kernel *k, struct zg_err *e)
 	k->tables.automaton = table_of(k->gate->maps.zg_automaton);
 	k->tables.name = table_of(k->gate->maps.zg_name);
 	k->tables.learned = table_of(k->gate->maps.zg_learned);
+	k->tables.grant = table_of(k->gate->maps.zg_grant);
 	k->tables.answers = table_of(k->gate->maps.zg_answers);
 	return 0;
 }
@@ -354,6 +355,11 @@ int zg_kernel_remember(struct zg_kernel *k, const struct zg_learned_key *key, ui
 int zg_kernel_forget(struct zg_kernel *k, const struct zg_learned_key *key)
 {
 	return zg_map_delete(&k->tables.learned, key, 1);
+}
+
+int zg_kernel_grant(struct zg_kernel *k, const struct zg_grant_key *key, uint64_t expires_ns)
+{
+	return zg_tables_grant(&k->tables, *key, expires_ns);
 }
 
 int zg_kernel_mark_answers(struct zg_kernel *k, int sock)

@@ -104,6 +104,11 @@ int zg_kernel_remember(struct zg_kernel *k, const struct zg_learned_key *key,
 		       uint64_t expires_ns) ZG_MUST_CHECK;
 int zg_kernel_forget(struct zg_kernel *k, const struct zg_learned_key *key) ZG_MUST_CHECK;
 
+/* One row of zg_grant, until then (CLOCK_BOOTTIME; 0: removed, also when it was
+ * not there). key->epoch is not read: it holds until the next zg_kernel_apply. */
+int zg_kernel_grant(struct zg_kernel *k, const struct zg_grant_key *key,
+		    uint64_t expires_ns) ZG_MUST_CHECK;
+
 /* From this datagram socket the resolver may answer. */
 int zg_kernel_mark_answers(struct zg_kernel *k, int sock) ZG_MUST_CHECK;
 
@@ -169,7 +174,8 @@ int zg_kernel_verify(struct zg_kernel *k, struct zg_err *e) ZG_MUST_CHECK;
  * gate itself knows what else it was told: who is contained, the resolvers'
  * ports, where the gateway listens, what MCP looks like. Not compared is what
  * the kernel or time changes between two looks: learned names (zg_name: they
- * come, expire, and carry when a packet last needed them), processes that left
+ * come, expire, and carry when a packet last needed them), what people granted
+ * (zg_grant: likewise), processes that left
  * their cgroup (zg_sticky: the kernel adds and forgets them), and the nursery,
  * whose rows count only when a cgroup is made, which is then compared itself. */
 struct zg_intent {

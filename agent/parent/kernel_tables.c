@@ -62,6 +62,19 @@ static bool name_of(const void *key, const void *slot)
 	return ((const struct zg_name_key *)key)->slot == *(const uint32_t *)slot;
 }
 
+static bool grant_of_another_epoch(const void *key, const void *epoch)
+{
+	return ((const struct zg_grant_key *)key)->epoch != *(const uint32_t *)epoch;
+}
+
+/* They ended with their epoch; this makes room. */
+static int purge_grants(struct zg_tables *t)
+{
+	const uint32_t epoch = t->ctl->epoch;
+
+	return zg_map_delete_if(&t->grant, grant_of_another_epoch, &epoch);
+}
+
 /* What exists for one slot only. */
 static int purge_slot(struct zg_tables *t, uint32_t slot)
 {
@@ -152,6 +165,7 @@ static void pair_profiles(struct profiles *p, const struct zg_tables *t,
 		to->mode = s->profiles[i].mode;
 		to->shadow_wire = s->profiles[i].shadow_wire;
 		to->shadow_stdio = s->profiles[i].shadow_stdio;
+		to->asks = s->profiles[i].asks;
 		memcpy(to->name, s->profiles[i].name, sizeof(to->name));
 		to->contained = find_contained(t, to->name) < t->contained_count;
 		if (t->names) {
@@ -359,7 +373,8 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 	}
 	__atomic_store_n(&t->ctl->epoch, t->ctl->epoch + 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&t->ctl->generation, generation, __ATOMIC_SEQ_CST);
-	t->known = zg_prefixes_write(t, &set, ZG_SETTLE) == 0 && purge_slot(t, set.old) == 0;
+	t->known = zg_prefixes_write(t, &set, ZG_SETTLE) == 0 && purge_slot(t, set.old) == 0 &&
+		   purge_grants(t) == 0;
 	free(set.prefix);
 	if (s->prefix_count)
 		memcpy(t->prefix, s->prefixes, s->prefix_count * sizeof(*t->prefix));
@@ -550,6 +565,15 @@ int zg_tables_contain(struct zg_tables *t, const char *name, bool contained)
 			t->profile_meant[slot_in_force(t)][b.index - b.first].contained = contained;
 	}
 	return r < 0 || contained ? r : list_contained(t, name, false);
+}
+
+int zg_tables_grant(struct zg_tables *t, struct zg_grant_key key, uint64_t expires_ns)
+{
+	const struct zg_grant_val value = {.expires_ns = expires_ns};
+
+	key.epoch = t->ctl->epoch;
+	return expires_ns ? zg_map_put(&t->grant, &key, &value, 1)
+			  : zg_map_delete(&t->grant, &key, 1);
 }
 
 bool zg_tables_contained(const struct zg_tables *t, const char *name)

@@ -35,6 +35,7 @@ struct zg_tables {
 	struct zg_map name;
 	struct zg_map learned;
 	struct zg_map answers;
+	struct zg_map grant;
 	const struct zg_gate_names *names; /* borrowed, for the next application */
 	struct zg_prefix_def *prefix;	   /* what both hold in the slot in force, sorted */
 	size_t prefix_count, prefix_room;
@@ -59,6 +60,9 @@ void zg_tables_restore_gateway(struct zg_tables *t);
 /* Take over who is contained in the slot in force; once, before anything is put. */
 int zg_tables_adopt_contained(struct zg_tables *t) ZG_MUST_CHECK;
 int zg_tables_contain(struct zg_tables *t, const char *name, bool contained) ZG_MUST_CHECK;
+/* As zg_kernel_grant. */
+int zg_tables_grant(struct zg_tables *t, struct zg_grant_key key,
+		    uint64_t expires_ns) ZG_MUST_CHECK;
 bool zg_tables_contained(const struct zg_tables *t, const char *name);
 /* The listener of one family; nobody else's may be where it listens. */
 void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie);

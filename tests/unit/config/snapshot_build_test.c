@@ -285,6 +285,30 @@ static void shadow_servers_are_killed_on_the_wire_unless_told(void **state)
 	world_end(&w);
 }
 
+static void people_are_asked_only_where_a_profile_says_so(void **state)
+{
+	static const char text[] = "version: v1\n"
+				   "profiles:\n"
+				   "  a: {}\n"
+				   "  b: {ask: true}\n"
+				   "  c: {ask: false}\n";
+	struct zg_snapshot s;
+	struct world w;
+
+	(void)state;
+	world_make(&w, text, NULL, NULL);
+	assert_true(w.ok);
+	open_snapshot(&w, &s);
+	assert_false(s.profiles[0].asks);
+	assert_true(s.profiles[1].asks);
+	assert_false(s.profiles[2].asks);
+	zg_snapshot_close(&s);
+	world_end(&w);
+	world_make(&w, "version: v1\nprofiles: {a: {ask: often}}\n", NULL, NULL);
+	assert_false(w.ok);
+	world_end(&w);
+}
+
 static void denied_executables_belong_to_their_profile(void **state)
 {
 	static const char text[] = "version: v1\n"
@@ -756,6 +780,7 @@ int main(void)
 		cmocka_unit_test(who_may_dial_which_port),
 		cmocka_unit_test(deny_wins_among_unix_sockets),
 		cmocka_unit_test(shadow_servers_are_killed_on_the_wire_unless_told),
+		cmocka_unit_test(people_are_asked_only_where_a_profile_says_so),
 		cmocka_unit_test(denied_executables_belong_to_their_profile),
 		cmocka_unit_test(names_and_dns),
 		cmocka_unit_test(tls_is_sent_to_the_gateway_where_a_profile_asks),

@@ -215,6 +215,9 @@
 /* approvals */
 #define ZG_HOLD_DEFAULT_SEC	 45 /* SDK clients give up at 60 s */
 #define ZG_HOLD_MAX_SEC		 50
+#define ZG_HOLD_TICK_SEC	 5   /* between two words that a call still waits */
+#define ZG_HOLD_PROGRESS_SEC	 300 /* that a call waits if its client hears them */
+#define ZG_HOLD_LEGS		 10  /* rounds of one call: SDK clients make so many */
 #define ZG_APPROVAL_TTL_SEC	 3600 /* undecided or unused approvals expire */
 #define ZG_APPROVALS_PENDING_MAX 100000
 #define ZG_HOLDS_MAX		 1024 /* waiting calls of one worker */

@@ -8,8 +8,8 @@
 #include <errno.h>
 
 #include "digest.h"
+#include "hold_way.h"
 #include "ipc.h"
-#include "request.h"
 
 static void add_part(struct zg_buf *b, const void *bytes, size_t n)
 {
@@ -82,7 +82,25 @@ static int send_hold(struct zg_request *r)
 	memcpy(m.args_sha256, r->args_sha256, sizeof(m.args_sha256));
 	memcpy(m.snapshot, r->live->snap.header->id, sizeof(m.snapshot));
 	m.args_bytes = r->args_bytes;
+	memcpy(m.approval, r->hold.claim, sizeof(m.approval));
+	m.question = r->hold.question;
 	return zg_msg_send(r->worker->ledger, ZG_MSG_HOLD, &m, -1);
+}
+
+/* waiting -------------------------------------------------------------------- */
+
+static void on_hold_time(evutil_socket_t fd, short what, void *arg);
+
+/* Till the end of the wait, or till the client is to hear of it again. */
+static void arm(struct zg_request *r)
+{
+	uint64_t now = zg_now_ns();
+	uint64_t left_us = r->hold.until_ns > now ? (r->hold.until_ns - now) / 1000 : 0;
+	struct timeval wait = {(time_t)(left_us / 1000000), (suseconds_t)(left_us % 1000000)};
+
+	if (r->hold.way->tick && left_us > ZG_HOLD_TICK_SEC * UINT64_C(1000000))
+		wait = (struct timeval){ZG_HOLD_TICK_SEC, 0};
+	(void)event_add(&r->timer, &wait);
 }
 
 static void on_hold_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
@@ -93,14 +111,18 @@ static void on_hold_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, voi
 	zg_worker_read_ledger(r->worker);
 	if (r->hold.state != ZG_HOLD_PENDING)
 		return;
+	if (zg_now_ns() < r->hold.until_ns) {
+		if (r->hold.way->tick)
+			r->hold.way->tick(r);
+		arm(r);
+		return;
+	}
 	r->hold.expired = true;
 	zg_request_run(r);
 }
 
 static enum zg_next begin_hold(struct zg_request *r)
 {
-	uint32_t sec = r->live->snap.settings->hold_sec;
-	struct timeval wait = {sec ? sec : ZG_HOLD_DEFAULT_SEC, 0};
 	int rc;
 
 	/* a response or notification cannot be told to retry */
@@ -118,21 +140,30 @@ static enum zg_next begin_hold(struct zg_request *r)
 				      strerror(-rc));
 	r->hold.sent = true;
 	r->hold.state = ZG_HOLD_PENDING;
+	r->hold.way = zg_way_of(r);
+	r->hold.until_ns = zg_now_ns() + r->hold.way->seconds(r) * UINT64_C(1000000000);
 	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_hold_time, r);
-	(void)event_add(&r->timer, &wait);
+	arm(r);
 	return ZG_WAIT;
 }
 
-static enum zg_next pending(struct zg_request *r)
+/* The step -------------------------------------------------------------------- */
+
+enum zg_next zg_step_resume(struct zg_request *r)
 {
-	if (!r->hold.expired)
-		return ZG_WAIT;
-	return zg_answer_with(
-		r, ZG_A_DENY, ZG_C_PENDING,
-		"zerogate: pending approval %s. A person has to approve this call [rules: %s]. "
-		"Nothing was executed. Retry the same call with the same arguments later; once "
-		"approved it is executed exactly once.",
-		r->hold.approval[0] ? r->hold.approval : "(not yet numbered)", r->rules);
+	return r->server ? zg_rounds_resume(r) : ZG_NEXT;
+}
+
+/* The approval that it waited for, or asked for, does not hold. */
+static enum zg_next in_vain(struct zg_request *r, const char *what)
+{
+	if (r->hold.conflict)
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate: approval %s does not hold for this call: %s",
+				      r->hold.approval[0] ? r->hold.approval : r->hold.claim,
+				      zg_conflict_text(r->hold.conflict));
+	return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED, "zerogate: approval %s %s",
+			      r->hold.approval, what);
 }
 
 enum zg_next zg_step_hold(struct zg_request *r)
@@ -143,21 +174,19 @@ enum zg_next zg_step_hold(struct zg_request *r)
 		return begin_hold(r);
 	switch (r->hold.state) {
 	case ZG_HOLD_PENDING:
-		return pending(r);
+		return r->hold.expired ? r->hold.way->over(r) : ZG_WAIT;
 	case ZG_HOLD_GRANTED:
 		(void)event_del(&r->timer);
 		return ZG_NEXT;
 	case ZG_HOLD_DENIED:
 		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
-				      "zerogate: approval %s was denied%s%s", r->hold.approval,
-				      r->hold.reason[0] ? ": " : "", r->hold.reason);
+				      "zerogate: approval %s was denied%s%s [rules: %s]",
+				      r->hold.approval, r->hold.reason[0] ? ": " : "",
+				      r->hold.reason, r->rules);
 	case ZG_HOLD_EXPIRED:
-		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
-				      "zerogate: approval %s expired undecided", r->hold.approval);
+		return in_vain(r, "expired undecided");
 	case ZG_HOLD_SUPERSEDED:
-		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
-				      "zerogate: another request used approval %s",
-				      r->hold.approval);
+		return in_vain(r, "was used by another request");
 	case ZG_HOLD_REFUSED:
 	case ZG_HOLD_READY: /* nobody asked for that */
 		break;
@@ -176,13 +205,18 @@ void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m)
 	if (!r || !r->hold.sent || r->hold.state != ZG_HOLD_PENDING)
 		return;
 	/* an unknown state is no yes */
-	r->hold.state =
-		m->state <= ZG_HOLD_SUPERSEDED ? (enum zg_hold_state)m->state : ZG_HOLD_REFUSED;
+	r->hold.state = m->state <= ZG_HOLD_READY ? (enum zg_hold_state)m->state : ZG_HOLD_REFUSED;
 	r->hold.approver_uid = m->approver_uid;
 	memcpy(r->hold.approval, m->approval, sizeof(r->hold.approval));
 	memcpy(r->hold.reason, m->reason, sizeof(r->hold.reason));
-	if (r->hold.state != ZG_HOLD_PENDING)
-		zg_request_run(r);
+	r->hold.conflict = m->conflict < ZG_CONFLICT_MAX ? m->conflict : ZG_CONFLICT_NONE;
+	if (r->hold.state == ZG_HOLD_PENDING && !r->hold.way->at_once) {
+		if (r->hold.way->tick)
+			r->hold.way->tick(r);
+		return;
+	}
+	r->hold.expired = r->hold.state == ZG_HOLD_PENDING;
+	zg_request_run(r);
 }
 
 void zg_hold_resend(struct zg_worker *w)

@@ -103,7 +103,7 @@ void zg_output_head(struct zg_request *r)
 	if (o->status != 200 || o->media != ZG_MEDIA_SSE || o->encoded)
 		return;
 	o->streaming = true;
-	if (r->client)
+	if (r->client && !r->hold.streaming)
 		zg_client_stream_begin(r->client, o->session);
 }
 

@@ -26,6 +26,15 @@ static void tool_result(const struct zg_request *r, struct zg_buf *out)
 	zg_buf_str(out, "}],\"isError\":true}}");
 }
 
+static void own_result(const struct zg_request *r, struct zg_buf *out)
+{
+	zg_buf_str(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+	zg_buf_str(out, r->rpc.id);
+	zg_buf_str(out, ",\"result\":");
+	zg_buf_add(out, r->answer.result.ptr, r->answer.result.len);
+	zg_buf_char(out, '}');
+}
+
 static void rpc_error(const struct zg_request *r, struct zg_buf *out)
 {
 	/* an id that could not be read is left out since 2026-07-28, null before */
@@ -50,7 +59,9 @@ void zg_reply_body(const struct zg_request *r, struct zg_buf *out)
 	bool in_band = r->answer.kind == ZG_A_DENY || r->answer.kind == ZG_A_FAIL;
 
 	zg_buf_reset(out);
-	if (in_band && is_tool_call(r))
+	if (r->answer.result.ptr)
+		own_result(r, out);
+	else if (in_band && is_tool_call(r))
 		tool_result(r, out);
 	else
 		rpc_error(r, out);
@@ -155,8 +166,33 @@ static void reply_stream(struct zg_request *r)
 	zg_client_stream_end(c, r->output.broken && r->outcome == ZG_O_DEFERRED);
 }
 
+/* The client heard on a stream of ours that its call waits: there it looks for the
+ * answer, too, whatever the server made of it. */
+static void reply_held_stream(struct zg_request *r)
+{
+	const struct zg_sse_event none = {.raw = {"data:\n\n", 7}};
+	struct zg_output *o = &r->output;
+	struct zg_buf *event = &r->worker->scratch;
+	struct zg_slice body = zg_buf_slice(o->changed ? &o->released : &o->body);
+
+	if (r->answer.kind != ZG_A_FORWARD || !body.len) {
+		zg_reply_body(r, &o->released);
+		body = zg_buf_slice(&o->released);
+	}
+	zg_buf_reset(event);
+	zg_sse_rebuild(&none, body, event);
+	if (zg_buf_ok(event))
+		zg_client_stream_write(r->client, zg_buf_slice(event));
+	zg_client_stream_end(r->client, !zg_buf_ok(event));
+}
+
 void zg_reply(struct zg_request *r)
 {
+	if (r->hold.streaming && r->answer.kind != ZG_A_STREAMED) {
+		reply_held_stream(r);
+		r->client = NULL;
+		return;
+	}
 	switch (r->answer.kind) {
 	case ZG_A_REFUSE:
 	case ZG_A_DENY:

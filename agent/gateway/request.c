@@ -46,6 +46,7 @@ static const struct {
 	{"era", zg_step_era},		  /* which version of the protocol */
 	{"headers", zg_step_headers},	  /* they repeat the message */
 	{"namespace", zg_step_namespace}, /* the server's own names from here on */
+	{"resume", zg_step_resume},	  /* of a call that waited for a person */
 	{"envelope", zg_step_envelope},	  /* server, method, tool, digest */
 	{"session", zg_step_session},	  /* tokens that are not the caller's own */
 	{"state", zg_step_state},	  /* of an earlier round, likewise */

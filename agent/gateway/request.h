@@ -56,6 +56,7 @@ struct zg_answer {
 	int code;   /* JSON-RPC */
 	bool close;
 	struct zg_slice challenge; /* WWW-Authenticate, in the arena */
+	struct zg_slice result;	   /* a JSON-RPC result of ours, in the arena: instead of text */
 	const char *text;
 };
 
@@ -77,10 +78,20 @@ enum zg_outcome {
 #undef X
 };
 
+struct zg_way;
+
 struct zg_hold {
-	bool sent;    /* the ledger knows of it */
-	bool counted; /* in admission */
-	bool expired; /* the hold time is over */
+	bool sent;	/* the ledger knows of it */
+	bool counted;	/* in admission */
+	bool expired;	/* the hold time is over */
+	bool streaming; /* the client has been sent the head of a stream of ours */
+	const struct zg_way *way;
+	uint64_t until_ns;
+	uint32_t ticks;		 /* words that it still waits */
+	char claim[ZG_NAME_LEN]; /* the approval that its token names; "" = it has none */
+	uint32_t leg;		 /* rounds before this one */
+	enum zg_hold_question question;
+	uint32_t conflict; /* enum zg_conflict */
 	uint8_t binding[32];
 	enum zg_hold_state state;
 	uint32_t approver_uid;
@@ -267,6 +278,7 @@ enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> mes
 enum zg_next zg_step_batch(struct zg_request *r);     /* batch.c: several messages */
 enum zg_next zg_step_era(struct zg_request *r);	      /* era.c: the version it speaks */
 enum zg_next zg_step_headers(struct zg_request *r);   /* headers.c: they repeat the message */
+enum zg_next zg_step_resume(struct zg_request *r);    /* hold.c: what a token of ours holds */
 enum zg_next zg_step_envelope(struct zg_request *r);  /* envelope.c: message -> envelope */
 enum zg_next zg_step_session(struct zg_request *r);   /* session.c */
 enum zg_next zg_step_state(struct zg_request *r);     /* state.c: open */

@@ -28,6 +28,8 @@ enum zg_seal_purpose {
 	ZG_SEAL_STATE,	     /* a requestState */
 	ZG_SEAL_ENDPOINT,    /* the POST endpoint of an HTTP+SSE stream */
 	ZG_SEAL_EVENT,	     /* an event id of a server without sessions */
+	ZG_SEAL_HOLD,	     /* a requestState of ours: a call that waits for a person */
+	ZG_SEAL_TASK,	     /* likewise, a task's id: it holds the call */
 	ZG_SEAL_PURPOSES,
 };
 

@@ -241,6 +241,14 @@ static enum zg_conflict differs(const struct zg_approval *a, const struct zg_msg
 
 static int withdraw(struct zg_approvals *s, struct zg_approval *a);
 
+/* Why it is void, by what make_void() has written. */
+static enum zg_conflict why_void(const struct zg_approval *a)
+{
+	if (strcmp(a->m.reason, "policy_changed") == 0)
+		return ZG_CONFLICT_POLICY_CHANGED;
+	return strcmp(a->m.reason, "cancelled") == 0 ? ZG_CONFLICT_CANCELLED : ZG_CONFLICT_EXPIRED;
+}
+
 /* A call that names what it waits for: nothing else will do for it. */
 static enum zg_hold_state claim(struct zg_approvals *s, const struct zg_msg_hold *h,
 				struct zg_approval *a)
@@ -259,14 +267,13 @@ static enum zg_hold_state claim(struct zg_approvals *s, const struct zg_msg_hold
 	if (state == ZG_AS_CONSUMED)
 		why = ZG_CONFLICT_CONSUMED;
 	else if (why == ZG_CONFLICT_NONE && state == ZG_AS_EXPIRED)
-		why = strcmp(a->m.reason, "policy_changed") == 0 ? ZG_CONFLICT_POLICY_CHANGED
-								 : ZG_CONFLICT_EXPIRED;
+		why = why_void(a);
 	if (why != ZG_CONFLICT_NONE)
 		return conflict(a, why);
 	if (state == ZG_AS_DENIED)
 		return ZG_HOLD_DENIED;
 	if (h->question == ZG_HQ_WITHDRAW)
-		return withdraw(s, a) == 0 ? conflict(a, ZG_CONFLICT_EXPIRED)
+		return withdraw(s, a) == 0 ? conflict(a, ZG_CONFLICT_CANCELLED)
 					   : refuse(a, "the withdrawal could not be stored");
 	if (state == ZG_AS_PENDING)
 		return ZG_HOLD_PENDING;
@@ -439,7 +446,7 @@ static int make_void(struct zg_approvals *s, struct zg_approval *a, const char *
 
 static int withdraw(struct zg_approvals *s, struct zg_approval *a)
 {
-	return make_void(s, a, "cancelled by its client");
+	return make_void(s, a, "cancelled");
 }
 
 int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out)

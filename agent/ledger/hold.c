@@ -190,6 +190,8 @@ static const char *no_room(const struct zg_holds *h, uint32_t link, const struct
 {
 	size_t same = 0;
 
+	if (m->question > ZG_HQ_WITHDRAW || (m->question != ZG_HQ_USE && !m->approval[0]))
+		return "this cannot be asked";
 	if (h->count == WAITERS_MAX)
 		return "too many calls wait for approval on this host";
 	for (size_t i = 0; i < h->count; i++) {

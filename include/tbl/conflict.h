@@ -11,3 +11,4 @@ X(TOOL_CHANGED, "tool_changed", "see zerogate servers diff; the client then asks
 X(SELF_APPROVAL, "self_approval", "another approver has to decide")
 X(NOT_AUTHORISED, "not_authorised", "ask to be added to the group that zerogate.yaml names")
 X(ALREADY_DECIDED, "already_decided", "see zerogate approvals show")
+X(CANCELLED, "cancelled", "its client took it back; a new call asks anew")

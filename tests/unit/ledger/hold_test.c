@@ -248,6 +248,10 @@ static void hostile_gateways_lose_their_link_only(void **state)
 	memset(h.server, 'A', sizeof(h) - offsetof(struct zg_msg_hold, server));
 	memset(&h.principal.profile, '\n', sizeof(h.principal.profile));
 	memcpy(h.snapshot, r->snapshot, 32);
+	(void)hold_gets(r, 1, &h, ZG_HOLD_REFUSED); /* nor is that a question */
+	h.question = ZG_HQ_USE;
+	(void)hold_gets(r, 1, &h, ZG_HOLD_EXPIRED); /* nor that an approval */
+	h.approval[0] = '\0';
 	(void)hold_gets(r, 1, &h, ZG_HOLD_PENDING);
 	assert_int_equal(role_stop(r), 0);
 	assert_true(verified(r) >= 1);

@@ -61,6 +61,7 @@
 #define ZG_CGROUP_LEN	 256  /* path below the cgroup root, cut from the left */
 #define ZG_PATH_LEN	 512  /* a configured path */
 #define ZG_FINDINGS_LEN	 192  /* "kind:count,..." */
+#define ZG_WHY_LEN	 1024 /* reasons of the rules that ask for a person */
 #define ZG_ARGS_TEXT_LEN 8192 /* masked arguments shown to an approver */
 
 /* configuration */
@@ -220,6 +221,8 @@
 #define ZG_HOLD_LEGS		 10  /* rounds of one call: SDK clients make so many */
 #define ZG_APPROVAL_TTL_SEC	 3600 /* undecided or unused approvals expire */
 #define ZG_APPROVALS_PENDING_MAX 100000
+#define ZG_APPROVERS_MAX	 16   /* people who must agree; a policy says 2 or 3 */
+#define ZG_HISTORY_MAX		 10   /* earlier decisions on the same tool that are shown */
 #define ZG_HOLDS_MAX		 1024 /* waiting calls of one worker */
 #define ZG_HOLDS_PRINCIPAL_MAX	 64   /* and of one cgroup in it */
 

@@ -304,8 +304,9 @@ struct zg_msg_hold {
 	uint8_t snapshot[32];
 	uint8_t definition_sha256[32]; /* of the tool as it is pinned; zeros = has none */
 	uint64_t args_bytes;
-	uint32_t approvers; /* different people who must agree; 0 and 1 are the same */
-	uint32_t action;    /* enum zg_action: 0 = a write */
+	uint32_t approvers;   /* different people who must agree; 0 and 1 are the same */
+	uint32_t action;      /* enum zg_action: 0 = a write */
+	char why[ZG_WHY_LEN]; /* "rule: its reason", a line each; may be cut */
 	char args_text[ZG_ARGS_TEXT_LEN]; /* secrets masked, may be cut */
 	/* the approval that its caller waits for, by a token of the gateway's; "" = none: it
 	 * is found by the binding, or asked for. With one, nothing is ever asked anew. */
@@ -345,9 +346,13 @@ struct zg_msg_hold_state {
 	uint32_t approver_uid;
 	char approval[ZG_NAME_LEN];
 	char reason[ZG_REASON_LEN];
-	uint32_t
-		conflict; /* enum zg_conflict: why what was approved, or asked for, does not hold */
+	/* enum zg_conflict: why what was approved, or asked for, does not hold; with
+	 * PENDING: why this call is asked for anew though there is another */
+	uint32_t conflict;
 	uint32_t pad;
+	char other[ZG_NAME_LEN]; /* that approval; "" = the one above */
+	uint32_t approvers;	 /* different people who must agree */
+	uint32_t agreed;	 /* who did so far */
 };
 
 /* gateway -> ledger: nobody waits for this call any more; the approval stays */
@@ -596,8 +601,12 @@ struct zg_msg_ctl_run_denial {
 };
 
 struct zg_msg_ctl_approvals_list {
-	uint32_t all; /* 0 = pending and approved only */
-	uint32_t pad;
+	uint32_t all;	 /* 0 = pending and approved only */
+	uint32_t follow; /* after ctl_approvals_now, each again when it changes */
+};
+
+struct zg_msg_ctl_approvals_now { /* all that stood there was sent */
+	uint64_t pending;
 };
 
 struct zg_msg_ctl_approval_show {
@@ -628,13 +637,62 @@ struct zg_msg_ctl_approval {
 	char reason[ZG_REASON_LEN];
 	uint8_t args_sha256[32];
 	uint8_t snapshot[32];
+	uint8_t definition_sha256[32];
 	uint64_t args_bytes;
+	uint32_t approvers;		  /* different people who must agree, at least 1 */
+	uint32_t agreed;		  /* who did so far */
+	uint32_t action;		  /* enum zg_action */
+	uint32_t break_glass;		  /* decided by one person, in an emergency */
+	uint64_t change;		  /* number of its last change, in the order of all */
+	char outcome[ZG_NAME_LEN];	  /* of the execution; "" = none is known */
+	char why[ZG_WHY_LEN];		  /* as zg_msg_hold; "" in a list */
 	char args_text[ZG_ARGS_TEXT_LEN]; /* "" in a list */
 };
 
-struct zg_msg_ctl_approval_decide {
+/* after the approval that is shown: who said what; then others of the same tool */
+struct zg_msg_ctl_approval_vote {
+	uint32_t uid;
+	uint32_t pid;
+	uint32_t approve;
+	uint32_t break_glass;
+	uint64_t time_ms;
+	char reason[ZG_REASON_LEN];
+};
+
+struct zg_msg_ctl_approval_decide { /* answered by the approval as it stands then */
 	char approval[ZG_NAME_LEN];
-	uint32_t approve; /* 0 = deny */
+	uint32_t approve;     /* 0 = deny */
+	uint32_t break_glass; /* approve alone: takes the role, and a reason */
+	char reason[ZG_REASON_LEN];
+};
+
+enum zg_gate {
+#define X(NAME, text, owner, what) ZG_GATE_##NAME,
+#include "tbl/gate.h"
+#undef X
+	ZG_GATES
+};
+
+struct zg_msg_ctl_gates_list {
+	uint32_t pad[2];
+};
+
+struct zg_msg_ctl_gate {
+	uint32_t gate; /* enum zg_gate */
+	uint32_t tripped;
+	uint32_t trips; /* since it was lifted last */
+	uint32_t uid;	/* of who tripped it last */
+	uint64_t tripped_ms;
+	uint64_t lifted_ms; /* 0 = never */
+	uint32_t lifted_uid;
+	uint32_t pad;
+	char approval[ZG_NAME_LEN]; /* that tripped it last; "" = none */
+	char reason[ZG_REASON_LEN];
+	char lifted_reason[ZG_REASON_LEN];
+};
+
+struct zg_msg_ctl_gate_lift {
+	uint32_t gate; /* enum zg_gate */
 	uint32_t pad;
 	char reason[ZG_REASON_LEN];
 };
@@ -771,8 +829,10 @@ struct zg_msg_stdio_closed {
 };
 
 struct zg_msg_ctl_end {
-	int32_t error;		  /* 0, or -errno */
-	uint32_t exit;		  /* what the CLI should exit with: 0..3 */
+	int32_t error;	   /* 0, or -errno */
+	uint32_t exit;	   /* what the CLI should exit with: 0..3 */
+	uint32_t conflict; /* enum zg_conflict, if that is why */
+	uint32_t pad;
 	char what[ZG_REASON_LEN]; /* for people; "" if all is well */
 	char hint[ZG_REASON_LEN];
 };

@@ -6,7 +6,7 @@
  * reader costs one message of memory and never blocks; one that does not read
  * at all is dropped after STALL_SEC.
  */
-#include "control.h"
+#include "control_impl.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -17,37 +17,6 @@
 #define STALL_SEC	  30
 #define MESSAGES_PER_WAKE 64	 /* then the other sockets have their turn */
 #define TAIL_RECORDS_MAX  100000 /* lines from before; older ones are read from the files */
-
-/* Put the next message into the client's slot: 1 there is one, 0 nothing now
- * (following), -ENODATA after the last, -errno. */
-typedef int next_fn(struct zg_ctl_client *client);
-
-struct zg_ctl_client {
-	struct zg_controls *owner;
-	struct zg_ctl_client *next;
-	struct zg_ctl_client **link;
-	int sock;
-	struct event *reads;  /* only to see it go away */
-	struct event *writes; /* with a timeout: no room in its socket */
-	next_fn *produce;
-	bool waiting; /* follows and has seen all there is */
-	bool follow;  /* the log as it grows; of definitions: their texts, too */
-	bool all;
-	int64_t row;
-	struct zg_msg_ctl_pin_show pins; /* which definitions */
-	unsigned texts;			 /* of the row: 2 and 1 are still to be sent */
-	size_t offset;			 /* in the one that is */
-	int log;			 /* open segment */
-	struct zg_audit_place place;
-	enum zg_msg_type type; /* ZG_MSG_NONE = the slot is empty */
-	union {
-		struct zg_msg_ctl_approval approval;
-		struct zg_msg_ctl_audit_line line;
-		struct zg_msg_ctl_pin pin;
-		struct zg_msg_ctl_pin_text pin_text;
-		struct zg_msg_ctl_end end;
-	} slot;
-};
 
 /* --- one client ------------------------------------------------------------------- */
 
@@ -66,7 +35,7 @@ static void drop(struct zg_ctl_client *k)
 	free(k);
 }
 
-static void set_end(struct zg_ctl_client *k, int error, const char *what, const char *hint)
+void zg_ctl_set_end(struct zg_ctl_client *k, int error, const char *what, const char *hint)
 {
 	k->slot.end = (struct zg_msg_ctl_end){.error = -error, .exit = error ? 1 : 0};
 	(void)zg_str_cut(k->slot.end.what, sizeof(k->slot.end.what), zg_slice_str(what));
@@ -83,9 +52,9 @@ static bool fill(struct zg_ctl_client *k)
 		return true;
 	rc = k->produce(k);
 	if (rc == -ENODATA)
-		set_end(k, 0, "", "");
+		zg_ctl_set_end(k, 0, "", "");
 	else if (rc < 0)
-		set_end(k, -rc, "storage: reading failed", "see the log of the agent");
+		zg_ctl_set_end(k, -rc, "storage: reading failed", "see the log of the agent");
 	k->waiting = rc == 0;
 	return rc != 0;
 }
@@ -144,63 +113,6 @@ static int nothing_more(struct zg_ctl_client *k)
 {
 	(void)k;
 	return -ENODATA;
-}
-
-static int next_row(struct zg_ctl_client *k)
-{
-	struct zg_approval a;
-	int rc = zg_store_page(&k->owner->approvals->store, k->row, k->all, &a);
-
-	if (rc < 0)
-		return rc == -ENOENT ? -ENODATA : rc;
-	k->row = a.row;
-	k->slot.approval = a.m;
-	memset(k->slot.approval.args_text, 0, sizeof(k->slot.approval.args_text));
-	k->type = ZG_MSG_CTL_APPROVAL;
-	return 1;
-}
-
-static void list(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
-{
-	struct zg_msg_ctl_approvals_list m;
-
-	memcpy(&m, h->body, sizeof(m));
-	k->all = m.all != 0;
-	k->produce = next_row;
-}
-
-static void show(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
-{
-	struct zg_msg_ctl_approval_show m;
-	struct zg_approval a;
-	int rc;
-
-	memcpy(&m, h->body, sizeof(m));
-	ZG_MSG_TEXT(m.approval);
-	rc = zg_store_get(&k->owner->approvals->store, m.approval, &a);
-	if (rc < 0) {
-		set_end(k, -rc,
-			rc == -ENOENT ? "not_found: there is no such approval"
-				      : "storage: the approvals cannot be read",
-			"zerogate approvals list");
-		return;
-	}
-	k->slot.approval = a.m;
-	k->type = ZG_MSG_CTL_APPROVAL;
-}
-
-static void decide(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
-{
-	struct zg_msg_ctl_approval_decide m;
-	struct zg_msg_ctl_end end;
-
-	memcpy(&m, h->body, sizeof(m));
-	ZG_MSG_TEXT(m.approval);
-	ZG_MSG_TEXT(m.reason);
-	if (zg_holds_decide(k->owner->holds, &m, &h->peer, &end) < 0) {
-		k->slot.end = end;
-		k->type = ZG_MSG_CTL_END;
-	}
 }
 
 /* definitions: rows, and their texts if these were asked for */
@@ -347,7 +259,7 @@ static void tail(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 	k->produce = next_line;
 	rc = zg_audit_last(k->owner->trail->audit, n, &k->place);
 	if (rc < 0)
-		set_end(k, -rc, "storage: the audit log cannot be read", "");
+		zg_ctl_set_end(k, -rc, "storage: the audit log cannot be read", "");
 }
 
 static const struct {
@@ -355,9 +267,12 @@ static const struct {
 	void (*start)(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 	bool own_check; /* who may is part of the verb's answer, and recorded */
 } verbs[] = {
-	{ZG_MSG_CTL_APPROVALS_LIST, list, false},   {ZG_MSG_CTL_APPROVAL_SHOW, show, false},
-	{ZG_MSG_CTL_APPROVAL_DECIDE, decide, true}, {ZG_MSG_CTL_AUDIT_TAIL, tail, false},
-	{ZG_MSG_CTL_PINS_LIST, pins, false},	    {ZG_MSG_CTL_PIN_SHOW, pin_show, false},
+	{ZG_MSG_CTL_APPROVALS_LIST, zg_ctl_approvals_list, false},
+	{ZG_MSG_CTL_APPROVAL_SHOW, zg_ctl_approval_show, false},
+	{ZG_MSG_CTL_APPROVAL_DECIDE, zg_ctl_approval_decide, true},
+	{ZG_MSG_CTL_AUDIT_TAIL, tail, false},
+	{ZG_MSG_CTL_PINS_LIST, pins, false},
+	{ZG_MSG_CTL_PIN_SHOW, pin_show, false},
 	{ZG_MSG_CTL_PIN_TRUST, trust, true},
 };
 
@@ -368,18 +283,19 @@ static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 		    h->bytes > sizeof(h->body))
 			continue;
 		if (!verbs[i].own_check && h->peer.governed)
-			set_end(k, EPERM, "governed: not for a process in a governed cgroup",
-				"ask from a session outside");
+			zg_ctl_set_end(k, EPERM, "governed: not for a process in a governed cgroup",
+				       "ask from a session outside");
 		else if (!verbs[i].own_check && !h->peer.roles)
-			set_end(k, EPERM, "not_approver: only for root and the approvers' group",
+			zg_ctl_set_end(
+				k, EPERM, "not_approver: only for root and the approvers' group",
 				"ask to be added to the group that zerogate.yaml names under "
 				"approvers");
 		else
 			verbs[i].start(k, h);
 		return;
 	}
-	set_end(k, EPROTO, "the agent does not know this request",
-		"are zerogate and zerogated of one version?");
+	zg_ctl_set_end(k, EPROTO, "the agent does not know this request",
+		       "are zerogate and zerogated of one version?");
 }
 
 void zg_controls_accept(struct zg_controls *c, const struct zg_msg_ctl_handover *h, int sock)
@@ -405,7 +321,7 @@ void zg_controls_accept(struct zg_controls *c, const struct zg_msg_ctl_handover 
 		return;
 	}
 	if (c->count > ZG_CTL_CLIENTS_MAX)
-		set_end(k, EBUSY, "too many clients are connected", "try again later");
+		zg_ctl_set_end(k, EBUSY, "too many clients are connected", "try again later");
 	else
 		start(k, h);
 	pump(k);

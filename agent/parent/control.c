@@ -474,6 +474,8 @@ static const struct verb {
 	{ZG_MSG_CTL_APPROVALS_LIST, ANYONE, do_handover},
 	{ZG_MSG_CTL_APPROVAL_SHOW, ANYONE, do_handover},
 	{ZG_MSG_CTL_APPROVAL_DECIDE, ANYONE, do_handover},
+	{ZG_MSG_CTL_GATES_LIST, ANYONE, do_handover},
+	{ZG_MSG_CTL_GATE_LIFT, ANYONE, do_handover},
 	{ZG_MSG_CTL_AUDIT_TAIL, ANYONE, do_handover},
 	{ZG_MSG_CTL_PINS_LIST, ANYONE, do_handover},
 	{ZG_MSG_CTL_PIN_SHOW, ANYONE, do_handover},

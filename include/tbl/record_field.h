@@ -72,6 +72,12 @@ STR(withheld, "ZG_WITHHELD", ZG_FINDINGS_LEN) /* "why:count,..." of a list's ent
 /* what a server asks of its client */
 STR(direction, "ZG_DIRECTION", ZG_NAME_LEN) /* "server": it asks, the client would answer */
 NUM(dropped, "ZG_DROPPED")		    /* messages of the server that nobody was shown */
-NUM(sent_bytes, "ZG_SENT_BYTES")	      /* of a connection: by the client */
-NUM(received_bytes, "ZG_RECEIVED_BYTES")      /* and to it */
-STR(subject, "ZG_SUBJECT", ZG_SUBJECT_LEN) /* of the access token: "issuer number:sub" */
+NUM(sent_bytes, "ZG_SENT_BYTES")	    /* of a connection: by the client */
+NUM(received_bytes, "ZG_RECEIVED_BYTES")    /* and to it */
+STR(subject, "ZG_SUBJECT", ZG_SUBJECT_LEN)  /* of the access token: "issuer number:sub" */
+/* approvals by several people; gates: tbl/gate.h */
+STR(conflict, "ZG_CONFLICT", ZG_NAME_LEN) /* tbl/conflict.h */
+STR(other_approval, "ZG_OTHER_APPROVAL", ZG_NAME_LEN)
+NUM(approvers, "ZG_APPROVERS") /* different people who must agree */
+NUM(agreed, "ZG_AGREED")       /* and how many did */
+STR(gate, "ZG_GATE", ZG_NAME_LEN)

@@ -245,7 +245,8 @@ static void hostile_gateways_lose_their_link_only(void **state)
 	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
 	assert_int_equal(zg_msg_recv(r->gateway[0], &m), -EPIPE);
 	/* texts that never end stay inside their fields */
-	memset(h.server, 'A', sizeof(h) - offsetof(struct zg_msg_hold, server));
+	memset(h.server, 'A',
+	       offsetof(struct zg_msg_hold, approval) - offsetof(struct zg_msg_hold, server));
 	memset(&h.principal.profile, '\n', sizeof(h.principal.profile));
 	memcpy(h.snapshot, r->snapshot, 32);
 	(void)hold_gets(r, 1, &h, ZG_HOLD_REFUSED); /* nor is that a question */

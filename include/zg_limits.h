@@ -70,6 +70,12 @@
 #define ZG_CONFIG_FILES_MAX	4096	  /* policies and servers together */
 #define ZG_CONFIG_FILE_BYTES	4194304	  /* one policy or registry file */
 #define ZG_CONFIGURE_SEC	60	  /* compiling a million prefixes takes a few */
+#define ZG_WATCH_ROWS		64	  /* names and folders that are looked at for changes */
+#define ZG_WATCH_WRITERS	64	  /* files that are being written at once */
+#define ZG_WATCH_QUIET_MS	250	  /* a change is loaded when no other followed so long, */
+#define ZG_WATCH_LATEST_MS	2000	  /* or when the first of them is so old, */
+#define ZG_WATCH_WRITER_MS	10000	  /* or, of a file that is being written, this old, */
+#define ZG_WATCH_PAUSE_MS	1000	  /* and not sooner after the last load than this */
 #define ZG_SNAPSHOT_BYTES	268435456 /* compiled; 1,000,000 prefixes take 24 MB */
 #define ZG_SERVERS_MAX		4096	  /* registered servers */
 #define ZG_OWNERS_MAX		64	  /* owners of servers: bits of one word */

@@ -146,7 +146,9 @@ struct zg_settings {
 	struct zg_proxy proxy;
 	struct zg_owner owner[ZG_OWNERS_MAX]; /* bit n of zg_ctl_peer.owners is owner[n] */
 	uint32_t owner_count;
-	uint32_t files_submit; /* a file in servers/ needs two approvals */
+	uint32_t files_submit;	   /* a file in servers/ needs two approvals */
+	uint32_t reload_on_change; /* files that change are loaded without being told */
+	uint32_t pad;
 };
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */

@@ -99,7 +99,7 @@ static bool settings_ok(const struct zg_settings *s)
 	       s->workers <= ZG_WORKERS_MAX && s->hold_sec <= ZG_HOLD_MAX_SEC &&
 	       s->durability <= ZG_DURABILITY_SYNC && s->dns_count <= ZG_DNS_UPSTREAM_MAX &&
 	       s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC && s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC &&
-	       all_auth_ok(s) && proxy_ok(&s->proxy);
+	       s->reload_on_change <= 1 && all_auth_ok(s) && proxy_ok(&s->proxy);
 }
 
 static bool profile_known(const struct zg_snapshot *s, uint32_t id)

@@ -104,8 +104,8 @@ static void parse_host(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, v
 	in->e->text = s;
 }
 
-static bool parse_bool(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, const char *what,
-		       bool *out)
+bool zg_settings_flag(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, const char *what,
+		      bool *out)
 {
 	struct zg_slice s;
 
@@ -123,7 +123,7 @@ static void parse_local(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 	struct entry_ctx *in = into;
 
 	in->local = y;
-	(void)parse_bool(ctx, y, "local", &in->e->local);
+	(void)zg_settings_flag(ctx, y, "local", &in->e->local);
 }
 
 static void parse_entry_tls(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -132,7 +132,7 @@ static void parse_entry_tls(const struct zg_yaml_ctx *ctx, const struct zg_yaml 
 	bool tls;
 
 	in->tls = y;
-	if (parse_bool(ctx, y, "tls", &tls))
+	if (zg_settings_flag(ctx, y, "tls", &tls))
 		in->e->tls = tls ? ZG_ET_TLS : ZG_ET_OTHER;
 }
 
@@ -430,7 +430,7 @@ static void check_tls(const struct zg_yaml_ctx *ctx, const struct zg_profile_src
 
 static void parse_ask(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
-	(void)parse_bool(ctx, y, "ask", &((struct zg_profile_src *)into)->ask);
+	(void)zg_settings_flag(ctx, y, "ask", &((struct zg_profile_src *)into)->ask);
 }
 
 static void parse_servers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)

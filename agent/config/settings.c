@@ -27,6 +27,7 @@ static void defaults(struct zg_settings *s)
 		.high_risk_tags = "prod",
 		.dns_ttl_min_sec = ZG_DNS_TTL_MIN_SEC,
 		.dns_grace_sec = ZG_DNS_GRACE_SEC,
+		.reload_on_change = 1,
 	};
 }
 
@@ -268,6 +269,22 @@ static void parse_tls(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, vo
 	(void)zg_yaml_map(ctx, y, "tls", fields, ZG_COUNT(fields), into);
 }
 
+static void parse_on_change(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct zg_settings *s = &((struct zg_settings_src *)into)->settings;
+	bool on;
+
+	if (zg_settings_flag(ctx, y, "on_change", &on))
+		s->reload_on_change = on;
+}
+
+static void parse_reload(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	static const struct zg_yaml_field fields[] = {{"on_change", parse_on_change, false}};
+
+	(void)zg_yaml_map(ctx, y, "reload", fields, ZG_COUNT(fields), into);
+}
+
 static void parse_profiles(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	struct zg_settings_src *s = into;
@@ -301,6 +318,7 @@ static const struct zg_yaml_field settings_fields[] = {
 	{"dns", parse_dns, false},
 	{"tls", parse_tls, false},
 	{"proxy", parse_proxy, false},
+	{"reload", parse_reload, false},
 };
 
 void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,

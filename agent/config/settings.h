@@ -83,6 +83,9 @@ void zg_entries_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 bool zg_entry_block(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_slice text,
 		    uint8_t addr[16], uint32_t *prefixlen);
 bool zg_entry_ports(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_entry *e);
+/* true or false, unquoted; what: its name, for messages (profiles.c). */
+bool zg_settings_flag(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, const char *what,
+		      bool *out);
 bool zg_entry_protos(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_entry *e);
 
 /* The value of a profile's "listen:" (listen.c); into is the zg_profile_src. */

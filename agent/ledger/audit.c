@@ -103,6 +103,18 @@ void zg_audit_set_durability(struct zg_audit *a, enum zg_durability d)
 	a->durability = d;
 }
 
+void zg_audit_set_snapshot(struct zg_audit *a, const uint8_t snapshot[32])
+{
+	memcpy(a->snapshot, snapshot, sizeof(a->snapshot));
+	a->stamps = true;
+}
+
+void zg_audit_stamp(const struct zg_audit *a, struct zg_record *r)
+{
+	if (a->stamps && !ZG_REC_HAS(r, snapshot))
+		zg_record_bytes(r, ZG_RF_snapshot, a->snapshot);
+}
+
 /* --- the batch -------------------------------------------------------------- */
 
 static int add_line(struct zg_audit *a, const struct zg_record *r,
@@ -142,6 +154,7 @@ int zg_audit_add_checkpoint(struct zg_audit *a, struct zg_record *out)
 	zg_record_init(&r, ZG_RK_AUDIT_CHECKPOINT);
 	ZG_REC_NUM(&r, count, a->batched.since_sign);
 	zg_record_str(&r, ZG_RF_signature, zg_slice_str(sig));
+	zg_audit_stamp(a, &r);
 	rc = add_line(a, &r, &own);
 	if (rc < 0)
 		return rc;

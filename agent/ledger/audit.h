@@ -25,6 +25,9 @@ struct zg_audit;
 int zg_audit_open(struct zg_audit **out, int state_dir, struct zg_err *e) ZG_MUST_CHECK;
 void zg_audit_free(struct zg_audit *a);
 void zg_audit_set_durability(struct zg_audit *a, enum zg_durability d);
+/* The configuration in force: what records that name none are given. */
+void zg_audit_set_snapshot(struct zg_audit *a, const uint8_t snapshot[32]);
+void zg_audit_stamp(const struct zg_audit *a, struct zg_record *r);
 
 /* Add a record to the batch. 0; -EALREADY if the log holds it from before a
  * crash (count it as written); -EAGAIN if a checkpoint is due first; -EINVAL

@@ -29,6 +29,8 @@ struct zg_audit {
 	bool torn;	   /* a failed write must be cut off first */
 	bool synced;	   /* nothing was written after the last fdatasync */
 	enum zg_durability durability;
+	bool stamps; /* the next is known */
+	uint8_t snapshot[32];
 	EVP_PKEY *key;
 	/* last record of each ring in the log, from before our start */
 	struct zg_record_origin marks[ZG_RING_MARKS_MAX];

@@ -217,6 +217,7 @@ static int take_snapshot(struct ledger *l, const struct zg_msg *m)
 	if (!l->running)
 		return 0;
 	zg_audit_set_durability(l->trail.audit, l->durability);
+	zg_audit_set_snapshot(l->trail.audit, l->snapshot);
 	zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec);
 	zg_holds_tick(&l->holds);
 	ok.generation = said.generation;
@@ -285,6 +286,7 @@ static int open_files(struct ledger *l, struct zg_err *e)
 	if (rc < 0)
 		return rc;
 	zg_audit_set_durability(audit, l->durability);
+	zg_audit_set_snapshot(audit, l->snapshot);
 	rc = zg_trail_init(&l->trail, audit, ZG_JOURNAL_SOCKET);
 	if (rc < 0) {
 		zg_audit_free(audit);

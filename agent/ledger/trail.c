@@ -223,8 +223,15 @@ static int sign(struct zg_trail *t)
 /* At most two places of the batch: the record, and a checkpoint before it. */
 static int take(struct zg_trail *t, const struct zg_record *r, const struct zg_record_origin *from)
 {
-	int rc = zg_audit_add(t->audit, r, from);
+	struct zg_record stamped;
+	int rc;
 
+	if (!ZG_REC_HAS(r, snapshot)) {
+		stamped = *r;
+		zg_audit_stamp(t->audit, &stamped);
+		r = &stamped;
+	}
+	rc = zg_audit_add(t->audit, r, from);
 	if (rc == -EAGAIN) {
 		rc = sign(t);
 		if (rc == 0)

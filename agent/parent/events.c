@@ -31,7 +31,13 @@ static const char *const layers[ZG_L_MAX] = {
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r)
 {
 	struct zg_ring *ring = &p->children.ring[0];
+	struct zg_record stamped;
 
+	if (!ZG_REC_HAS(r, snapshot) && p->snapshot.header) {
+		stamped = *r;
+		zg_record_bytes(&stamped, ZG_RF_snapshot, p->snapshot.header->id);
+		r = &stamped;
+	}
 	return ring->shared && zg_ring_room(ring) && zg_ring_push_always(ring, r) == 0;
 }
 

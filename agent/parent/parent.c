@@ -25,6 +25,7 @@
 #include "secret_files.h"
 #include "state.h"
 #include "local.h"
+#include "watch.h"
 #include "withdraw.h"
 
 uint64_t zg_parent_now_ms(void)
@@ -362,6 +363,8 @@ static int start(struct zg_parent *p, struct zg_err *e)
 		rc = zg_certs_start(p, e);
 	if (rc == 0)
 		rc = zg_control_start(p, e);
+	if (rc == 0)
+		rc = zg_watch_start(p, e);
 	if (rc < 0)
 		return rc;
 	zg_cgroups_sweep(&p->cgroups, p->snapshot.cgroups, p->snapshot.cgroup_count, false);
@@ -391,6 +394,7 @@ static void release(struct zg_parent *p)
 	for (size_t i = 0; i < p->events; i++)
 		event_free(p->event[i]);
 	zg_reload_release(p);
+	zg_watch_free(p);
 	zg_proof_release(p);
 	zg_runs_release(p);
 	zg_children_release(p);
@@ -509,6 +513,7 @@ static int serve(struct zg_parent *p, struct zg_err *e)
 	if (rc < 0)
 		return rc;
 	config = zg_cgroups_role(&p->cgroups, "config", NULL);
+	zg_watch_look(p); /* what changes from here on is seen */
 	rc = load(p, config);
 	if (rc < 0)
 		return zg_err_set(e, -rc, "the configuration is not usable");
@@ -522,23 +527,36 @@ static int serve(struct zg_parent *p, struct zg_err *e)
 	return rc;
 }
 
+/* Links of the path are followed anew with each load. */
+static int find_config(struct zg_parent *p, const char *path)
+{
+	zg_autofree char *full = realpath(path, NULL);
+	zg_autofree char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	int n;
+
+	if (!full || (path[0] != '/' && !here))
+		return -errno;
+	n = snprintf(p->config_named, sizeof(p->config_named), "%s%s%s", here ? here : "",
+		     here ? "/" : "", path);
+	return n < (int)sizeof(p->config_named) &&
+			       zg_str_cut(p->config, sizeof(p->config), zg_slice_str(full))
+		       ? 0
+		       : -ENAMETOOLONG;
+}
+
 int zg_parent_main(const struct zg_parent_options *o)
 {
 	struct zg_parent *p = calloc(1, sizeof(*p));
 	struct zg_err e;
-	char *full;
 	int rc;
 
 	zg_log_init("parent");
-	full = p ? realpath(o->config, NULL) : NULL;
-	if (!full || !zg_str_cut(p->config, sizeof(p->config), zg_slice_str(full))) {
-		zg_log(ZG_LOG_ERR, "cannot open %s: %s", o->config,
-		       full ? "its path is too long" : strerror(errno));
-		free(full);
+	rc = p ? find_config(p, o->config) : -ENOMEM;
+	if (rc < 0) {
+		zg_log(ZG_LOG_ERR, "cannot open %s: %s", o->config, strerror(-rc));
 		free(p);
 		return 2;
 	}
-	free(full);
 	p->options = o;
 	p->snapshot_fd = p->secrets_fd = p->keys_dir = p->runtime_lock = p->pin_lock =
 		p->contained_dir = p->run_inotify = -1;

@@ -36,6 +36,48 @@ static int resolve(char out[ZG_PATH_LEN], const char *folder, const char *prefix
 	return 0;
 }
 
+/* The folder of a path. */
+static void folder_of(char out[ZG_PATH_LEN], const char path[ZG_PATH_LEN])
+{
+	char *slash;
+
+	memcpy(out, path, ZG_PATH_LEN);
+	slash = strrchr(out, '/');
+	if (slash)
+		*slash = '\0';
+}
+
+/* What does not lead anywhere stays as it is: opening it says why. */
+static int follow(char path[ZG_PATH_LEN], struct zg_err *e)
+{
+	zg_autofree char *full = realpath(path, NULL);
+
+	if (full && !zg_str_cut(path, ZG_PATH_LEN, zg_slice_str(full)))
+		return zg_err_set(e, ENAMETOOLONG, "the path %s is too long", full);
+	return 0;
+}
+
+int zg_prepare_sources(struct zg_parent *p, struct zg_err *e)
+{
+	const struct zg_settings *s = &p->settings;
+	const struct {
+		char *out;
+		const char *path;
+	} paths[] = {{p->policies, s->policies}, {p->servers, s->servers}};
+	char folder[ZG_PATH_LEN];
+	int rc;
+
+	memcpy(p->config, p->config_named, sizeof(p->config));
+	rc = follow(p->config, e);
+	folder_of(folder, p->config);
+	for (size_t i = 0; rc == 0 && i < sizeof(paths) / sizeof(paths[0]); i++) {
+		rc = resolve(paths[i].out, folder, p->options->prefix, paths[i].path, e);
+		if (rc == 0)
+			rc = follow(paths[i].out, e);
+	}
+	return rc;
+}
+
 int zg_prepare_paths(struct zg_parent *p, struct zg_err *e)
 {
 	const struct zg_settings *s = &p->settings;
@@ -44,24 +86,20 @@ int zg_prepare_paths(struct zg_parent *p, struct zg_err *e)
 		char *out;
 		const char *prefix, *path;
 	} paths[] = {
-		{p->policies, prefix, s->policies},   {p->servers, prefix, s->servers},
-		{p->state_dir, prefix, s->state_dir}, {p->runtime_dir, prefix, s->runtime_dir},
+		{p->state_dir, prefix, s->state_dir},
+		{p->runtime_dir, prefix, s->runtime_dir},
 		{p->pin_dir, "", s->pin_dir},
 	};
 	char folder[ZG_PATH_LEN];
-	char *slash;
 
-	memcpy(folder, p->config, sizeof(folder));
-	slash = strrchr(folder, '/');
-	if (slash)
-		*slash = '\0';
+	folder_of(folder, p->config);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		int rc = resolve(paths[i].out, folder, paths[i].prefix, paths[i].path, e);
 
 		if (rc < 0)
 			return rc;
 	}
-	return 0;
+	return zg_prepare_sources(p, e);
 }
 
 /* users -------------------------------------------------------------------- */

@@ -10,6 +10,9 @@
 
 /* Fill p's paths from p->settings, relative ones from the config's folder. */
 int zg_prepare_paths(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
+/* Where the files of the configuration are now: links of root's are followed once,
+ * so that one load reads one version of what is replaced as a whole. */
+int zg_prepare_sources(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 /* Look the configured users and group up; the hint says how to make them. */
 int zg_prepare_users(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 /* Make the runtime and pin folders and lock them against a second agent.

@@ -8,11 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "prepare.h"
+#include "secrets.h"
 #include "secret_files.h"
 #include "local.h"
+#include "watch.h"
 #include "withdraw.h"
 
 /* Grows over restarts as well: by the wall clock, or by one. */
@@ -67,7 +72,11 @@ static int apply(struct zg_parent *p, const struct zg_snapshot *s, uint64_t gene
 	return zg_cgroups_follow(&p->cgroups, s->cgroups, s->cgroup_count, e);
 }
 
-static void record(struct zg_parent *p, enum zg_record_kind kind, const struct zg_err *e)
+#define IN_FORCE  "a configuration is in force"
+#define UNCHANGED "the configuration was read again and is unchanged"
+
+static void record(struct zg_parent *p, enum zg_record_kind kind, const char *message,
+		   const struct zg_err *e)
 {
 	struct zg_record r;
 	char text[ZG_PATH_LEN + 2 * ZG_REASON_LEN];
@@ -83,7 +92,7 @@ static void record(struct zg_parent *p, enum zg_record_kind kind, const struct z
 		}
 		ZG_REC_NUM(&r, count, p->configure.errors ? p->configure.errors : 1);
 	} else {
-		zg_record_str(&r, ZG_RF_message, ZG_SLICE("a configuration is in force"));
+		zg_record_str(&r, ZG_RF_message, zg_slice_str(message));
 	}
 	/* of what is in force, before or after */
 	zg_record_bytes(&r, ZG_RF_snapshot, p->snapshot.header->id);
@@ -120,7 +129,7 @@ int zg_reload_apply(struct zg_parent *p, struct zg_err *e)
 		return rc;
 	p->generation = generation;
 	zg_names_settle(p->names);
-	record(p, ZG_RK_POLICY_LOAD, NULL);
+	record(p, ZG_RK_POLICY_LOAD, IN_FORCE, NULL);
 	record_passthrough(p);
 	return 0;
 }
@@ -152,7 +161,61 @@ static void warn_of_restart(const struct zg_settings *was, const struct zg_setti
 			       rows[i].what);
 }
 
-/* The new snapshot everywhere; the old one goes only when the new one holds. */
+static bool same_bytes(int a, int b)
+{
+	struct stat of_a, of_b;
+	void *x, *y;
+	bool same;
+	size_t n;
+
+	if (fstat(a, &of_a) < 0 || fstat(b, &of_b) < 0 || of_a.st_size != of_b.st_size ||
+	    !of_a.st_size)
+		return false;
+	n = (size_t)of_a.st_size;
+	x = mmap(NULL, n, PROT_READ, MAP_PRIVATE, a, 0);
+	y = mmap(NULL, n, PROT_READ, MAP_PRIVATE, b, 0);
+	same = x != MAP_FAILED && y != MAP_FAILED && memcmp(x, y, n) == 0;
+	if (x != MAP_FAILED)
+		(void)munmap(x, n);
+	if (y != MAP_FAILED)
+		(void)munmap(y, n);
+	return same;
+}
+
+/* Certificates of our own are made anew each time: that is no change. */
+static bool same_secret(const struct zg_secrets *a, const struct zg_secrets *b, uint32_t i)
+{
+	const struct zg_secret *x = &a->entry[i], *y = &b->entry[i];
+	bool minted = x->kind == ZG_SK_LEAF_CERT || x->kind == ZG_SK_LEAF_KEY;
+
+	if (x->kind != y->kind || strcmp(x->name, y->name) != 0)
+		return false;
+	return minted ||
+	       (x->bytes == y->bytes && memcmp((const char *)a->header + x->offset,
+					       (const char *)b->header + y->offset, x->bytes) == 0);
+}
+
+static bool same_secrets(int a, int b)
+{
+	struct zg_secrets x, y;
+	bool same;
+
+	if (zg_secrets_open(&x, a) < 0)
+		return false;
+	if (zg_secrets_open(&y, b) < 0) {
+		zg_secrets_close(&x);
+		return false;
+	}
+	same = x.header->count == y.header->count;
+	for (uint32_t i = 0; same && i < x.header->count; i++)
+		same = same_secret(&x, &y, i);
+	zg_secrets_close(&x);
+	zg_secrets_close(&y);
+	return same;
+}
+
+/* The new snapshot everywhere; the old one goes only when the new one holds. 1:
+ * it says what is in force already, which stays. */
 static int take(struct zg_parent *p, struct zg_err *e)
 {
 	uint64_t generation = next_generation(p);
@@ -176,6 +239,12 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	if (secrets < 0) {
 		zg_snapshot_close(&s);
 		return -EIO;
+	}
+	if (same_bytes(p->snapshot_fd, p->configure.snapshot) &&
+	    same_secrets(p->secrets_fd, secrets)) {
+		zg_snapshot_close(&s);
+		zg_configure_keep(&p->configure, &p->texts);
+		return 1;
 	}
 	rc = apply(p, &s, generation, e);
 	if (rc < 0) {
@@ -203,20 +272,34 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	return 0;
 }
 
+static void load(struct zg_parent *p);
+
 static void go_on_with_next(struct zg_parent *p)
 {
 	zg_reload_release(p);
 	p->recompiling = false;
 	if (p->reload_again) {
 		p->reload_again = p->recompile_again = false;
-		zg_parent_reload(p);
+		p->reload_asked = p->reload_asked_again;
+		p->reload_asked_again = false;
+		load(p);
 	} else if (p->recompile_again) {
 		p->recompile_again = false;
 		zg_parent_recompile(p);
 	}
 }
 
-static void finish(struct zg_parent *p, const struct zg_err *e)
+/* It was as it is: that is news only to somebody who asked, or after an error. */
+static void finish_unchanged(struct zg_parent *p)
+{
+	if (p->reload_asked || p->last_reload_error[0]) {
+		zg_log(ZG_LOG_NOTICE, "%s", UNCHANGED);
+		record(p, ZG_RK_POLICY_LOAD, UNCHANGED, NULL);
+	}
+	p->last_reload_error[0] = '\0';
+}
+
+static void finish(struct zg_parent *p, const struct zg_err *e, bool unchanged)
 {
 	if (p->recompiling) {
 		if (e)
@@ -227,16 +310,20 @@ static void finish(struct zg_parent *p, const struct zg_err *e)
 	if (e) {
 		zg_log_err(ZG_LOG_ERR, "reload: the former configuration stays", e);
 		(void)zg_err_text(e, p->last_reload_error, sizeof(p->last_reload_error));
-		record(p, ZG_RK_POLICY_REJECT, e);
+		record(p, ZG_RK_POLICY_REJECT, NULL, e);
+	} else if (unchanged) {
+		finish_unchanged(p);
 	} else {
 		zg_log(ZG_LOG_NOTICE, "reloaded");
 		p->last_reload_error[0] = '\0';
 		warn_of_restart(&p->settings, p->snapshot.settings);
-		record(p, ZG_RK_POLICY_LOAD, NULL);
+		record(p, ZG_RK_POLICY_LOAD, IN_FORCE, NULL);
 		record_passthrough(p);
 	}
 	(void)sd_notify(0, "READY=1");
-	zg_control_reloaded(p, e, p->configure.errors);
+	if (!p->reload_asked_again)
+		zg_control_reloaded(p, e, p->configure.errors);
+	p->reload_asked = false;
 	go_on_with_next(p);
 }
 
@@ -251,7 +338,7 @@ static void on_ready(evutil_socket_t sock, short what, void *arg)
 	if (what & EV_TIMEOUT) {
 		(void)zg_err_set(&e, ETIMEDOUT, "no answer from the config role in %d s",
 				 ZG_CONFIGURE_SEC);
-		finish(p, &e);
+		finish(p, &e, false);
 		return;
 	}
 	go_on(p);
@@ -270,7 +357,7 @@ static void go_on(struct zg_parent *p)
 	p->configure_event = NULL;
 	if (rc > 0) {
 		rc = take(p, &e);
-		finish(p, rc < 0 ? &e : NULL);
+		finish(p, rc < 0 ? &e : NULL, rc > 0);
 		return;
 	}
 	if (rc == 0) {
@@ -283,7 +370,7 @@ static void go_on(struct zg_parent *p)
 		(void)zg_err_set(&c->first, ENOMEM, "no memory for a reload");
 	}
 	e = c->first;
-	finish(p, &e);
+	finish(p, &e, false);
 }
 
 static void report(void *arg, const struct zg_err *e)
@@ -311,7 +398,7 @@ static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 	if (rc < 0) {
 		struct zg_err e = p->configure.first;
 
-		finish(p, &e);
+		finish(p, &e, false);
 		return;
 	}
 	go_on(p);
@@ -327,21 +414,42 @@ void zg_parent_recompile(struct zg_parent *p)
 	begin(p, &p->texts);
 }
 
-void zg_parent_reload(struct zg_parent *p)
+/* From the files. */
+static void load(struct zg_parent *p)
 {
 	struct timespec now;
+	struct zg_err e;
 	char text[64];
 
-	if (p->configure.pid > 0) {
-		p->reload_again = true;
-		return;
-	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
 		       (unsigned long long)now.tv_sec * 1000000 +
 			       (unsigned long long)now.tv_nsec / 1000);
 	(void)sd_notify(0, text);
+	p->configure.errors = 0;
+	if (zg_prepare_sources(p, &e) < 0) {
+		finish(p, &e, false);
+		return;
+	}
+	zg_watch_look(p); /* what changes while we read is read again */
 	begin(p, NULL);
+}
+
+void zg_parent_reload_changed(struct zg_parent *p)
+{
+	if (p->configure.pid > 0)
+		p->reload_again = true;
+	else
+		load(p);
+}
+
+void zg_parent_reload(struct zg_parent *p)
+{
+	if (p->configure.pid > 0)
+		p->reload_asked_again = true;
+	else
+		p->reload_asked = true;
+	zg_parent_reload_changed(p);
 }
 
 void zg_reload_init(struct zg_parent *p)

@@ -27,6 +27,7 @@ struct zg_proof;
 struct zg_canary;
 struct zg_enforcement;
 struct zg_stdios;
+struct zg_watch;
 
 /* children.c: supervision ------------------------------------------------- */
 
@@ -82,7 +83,8 @@ void zg_events_drain(struct zg_parent *p);
 uint64_t zg_events_lost(struct zg_parent *p);
 /* Whom an event is about: the same fields in every kind of record. */
 void zg_events_who(const struct zg_parent *p, const struct zg_event *ev, struct zg_record *r);
-/* Hand a record of ours over, without ever sleeping: false = no room. */
+/* Hand a record of ours over, without ever sleeping: false = no room. One that
+ * names no configuration is given the one in force. */
 bool zg_events_record(struct zg_parent *p, const struct zg_record *r);
 
 /* runs.c: cgroups made for `zerogate run` ----------------------------------- */
@@ -139,6 +141,8 @@ void zg_control_stop(struct zg_parent *p);
 /* The same files again, with the addresses that names have now. */
 void zg_parent_recompile(struct zg_parent *p);
 void zg_parent_reload(struct zg_parent *p);
+/* The same, because files changed (watch.h): nobody waits for an answer. */
+void zg_parent_reload_changed(struct zg_parent *p);
 void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out);
 /* Remove all enforcement, then end. */
 int zg_parent_detach(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
@@ -155,7 +159,8 @@ struct zg_parent {
 	const struct zg_parent_options *options;
 	struct event_base *loop;
 	/* configuration */
-	char config[ZG_PATH_LEN];
+	char config_named[ZG_PATH_LEN]; /* absolute, as we were told: links may change */
+	char config[ZG_PATH_LEN];	/* where that led to when it was read last */
 	char policies[ZG_PATH_LEN];
 	char servers[ZG_PATH_LEN];
 	char state_dir[ZG_PATH_LEN];
@@ -171,9 +176,12 @@ struct zg_parent {
 	struct event *configure_event;
 	struct zg_configure_texts texts; /* what is in force was compiled from these */
 	struct zg_server_names *server_names;
+	struct zg_watch *watch;
 	bool recompiling; /* the running one is not a reload */
 	bool recompile_again;
 	bool reload_again;
+	bool reload_asked;	 /* by a person: told of even if it changes nothing */
+	bool reload_asked_again; /* since the running one began, which is no answer */
 	/* ids */
 	uid_t user_uid, ledger_uid;
 	gid_t user_gid, ledger_gid;

@@ -84,7 +84,7 @@ export const TOOLS = {
 export const EXAMPLE = path.join(repo, 'policies/examples/mcp-governance.yaml');
 
 class Agent extends EventEmitter {
-	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen, mode = 'enforce', env = {} } = {}) {
+	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen, mode = 'enforce', onChange = false, env = {} } = {}) {
 		this.env = env;
 		this.setMaxListeners(0);
 		this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-'));
@@ -119,6 +119,7 @@ ledger_user: daemon
 workers: ${workers}
 approvals: {hold_sec: ${hold}, ttl_sec: 3600}
 approvers: {group: adm}
+reload: {on_change: ${onChange}}
 profiles:
   agent:
     cgroups: ["zerogate.slice"]

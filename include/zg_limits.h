@@ -200,8 +200,7 @@
 #define ZG_UPSTREAM_REDIRECTS_MAX    3	  /* one more or less slash, and some */
 #define ZG_CANCEL_SEC		     5	  /* best effort of a notifications/cancelled */
 #define ZG_STREAM_OPEN_SEC	     3600 /* a GET stream; clients open it again */
-#define ZG_RETRY_SLOTS		     1024 /* failed calls one worker remembers */
-#define ZG_RETRY_WINDOW_SEC	     600  /* and for how long */
+#define ZG_RETRY_WINDOW_SEC	     600  /* a failed call is remembered so long */
 #define ZG_RUNTIME_DEFAULT_SEC	     300  /* a call that no rule bounds still ends */
 
 /* what clients keep for us: sealed tokens (agent/gateway/seal.h) */
@@ -231,6 +230,16 @@
 #define ZG_HISTORY_MAX		 10   /* earlier decisions on the same tool that are shown */
 #define ZG_HOLDS_MAX		 1024 /* waiting calls of one worker */
 #define ZG_HOLDS_PRINCIPAL_MAX	 64   /* and of one cgroup in it */
+
+/* limits that span workers (agent/ledger/quota.h) */
+#define ZG_QUOTA_ASKED	   (ZG_LIMITS_MAX + 1) /* of one call: those of its rules, and its retries */
+#define ZG_QUOTA_CALLS_MAX 1000000000	       /* of one limit: more is none */
+#define ZG_QUOTA_SLOTS	   32768 /* counters in use at once; full: what needs another is refused */
+#define ZG_QUOTA_OWNER_MAX 4096	 /* of them begun by one principal: others find room */
+#define ZG_QUOTA_LEASES	   32768 /* calls under way that give something back */
+#define ZG_QUOTA_PARTS	   64	 /* of a window; room comes back as much too late */
+#define ZG_QUOTA_WAIT_MS   2000	 /* for the ledger's word; then the call is refused */
+#define ZG_QUOTA_LEASE_SEC 60	 /* beyond its time: then its end was lost */
 
 /* tool definitions */
 #define ZG_PIN_TEXT_BYTES   65536 /* of one canonical text, kept for people; the digest has all */

@@ -452,6 +452,66 @@ struct zg_msg_token_used {
 	uint32_t pad;
 };
 
+/* limits that span workers (agent/ledger/quota.h) */
+enum zg_quota_kind {
+	ZG_QK_RATE = 0,	  /* calls in any sec seconds */
+	ZG_QK_CONCURRENT, /* calls under way at once */
+	ZG_QK_RETRIES,	  /* times that the same call may be issued again after it failed */
+	ZG_QK_MAX
+};
+
+struct zg_quota_limit {
+	uint8_t key[32]; /* SHA-256 of what is counted together (gateway/quota.c) */
+	uint32_t kind;	 /* enum zg_quota_kind */
+	uint32_t calls;
+	uint32_t sec; /* the window; how long a failure is remembered; CONCURRENT: 1 */
+	uint32_t pad;
+};
+
+enum zg_quota_mode {
+	ZG_QM_TAKE = 0, /* all of them, or none */
+	ZG_QM_PROBE,	/* would they be granted? */
+	ZG_QM_CLAIM,	/* of a call that runs already, for a ledger that came after it */
+};
+
+/* gateway -> ledger: may this call be made? */
+struct zg_msg_quota_ask {
+	uint64_t call;
+	uint64_t owner;	    /* the caller, as a number: counters that it begins are bounded */
+	uint32_t mode;	    /* enum zg_quota_mode */
+	uint32_t count;	    /* of limit */
+	uint32_t lease_sec; /* the call is over by then, whatever becomes of its worker */
+	uint32_t pad;
+	struct zg_quota_limit limit[ZG_QUOTA_ASKED];
+};
+
+enum zg_quota_state {
+	ZG_QS_REFUSED = 0, /* it cannot be counted: which says nothing */
+	ZG_QS_FULL,	   /* no room for another counter */
+	ZG_QS_EXCEEDED,	   /* limit[which] has no room */
+	ZG_QS_GRANTED,
+};
+
+struct zg_msg_quota_told {
+	uint64_t call;
+	uint64_t wait_ms; /* until it may be granted; 0 = that is not known */
+	uint32_t state;	  /* enum zg_quota_state */
+	uint32_t which;
+};
+
+enum zg_quota_end {
+	ZG_QE_FAILED = 0, /* also: nobody knows */
+	ZG_QE_DONE,
+	ZG_QE_NEUTRAL, /* it was not made, or its answer comes elsewhere */
+};
+
+/* gateway -> ledger: a call that was granted is over */
+struct zg_msg_quota_done {
+	uint64_t call;
+	uint32_t end; /* enum zg_quota_end */
+	uint32_t pad;
+};
+
 /* gateway -> ledger: a client cancelled a call, which any worker may hold */
 struct zg_msg_call_cancel {
 	uint8_t key[32]; /* SHA-256 of principal, server, session and id (gateway/cancel.c) */
@@ -467,11 +527,11 @@ struct zg_msg_call_cancelled {
 struct zg_msg_relay {
 	uint64_t stream; /* number of the request that holds it */
 	uint64_t call;
-	uint32_t worker; /* which holds it */
-	uint32_t sec;	 /* 0: deliver the text; else unless id is answered by then;
-			  * no text: its client does not want the answer to id */
-	uint32_t bytes;	 /* of the text; set by whoever reads it */
-	uint32_t pad;
+	uint32_t worker;  /* which holds it */
+	uint32_t sec;	  /* 0: deliver the text; else unless id is answered by then;
+			   * no text: its client does not want the answer to id */
+	uint32_t bytes;	  /* of the text; set by whoever reads it */
+	uint32_t limited; /* the ledger waits for its end (quota.h) */
 	char id[ZG_RPC_ID_BYTES];
 	char text[ZG_RELAY_BYTES]; /* one JSON-RPC message */
 };

@@ -13,7 +13,9 @@
 #include "log.h"
 
 #define WAITERS_MAX	  (ZG_WORKERS_MAX * ZG_HOLDS_MAX)
-#define MESSAGES_PER_WAKE 32 /* then the other sockets have their turn */
+#define MESSAGES_PER_WAKE 32  /* then the other sockets have their turn */
+#define MESSAGES_QUEUED	  512 /* more than one socket holds */
+#define QUESTIONS_MAX	  (2 * MESSAGES_PER_WAKE)
 
 int zg_holds_init(struct zg_holds *h, struct event_base *base, struct zg_approvals *approvals)
 {
@@ -23,7 +25,16 @@ int zg_holds_init(struct zg_holds *h, struct event_base *base, struct zg_approva
 		h->link[i].sock = -1;
 	}
 	h->waiters = calloc(WAITERS_MAX, sizeof(*h->waiters));
-	return h->waiters ? 0 : -ENOMEM;
+	h->questions = calloc(QUESTIONS_MAX, sizeof(*h->questions));
+	return h->waiters && h->questions ? zg_quotas_init(&h->quotas) : -ENOMEM;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
 }
 
 static void remove_waiter(struct zg_holds *h, size_t i)
@@ -42,6 +53,7 @@ static void drop_link(struct zg_hold_link *l)
 	for (size_t i = h->count; i > 0; i--)
 		if (h->waiters[i - 1].link == index)
 			remove_waiter(h, i - 1);
+	zg_quotas_link_gone(&h->quotas, index, now_ns());
 	event_free(l->reads);
 	event_free(l->writes);
 	(void)close(l->sock);
@@ -54,6 +66,8 @@ void zg_holds_release(struct zg_holds *h)
 {
 	for (int i = 0; i < ZG_WORKERS_MAX; i++)
 		drop_link(&h->link[i]);
+	zg_quotas_release(&h->quotas);
+	free(h->questions);
 	free(h->waiters);
 	*h = (struct zg_holds){0};
 }
@@ -164,6 +178,7 @@ void zg_holds_tick(struct zg_holds *h)
 {
 	struct zg_approval a;
 
+	zg_quotas_tick(&h->quotas, now_ns());
 	if (h->approvals->trail->failed)
 		return; /* nothing can be voided without evidence */
 	while (zg_approvals_expire(h->approvals, &a) == 0)
@@ -344,6 +359,42 @@ int zg_holds_trust(struct zg_holds *h, const struct zg_msg_ctl_pin_trust *t,
 	return 0;
 }
 
+/* --- limits ---------------------------------------------------------------------- */
+
+/* No room to remember the question is an answer, too. */
+static void ask_quota(struct zg_hold_link *l, const struct zg_msg_quota_ask *m)
+{
+	struct zg_holds *h = l->owner;
+	struct zg_hold_answer a = {.type = ZG_MSG_QUOTA_TOLD,
+				   .body.quota = {.call = m->call, .state = ZG_QS_REFUSED}};
+	uint32_t link = (uint32_t)(l - h->link);
+
+	if (h->question_count == QUESTIONS_MAX)
+		answer(h, link, &a);
+	else
+		h->questions[h->question_count++] =
+			(struct zg_quota_question){.link = link, .ask = *m};
+}
+
+static void answer_questions(struct zg_holds *h)
+{
+	for (size_t i = 0; i < h->question_count; i++) {
+		const struct zg_quota_question *q = &h->questions[i];
+		struct zg_hold_answer a = {.type = ZG_MSG_QUOTA_TOLD};
+
+		if (h->link[q->link].sock < 0)
+			continue;
+		if (zg_quotas_ask(&h->quotas, q->link, &q->ask, now_ns(), &a.body.quota) < 0) {
+			zg_log(ZG_LOG_ERR, "gateway %u asks for limits that are none; dropped",
+			       q->link);
+			drop_link(&h->link[q->link]);
+			continue;
+		}
+		answer(h, q->link, &a);
+	}
+	h->question_count = 0;
+}
+
 static int handle(struct zg_hold_link *l, struct zg_msg *m)
 {
 	union {
@@ -352,6 +403,8 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 		struct zg_msg_pin_seen pin;
 		struct zg_msg_token_use use;
 		struct zg_msg_call_cancel cancel;
+		struct zg_msg_quota_ask ask;
+		struct zg_msg_quota_done done;
 	} body;
 
 	memcpy(&body, m->body, sizeof(body));
@@ -365,20 +418,21 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 		return use_token(l, &body.use);
 	else if (m->type == ZG_MSG_CALL_CANCEL)
 		pass_cancel(l, &body.cancel);
+	else if (m->type == ZG_MSG_QUOTA_ASK)
+		ask_quota(l, &body.ask);
+	else if (m->type == ZG_MSG_QUOTA_DONE)
+		zg_quotas_done(&l->owner->quotas, &body.done, now_ns());
 	else
 		return -EPROTO;
 	return 0;
 }
 
-static void on_read(evutil_socket_t fd, short what, void *arg)
+static void read_link(struct zg_hold_link *l, int most)
 {
-	struct zg_hold_link *l = arg;
-	struct zg_holds *h = l->owner;
 	struct zg_msg m;
 
-	(void)what;
-	for (int i = 0; i < MESSAGES_PER_WAKE; i++) {
-		int rc = zg_msg_recv(fd, &m);
+	for (int i = 0; i < most; i++) {
+		int rc = zg_msg_recv(l->sock, &m);
 
 		if (rc == -EAGAIN)
 			break;
@@ -388,13 +442,27 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 		}
 		if (rc == -EPROTO)
 			zg_log(ZG_LOG_ERR, "gateway %td broke the wire's contract; dropped",
-			       l - h->link);
+			       l - l->owner->link);
 		if (rc < 0)
 			drop_link(l);
 		/* the tick inside may have found the link dead, too */
 		if (l->sock < 0)
 			break;
 	}
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct zg_hold_link *l = arg;
+	struct zg_holds *h = l->owner;
+
+	(void)fd;
+	(void)what;
+	read_link(l, MESSAGES_PER_WAKE);
+	for (int i = 0; h->question_count && i < ZG_WORKERS_MAX; i++)
+		if (&h->link[i] != l && h->link[i].sock >= 0)
+			read_link(&h->link[i], MESSAGES_QUEUED);
+	answer_questions(h);
 	flush_all(h);
 }
 

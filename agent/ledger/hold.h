@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hold.h - the links to the gateway workers, and calls that wait for a person:
- * one waiter per waiting call. Questions about definitions come here, too. A waiter lives as long
- * as its gateway's connection; the approval it waits for outlives both.
+ * one waiter per waiting call. Questions about definitions and limits come here, too. A waiter
+ * lives as long as its gateway's connection; the approval it waits for outlives both.
  */
 #ifndef ZG_HOLD_H
 #define ZG_HOLD_H
 
 #include "approval.h"
 #include "pin.h"
+#include "quota.h"
 #include "token.h"
 
 struct event;
@@ -22,6 +23,7 @@ struct zg_hold_answer {
 	union {
 		struct zg_msg_hold_state hold;
 		struct zg_msg_pin_state pin;
+		struct zg_msg_quota_told quota;
 	} body;
 };
 
@@ -43,11 +45,21 @@ struct zg_waiter {
 	char approval[ZG_NAME_LEN];
 };
 
+/* A question about limits waits until what was said before it has been heard,
+ * by whichever worker: a call that is over gives its room to the next. */
+struct zg_quota_question {
+	uint32_t link;
+	struct zg_msg_quota_ask ask;
+};
+
 struct zg_holds {
 	struct event_base *base;
 	struct zg_approvals *approvals;
 	struct zg_tokens *tokens; /* NULL: every token is refused */
 	struct zg_pins *pins;	  /* NULL: every definition is withheld */
+	struct zg_quotas quotas;
+	struct zg_quota_question *questions;
+	size_t question_count;
 	struct zg_hold_link link[ZG_WORKERS_MAX];
 	struct zg_waiter *waiters; /* oldest first */
 	size_t count;

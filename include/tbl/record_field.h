@@ -81,3 +81,4 @@ STR(other_approval, "ZG_OTHER_APPROVAL", ZG_NAME_LEN)
 NUM(approvers, "ZG_APPROVERS") /* different people who must agree */
 NUM(agreed, "ZG_AGREED")       /* and how many did */
 STR(gate, "ZG_GATE", ZG_NAME_LEN)
+STR(limit, "ZG_LIMIT", ZG_FINDINGS_LEN) /* the limit that a call found used up */

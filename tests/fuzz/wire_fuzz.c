@@ -191,7 +191,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		}
 		must(m.type == ZG_MSG_HOLD_STATE || m.type == ZG_MSG_PIN_STATE ||
-		     m.type == ZG_MSG_TOKEN_USED || m.type == ZG_MSG_CALL_CANCELLED);
+		     m.type == ZG_MSG_TOKEN_USED || m.type == ZG_MSG_CALL_CANCELLED ||
+		     m.type == ZG_MSG_QUOTA_TOLD);
 		zg_msg_release(&m);
 	}
 	(void)close(pair[0]);

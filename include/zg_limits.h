@@ -221,9 +221,9 @@
 /* approvals */
 #define ZG_HOLD_DEFAULT_SEC	 45 /* SDK clients give up at 60 s */
 #define ZG_HOLD_MAX_SEC		 50
-#define ZG_HOLD_TICK_SEC	 5   /* between two words that a call still waits */
-#define ZG_HOLD_PROGRESS_SEC	 300 /* that a call waits if its client hears them */
-#define ZG_HOLD_LEGS		 10  /* rounds of one call: SDK clients make so many */
+#define ZG_HOLD_TICK_SEC	 5    /* between two words that a call still waits */
+#define ZG_HOLD_PROGRESS_SEC	 300  /* that a call waits if its client hears them */
+#define ZG_HOLD_LEGS		 10   /* rounds of one call: SDK clients make so many */
 #define ZG_APPROVAL_TTL_SEC	 3600 /* undecided or unused approvals expire */
 #define ZG_APPROVALS_PENDING_MAX 100000
 #define ZG_APPROVERS_MAX	 16   /* people who must agree; a policy says 2 or 3 */
@@ -231,7 +231,11 @@
 #define ZG_HOLDS_MAX		 1024 /* waiting calls of one worker */
 #define ZG_HOLDS_PRINCIPAL_MAX	 64   /* and of one cgroup in it */
 
-/* limits that span workers (agent/ledger/quota.h) */
+/* constraints (agent/policy/parse_constraints.c) */
+#define ZG_POLICY_OUTPUT_MAX	ZG_STREAM_BYTES /* max_output_bytes: above it is no bound */
+#define ZG_POLICY_APPROVERS_MAX 8		/* people of one approval: more are never found */
+
+/* limits that span workers (agent/ledger/quotas.h) */
 #define ZG_QUOTA_ASKED	   (ZG_LIMITS_MAX + 1) /* of one call: those of its rules, and its retries */
 #define ZG_QUOTA_CALLS_MAX 1000000000	       /* of one limit: more is none */
 #define ZG_QUOTA_SLOTS	   32768 /* counters in use at once; full: what needs another is refused */

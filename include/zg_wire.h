@@ -452,7 +452,7 @@ struct zg_msg_token_used {
 	uint32_t pad;
 };
 
-/* limits that span workers (agent/ledger/quota.h) */
+/* limits that span workers (agent/ledger/quotas.h) */
 enum zg_quota_kind {
 	ZG_QK_RATE = 0,	  /* calls in any sec seconds */
 	ZG_QK_CONCURRENT, /* calls under way at once */
@@ -531,7 +531,7 @@ struct zg_msg_relay {
 	uint32_t sec;	  /* 0: deliver the text; else unless id is answered by then;
 			   * no text: its client does not want the answer to id */
 	uint32_t bytes;	  /* of the text; set by whoever reads it */
-	uint32_t limited; /* the ledger waits for its end (quota.h) */
+	uint32_t limited; /* the ledger waits for its end (agent/ledger/quotas.h) */
 	char id[ZG_RPC_ID_BYTES];
 	char text[ZG_RELAY_BYTES]; /* one JSON-RPC message */
 };

@@ -101,23 +101,67 @@ static void put_conds(struct zg_buf *out, const struct zg_conds_src *c, struct z
 	zg_buf_char(out, ']');
 }
 
+/* Limits of one kind, in the words that people are told them in, as a set. */
+static void put_limits(struct zg_buf *out, const struct zg_constraints_src *c,
+		       enum zg_quota_kind kind, struct zg_arena *arena)
+{
+	char text[ZG_LIMITS_MAX][ZG_LIMIT_TEXT];
+	struct zg_slice item[ZG_LIMITS_MAX];
+	struct zg_texts t = {item, 0};
+
+	for (size_t i = 0; i < c->limit_count; i++) {
+		if (c->limit[i].kind != kind)
+			continue;
+		zg_limit_text(&c->limit[i], text[i], sizeof(text[i]));
+		item[t.count++] = zg_slice_str(text[i]);
+	}
+	put_set(out, &t, arena);
+}
+
+static bool has_limit(const struct zg_constraints_src *c, enum zg_quota_kind kind)
+{
+	for (size_t i = 0; i < c->limit_count; i++)
+		if (c->limit[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* In sorted order; only what is set. */
 static void put_constraints(struct zg_buf *out, const struct zg_constraints_src *c,
 			    struct zg_arena *arena)
 {
+	const struct {
+		const char *name;
+		bool set;
+		uint64_t number;
+	} rows[] = {
+		{"approvers", c->approvers > 1, c->approvers},
+		{"max_concurrent", has_limit(c, ZG_QK_CONCURRENT), 0},
+		{"max_output_bytes", c->max_output_bytes != 0, c->max_output_bytes},
+		{"max_retries", c->has_max_retries, c->max_retries},
+		{"max_runtime_sec", c->max_runtime_sec != 0, c->max_runtime_sec},
+		{"network_allowlist", c->allowlist.count != 0, 0},
+		{"rate", has_limit(c, ZG_QK_RATE), 0},
+		{"redact", c->redact != ZG_REDACT_DEFAULT, 0},
+	};
 	const char *comma = "";
 
 	zg_buf_str(out, "\"constraints\":{");
-	if (c->has_max_retries) {
-		zg_buf_fmt(out, "\"max_retries\":%u", c->max_retries);
+	for (size_t i = 0; i < ZG_COUNT(rows); i++) {
+		if (!rows[i].set)
+			continue;
+		zg_buf_fmt(out, "%s\"%s\":", comma, rows[i].name);
 		comma = ",";
-	}
-	if (c->max_runtime_sec) {
-		zg_buf_fmt(out, "%s\"max_runtime_sec\":%u", comma, c->max_runtime_sec);
-		comma = ",";
-	}
-	if (c->allowlist.count) {
-		zg_buf_fmt(out, "%s\"network_allowlist\":", comma);
-		put_set(out, &c->allowlist, arena);
+		if (strcmp(rows[i].name, "network_allowlist") == 0)
+			put_set(out, &c->allowlist, arena);
+		else if (strcmp(rows[i].name, "rate") == 0)
+			put_limits(out, c, ZG_QK_RATE, arena);
+		else if (strcmp(rows[i].name, "max_concurrent") == 0)
+			put_limits(out, c, ZG_QK_CONCURRENT, arena);
+		else if (strcmp(rows[i].name, "redact") == 0)
+			zg_buf_json(out, zg_slice_str(zg_redact_text_of(c->redact)));
+		else
+			zg_buf_u64(out, rows[i].number);
 	}
 	zg_buf_char(out, '}');
 }

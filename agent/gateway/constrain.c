@@ -5,7 +5,6 @@
 #include <errno.h>
 
 #include "decide.h"
-#include "hold.h"
 #include "request.h"
 
 /* Schemes whose host a lenient parser finds behind any number of slashes. */
@@ -129,47 +128,6 @@ bool zg_url_host(struct zg_slice text, char out[256])
 	return true;
 }
 
-/* retries ------------------------------------------------------------------- */
-
-int zg_retries_init(struct zg_retries *t)
-{
-	t->entry = calloc(ZG_RETRY_SLOTS, sizeof(*t->entry));
-	return t->entry ? 0 : -ENOMEM;
-}
-
-void zg_retries_release(struct zg_retries *t)
-{
-	free(t->entry);
-	t->entry = NULL;
-}
-
-static struct zg_retry *retry_slot(const struct zg_retries *t, const uint8_t key[32])
-{
-	return &t->entry[((size_t)key[0] << 8 | key[1]) % ZG_RETRY_SLOTS];
-}
-
-uint32_t zg_retries_failures(const struct zg_retries *t, const uint8_t key[32], uint64_t now_ns)
-{
-	const struct zg_retry *e = retry_slot(t, key);
-
-	if (memcmp(e->key, key, 32) != 0 ||
-	    now_ns - e->last_ns > ZG_RETRY_WINDOW_SEC * UINT64_C(1000000000))
-		return 0;
-	return e->failures;
-}
-
-void zg_retries_note(struct zg_retries *t, const uint8_t key[32], bool failed, uint64_t now_ns)
-{
-	struct zg_retry *e = retry_slot(t, key);
-	uint32_t before = zg_retries_failures(t, key, now_ns);
-
-	if (!failed && memcmp(e->key, key, 32) != 0)
-		return;
-	memcpy(e->key, key, 32);
-	e->failures = failed ? before + (before < UINT32_MAX) : 0;
-	e->last_ns = now_ns;
-}
-
 /* the step ------------------------------------------------------------------ */
 
 static bool host_allowed(const struct zg_live *l, const struct zg_constraints *c, const char *host)
@@ -250,18 +208,13 @@ enum zg_next zg_step_constrain(struct zg_request *r)
 			 : c->max_runtime_sec	? c->max_runtime_sec
 			 : stream		? ZG_STREAM_OPEN_SEC
 						: ZG_RUNTIME_DEFAULT_SEC;
-	if (c->has_max_retries) {
-		int rc = zg_hold_binding(r, r->retry_key);
-
-		if (rc < 0)
-			return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE, "zerogate: %s",
-					      strerror(-rc));
-		if (zg_retries_failures(&r->worker->retries, r->retry_key, zg_now_ns()) >
-		    c->max_retries)
-			return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
-					      "zerogate denied this call: it failed before and "
-					      "max_retries is %u [rules: %s]",
-					      c->max_retries, r->rules);
-	}
+	/* its answer comes on a stream that other calls share */
+	if (r->door == ZG_DOOR_MESSAGES && r->rpc.kind == ZG_RPC_REQUEST &&
+	    (c->max_output_bytes || c->redact))
+		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
+				      "zerogate denied this call: %s cannot be enforced over "
+				      "HTTP+SSE (2024-11-05); use streamable HTTP [rules: %s]",
+				      c->max_output_bytes ? "max_output_bytes" : "redact",
+				      r->rules);
 	return check_hosts(r);
 }

@@ -27,21 +27,4 @@ struct zg_live;
 bool zg_hosts_allowed(const struct zg_live *l, const struct zg_decision *d, const json_t *params,
 		      char host[256]);
 
-/* Failed calls of this worker, a bounded memory: re-issues of the same call by
- * way of another worker are not seen here. */
-struct zg_retry {
-	uint8_t key[32];
-	uint32_t failures;
-	uint64_t last_ns;
-};
-
-struct zg_retries {
-	struct zg_retry *entry; /* ZG_RETRY_SLOTS, direct mapped by the key */
-};
-
-int zg_retries_init(struct zg_retries *t) ZG_MUST_CHECK;
-void zg_retries_release(struct zg_retries *t);
-uint32_t zg_retries_failures(const struct zg_retries *t, const uint8_t key[32], uint64_t now_ns);
-void zg_retries_note(struct zg_retries *t, const uint8_t key[32], bool failed, uint64_t now_ns);
-
 #endif

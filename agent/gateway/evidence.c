@@ -59,6 +59,8 @@ static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 	ZG_REC_NUM(rec, decide_ns, r->decide_ns);
 	if (r->decision.constraints.max_runtime_sec)
 		ZG_REC_NUM(rec, max_runtime_sec, r->decision.constraints.max_runtime_sec);
+	if (r->quota.limit)
+		zg_record_str(rec, ZG_RF_limit, zg_slice_str(r->quota.limit));
 	if (r->hold.approval[0]) {
 		zg_record_str(rec, ZG_RF_approval, zg_slice_str(r->hold.approval));
 		if (r->hold.state == ZG_HOLD_GRANTED)
@@ -178,9 +180,9 @@ void zg_evidence_outcome(struct zg_request *r)
 	struct zg_record rec;
 	uint64_t now = zg_now_ns();
 
-	if (r->decision.constraints.has_max_retries)
-		zg_retries_note(&r->worker->retries, r->retry_key,
-				r->outcome != ZG_O_OK && r->outcome != ZG_O_DEFERRED, now);
+	zg_quota_over(r, r->outcome == ZG_O_OK	       ? ZG_QE_DONE
+			 : r->outcome == ZG_O_DEFERRED ? ZG_QE_NEUTRAL
+						       : ZG_QE_FAILED);
 	fill(r, &rec, ZG_RK_CALL_OUTCOME);
 	fill_decision(r, &rec);
 	zg_record_str(&rec, ZG_RF_outcome, zg_slice_str(outcomes[r->outcome]));

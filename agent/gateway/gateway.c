@@ -87,8 +87,6 @@ int zg_worker_init(struct zg_worker *w)
 	if (rc == 0)
 		rc = zg_cgroup_names_init(&w->names);
 	if (rc == 0)
-		rc = zg_retries_init(&w->retries);
-	if (rc == 0)
 		rc = zg_pins_known_init(&w->pins);
 	return rc < 0 ? rc : zg_upstream_init(w);
 }
@@ -111,7 +109,6 @@ void zg_worker_release(struct zg_worker *w)
 		event_free(w->channel_event);
 	if (w->ledger_event)
 		event_free(w->ledger_event);
-	zg_retries_release(&w->retries);
 	zg_pins_known_release(&w->pins);
 	zg_cgroup_names_release(&w->names);
 	zg_admission_release(&w->admission);
@@ -149,6 +146,8 @@ void zg_worker_read_ledger(struct zg_worker *w)
 			zg_state_used(w, (const struct zg_msg_token_used *)m.body);
 		else if (m.type == ZG_MSG_CALL_CANCELLED)
 			zg_cancel_message(w, (const struct zg_msg_call_cancelled *)m.body);
+		else if (m.type == ZG_MSG_QUOTA_TOLD)
+			zg_quota_message(w, (const struct zg_msg_quota_told *)m.body);
 		else if (m.type == ZG_MSG_PIN_STATE)
 			zg_pins_message(w, (struct zg_msg_pin_state *)m.body);
 		else
@@ -179,6 +178,7 @@ static int take_ledger(struct zg_worker *w, int fd)
 		return -ENOMEM;
 	zg_hold_resend(w);
 	zg_pins_resend(w);
+	zg_quota_resend(w);
 	return 0;
 }
 

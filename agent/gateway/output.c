@@ -87,6 +87,9 @@ static int on_event(void *arg, const struct zg_sse_event *ev)
 	rc = zg_server_message(r, ev->data, &m);
 	if (rc < 0 || m.drop)
 		return rc;
+	/* before its client can make the next call */
+	if (r->output.answered)
+		zg_quota_over(r, r->outcome == ZG_O_OK ? ZG_QE_DONE : ZG_QE_FAILED);
 	if (r->door == ZG_DOOR_SSE && (m.facts.result.ptr || m.facts.error.ptr))
 		zg_relay_answered(r, &m.facts);
 	return pass_event(r, ev, m.changed ? &m.text : NULL);
@@ -107,6 +110,20 @@ void zg_output_head(struct zg_request *r)
 		zg_client_stream_begin(r->client, o->session);
 }
 
+/* Counted over the whole call, as its server sent it. */
+static bool over_cap(struct zg_request *r)
+{
+	uint64_t most = r->decision.constraints.max_output_bytes;
+
+	if (!most || r->output.bytes <= most)
+		return false;
+	r->output.too_large = true;
+	r->output.withheld =
+		zg_request_text(r, "it has more than %llu bytes (max_output_bytes) [rules: %s]",
+				(unsigned long long)most, r->rules);
+	return true;
+}
+
 int zg_output_feed(struct zg_request *r, struct zg_slice bytes)
 {
 	struct zg_output *o = &r->output;
@@ -115,6 +132,8 @@ int zg_output_feed(struct zg_request *r, struct zg_slice bytes)
 	o->bytes += bytes.len;
 	if (o->withheld)
 		return -EBADMSG; /* by its head */
+	if (over_cap(r))
+		return -EFBIG;
 	if (o->encoded)
 		return zg_withhold(r, -EBADMSG, "it is compressed");
 	if (o->streaming) {
@@ -148,7 +167,7 @@ static enum zg_next withheld(struct zg_request *r)
 		r->outcome = ZG_O_ASK_DENIED;
 		return ZG_ANSWER;
 	}
-	r->outcome = ZG_O_QUARANTINED;
+	r->outcome = r->output.too_large ? ZG_O_TOO_LARGE : ZG_O_QUARANTINED;
 	return zg_answer_with(r, ZG_A_FAIL, ZG_C_WITHHELD,
 			      "zerogate: the output of server %s was withheld: %s", r->server->id,
 			      r->output.withheld);

@@ -18,12 +18,15 @@ struct zg_expected {
 	struct zg_request *stream;
 	struct event timer;
 	uint64_t call;
+	bool limited;
 	char id[ZG_RPC_ID_BYTES];
 	char message[]; /* if it does not */
 };
 
-static void forget(struct zg_expected *x)
+static void forget(struct zg_expected *x, enum zg_quota_end end)
 {
+	if (x->limited)
+		zg_quota_late(x->stream->worker, x->call, end);
 	LIST_REMOVE(x, link);
 	x->stream->endpoint.expecting--;
 	(void)event_del(&x->timer);
@@ -35,7 +38,7 @@ void zg_relay_end(struct zg_request *stream)
 	struct zg_expected *x;
 
 	while ((x = LIST_FIRST(&stream->endpoint.expected)))
-		forget(x);
+		forget(x, ZG_QE_FAILED);
 }
 
 /* the stream's side --------------------------------------------------------------- */
@@ -59,7 +62,7 @@ static void on_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *ar
 	zg_upstream_cancel(x->stream, x->id);
 	say(x->stream, x->message);
 	zg_evidence_late(x->stream, x->call, ZG_O_TIMEOUT, 0);
-	forget(x);
+	forget(x, ZG_QE_FAILED);
 }
 
 /* Ids of answers that came before anybody said that they were expected. */
@@ -90,16 +93,22 @@ static void expect(struct zg_request *stream, const struct zg_msg_relay *m)
 	const struct timeval limit = {m->sec, 0};
 	struct zg_expected *x;
 
-	if (came_early(stream, m->id))
+	if (came_early(stream, m->id)) {
+		if (m->limited)
+			zg_quota_late(stream->worker, m->call, ZG_QE_NEUTRAL);
 		return;
+	}
 	x = stream->endpoint.expecting < ZG_EXPECTED_MAX ? malloc(sizeof(*x) + m->bytes + 1) : NULL;
 	if (!x) { /* what cannot be bounded does not run */
+		if (m->limited)
+			zg_quota_late(stream->worker, m->call, ZG_QE_FAILED);
 		zg_upstream_cancel(stream, m->id);
 		say(stream, m->text);
 		return;
 	}
 	x->stream = stream;
 	x->call = m->call;
+	x->limited = m->limited != 0;
 	memcpy(x->id, m->id, sizeof(x->id));
 	memcpy(x->message, m->text, m->bytes + 1);
 	LIST_INSERT_HEAD(&stream->endpoint.expected, x, link);
@@ -149,7 +158,7 @@ void zg_relay_answered(struct zg_request *stream, const struct zg_json_facts *an
 				 : answer->is_error ? ZG_O_TOOL_ERROR
 						    : ZG_O_OK,
 				 answer->result.len);
-		forget(x);
+		forget(x, answer->error.ptr || answer->is_error ? ZG_QE_FAILED : ZG_QE_DONE);
 		return;
 	}
 	if (!answer->id.len)
@@ -166,7 +175,7 @@ static void cancelled(struct zg_request *stream, const char *id)
 	if (!x)
 		return;
 	zg_evidence_late(stream, x->call, ZG_O_CANCELLED, 0);
-	forget(x);
+	forget(x, ZG_QE_FAILED);
 }
 
 void zg_relay_take(struct zg_worker *w, struct zg_msg_relay *m)
@@ -199,6 +208,7 @@ static void relay(struct zg_request *post, const char *id, struct zg_slice messa
 		.call = post->call,
 		.worker = post->endpoint.worker,
 		.sec = sec,
+		.limited = sec && post->quota.elsewhere,
 	};
 
 	if (message.len >= sizeof(m.text)) {
@@ -223,6 +233,7 @@ void zg_relay_expect(struct zg_request *post, struct zg_slice message)
 {
 	uint64_t spent = (zg_now_ns() - post->dispatched_ns) / UINT64_C(1000000000);
 
+	post->quota.elsewhere = zg_quota_limited(post);
 	relay(post, post->rpc.id, message,
 	      spent < post->runtime_sec ? post->runtime_sec - (uint32_t)spent : 1);
 }

@@ -52,8 +52,10 @@ static const struct {
 	{"state", zg_step_state},	  /* of an earlier round, likewise */
 	{"judge", zg_step_judge},	  /* the policy decision */
 	{"pin", zg_step_pin},		  /* the definition it rests on */
+	{"probe", zg_step_probe},	  /* no person is asked for what has no room */
 	{"hold", zg_step_hold},		  /* a person's, if policy asks for it */
-	{"constrain", zg_step_constrain}, /* hosts, retries, run time */
+	{"constrain", zg_step_constrain}, /* hosts, run time */
+	{"quota", zg_step_quota},	  /* rates, calls at once, retries */
 	{"spend", zg_step_spend},	  /* such a state is used once */
 	{"cancel", zg_step_cancel},	  /* what another call is told */
 	{"intent", zg_step_intent},	  /* evidence before anything happens */
@@ -178,6 +180,7 @@ static void retire(struct zg_request *r)
 	TAILQ_REMOVE(&w->requests, r, link);
 	LIST_REMOVE(r, by_call);
 	zg_hold_end(r);
+	zg_quota_end(r);
 	if (r->local)
 		zg_local_forget(r);
 	zg_relay_end(r);

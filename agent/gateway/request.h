@@ -14,6 +14,7 @@
 #include "envelope.h"
 #include "era.h"
 #include "http.h"
+#include "quota.h"
 #include "record.h"
 #include "route.h"
 #include "rpc.h"
@@ -46,6 +47,7 @@ enum zg_rpc_code {
 	ZG_C_HTTP = -31009,	       /* refused before there was a message */
 	ZG_C_TOKEN = -31010,	       /* a session, state or event id that does not open */
 	ZG_C_CANCELLED = -31011,       /* by its client, before it was dispatched */
+	ZG_C_LIMIT = -31012,	       /* a rate, calls at once or retries are used up */
 	ZG_C_HEADER_MISMATCH = -32020, /* these two are the specification's */
 	ZG_C_VERSION = -32022,
 };
@@ -70,7 +72,8 @@ struct zg_answer {
 	X(CANCELLED, "cancelled")                                                                  \
 	X(QUARANTINED, "quarantined")                                                              \
 	X(ASK_DENIED, "ask_denied") /* what the server asked for in return was denied */           \
-	X(DEFERRED, "deferred")	    /* its answer comes on another stream */
+	X(DEFERRED, "deferred")	    /* its answer comes on another stream */                       \
+	X(TOO_LARGE, "too_large")   /* more than max_output_bytes: withheld */
 
 enum zg_outcome {
 #define X(NAME, text) ZG_O_##NAME,
@@ -145,6 +148,7 @@ struct zg_output {
 	const char *withheld; /* why the output was not released */
 	const char *hidden;   /* entries of lists that are not shown: "why:count,..." */
 	bool denied;	      /* policy refused what it asks for: r->answer says so */
+	bool too_large;	      /* withheld because of max_output_bytes */
 	uint32_t asks;	      /* requests of the server in it */
 	uint32_t dropped;     /* messages that nobody was shown */
 	uint64_t bytes;	      /* from the server */
@@ -215,7 +219,7 @@ struct zg_request {
 	bool cut;	   /* the time was over */
 	bool cancel_asked; /* by a notification of its client */
 	bool cancelled;	   /* nobody listens to this stream any more */
-	uint8_t retry_key[32];
+	struct zg_quota quota;
 	/* the server's part */
 	struct event timer; /* of the hold, then of the call */
 	uint64_t dispatched_ns;
@@ -285,8 +289,10 @@ enum zg_next zg_step_state(struct zg_request *r);     /* state.c: open */
 enum zg_next zg_step_judge(struct zg_request *r);     /* judge.c */
 enum zg_next zg_step_namespace(struct zg_request *r); /* namespace.c: the server's own names */
 enum zg_next zg_step_pin(struct zg_request *r);	      /* pins.c: is its definition accepted? */
+enum zg_next zg_step_probe(struct zg_request *r);     /* quota.c: before a person is asked */
 enum zg_next zg_step_hold(struct zg_request *r);      /* hold.c */
 enum zg_next zg_step_constrain(struct zg_request *r); /* constrain.c */
+enum zg_next zg_step_quota(struct zg_request *r);     /* quota.c: limits over all workers */
 enum zg_next zg_step_spend(struct zg_request *r);     /* state.c: once */
 enum zg_next zg_step_cancel(struct zg_request *r);    /* cancel.c: of another call */
 enum zg_next

@@ -44,6 +44,7 @@ static int judge_secrets(struct zg_request *r, struct zg_server_message *m)
 
 	m->raw = m->text;
 	zg_findings_reset(f);
+	f->strict = r->decision.constraints.redact >= ZG_REDACT_STRICT;
 	zg_buf_reset(released);
 	rc = zg_scan_json(r->live->scanner, m->text, f, released, &m->changed, &m->facts, NULL);
 	for (size_t i = 0; i < sizeof(f->per_detector) / sizeof(f->per_detector[0]); i++)
@@ -54,6 +55,12 @@ static int judge_secrets(struct zg_request *r, struct zg_server_message *m)
 						  : "it could not be scanned");
 	if (f->overflow || (f->count && zg_findings_verdict(f) == ZG_SV_QUARANTINE))
 		return zg_withhold(r, -EPERM, "it was quarantined");
+	if (f->count && r->decision.constraints.redact == ZG_REDACT_WITHHOLD)
+		return zg_withhold(r, -EPERM,
+				   zg_request_text(r,
+						   "it holds what is not to get out (redact: "
+						   "withhold) [rules: %s]",
+						   r->rules));
 	if (m->changed)
 		m->text = zg_buf_slice(released);
 	return 0;

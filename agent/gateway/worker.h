@@ -89,7 +89,6 @@ struct zg_worker {
 	const struct timeval *quiet; /* likewise ZG_KEEPALIVE_SEC */
 	struct zg_admission admission;
 	struct zg_cgroup_names names;
-	struct zg_retries retries;
 	struct zg_nowhere_names nowhere;
 	struct zg_pins_known pins;
 	struct zg_bucket rejects; /* of call.reject records */

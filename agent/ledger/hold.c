@@ -376,6 +376,19 @@ static void ask_quota(struct zg_hold_link *l, const struct zg_msg_quota_ask *m)
 			(struct zg_quota_question){.link = link, .ask = *m};
 }
 
+/* Also of a call whose question has not been answered yet. */
+static void quota_done(struct zg_hold_link *l, const struct zg_msg_quota_done *m)
+{
+	struct zg_holds *h = l->owner;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->question_count; i++)
+		if (h->questions[i].ask.call != m->call)
+			h->questions[kept++] = h->questions[i];
+	h->question_count = kept;
+	zg_quotas_done(&h->quotas, m, now_ns());
+}
+
 static void answer_questions(struct zg_holds *h)
 {
 	for (size_t i = 0; i < h->question_count; i++) {
@@ -421,7 +434,7 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 	else if (m->type == ZG_MSG_QUOTA_ASK)
 		ask_quota(l, &body.ask);
 	else if (m->type == ZG_MSG_QUOTA_DONE)
-		zg_quotas_done(&l->owner->quotas, &body.done, now_ns());
+		quota_done(l, &body.done);
 	else
 		return -EPROTO;
 	return 0;

@@ -9,7 +9,7 @@
 
 #include "approval.h"
 #include "pin.h"
-#include "quota.h"
+#include "quotas.h"
 #include "token.h"
 
 struct event;

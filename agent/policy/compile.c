@@ -381,6 +381,24 @@ static uint16_t put_allowlist(struct compiler *c, const struct zg_texts *hosts)
 	return (uint16_t)lists;
 }
 
+static struct zg_row_span put_limits(struct compiler *c, const struct zg_constraints_src *src,
+				     uint32_t rule)
+{
+	struct zg_row_span span = {rows(c, ZG_PT_LIMITS, sizeof(struct zg_limit)),
+				   (uint32_t)src->limit_count};
+
+	for (size_t i = 0; i < src->limit_count; i++) {
+		struct zg_limit row = src->limit[i];
+
+		row.rule = rule;
+		zg_buf_add(&c->table[ZG_PT_LIMITS], &row, sizeof(row));
+	}
+	/* a decision carries their numbers in 16 bits */
+	if (span.first + span.count > UINT16_MAX)
+		c->table[ZG_PT_LIMITS].error = -EFBIG;
+	return span;
+}
+
 static void put_rules(struct compiler *c)
 {
 	for (size_t i = 0; i < c->rule_count; i++) {
@@ -394,7 +412,11 @@ static void put_rules(struct compiler *c)
 			.max_runtime_sec = r->constraints.max_runtime_sec,
 			.max_retries = r->constraints.max_retries,
 			.has_max_retries = r->constraints.has_max_retries,
+			.max_output_bytes = r->constraints.max_output_bytes,
+			.limits = put_limits(c, &r->constraints, (uint32_t)i),
 			.allowlist = put_allowlist(c, &r->constraints.allowlist),
+			.redact = (uint8_t)r->constraints.redact,
+			.approvers = (uint8_t)r->constraints.approvers,
 			.decision = (uint8_t)r->decision,
 		};
 

@@ -209,15 +209,34 @@ static bool add_allowlist(struct zg_constraints *c, uint16_t list)
 	return true;
 }
 
+/* Limits are never merged: each counts by itself, and every one must have room. */
+static bool add_limits(struct zg_constraints *c, struct zg_row_span limits)
+{
+	for (uint32_t i = 0; i < limits.count; i++) {
+		if (c->limit_count == ZG_LIMITS_MAX)
+			return false;
+		c->limit[c->limit_count++] = (uint16_t)(limits.first + i);
+	}
+	return true;
+}
+
 static bool tighten(struct zg_constraints *c, const struct zg_row_rule *r)
 {
+	if (r->max_output_bytes &&
+	    (!c->max_output_bytes || r->max_output_bytes < c->max_output_bytes))
+		c->max_output_bytes = r->max_output_bytes;
+	if (r->redact > c->redact)
+		c->redact = (enum zg_redact)r->redact;
+	if (r->approvers > c->approvers)
+		c->approvers = r->approvers;
 	if (r->max_runtime_sec && (!c->max_runtime_sec || r->max_runtime_sec < c->max_runtime_sec))
 		c->max_runtime_sec = r->max_runtime_sec;
 	if (r->has_max_retries && (!c->has_max_retries || r->max_retries < c->max_retries)) {
 		c->has_max_retries = true;
 		c->max_retries = r->max_retries;
 	}
-	return r->allowlist == ZG_NO_ALLOWLIST || add_allowlist(c, r->allowlist);
+	return add_limits(c, r->limits) &&
+	       (r->allowlist == ZG_NO_ALLOWLIST || add_allowlist(c, r->allowlist));
 }
 
 struct verdict {

@@ -59,5 +59,6 @@ struct zg_decision {
 };
 
 const char *zg_decision_text(enum zg_decision_kind kind); /* "DENY", ... */
+const char *zg_redact_text_of(enum zg_redact level);	  /* "default", ... */
 
 #endif

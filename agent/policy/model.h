@@ -11,6 +11,7 @@
 #include "decision.h"
 #include "envelope.h"
 #include "document.h"
+#include "limit.h"
 
 enum zg_cond_kind {
 	ZG_CK_LABEL = 0,     /* the label exists and one pattern matches its value */
@@ -36,6 +37,11 @@ struct zg_constraints_src {
 	uint32_t max_retries;
 	bool has_max_retries;
 	struct zg_texts allowlist; /* lower-case hosts, "*.x" for what ends in .x */
+	uint32_t max_output_bytes; /* 0 = none */
+	uint32_t approvers;	   /* likewise; a member of the rule */
+	enum zg_redact redact;
+	struct zg_limit limit[ZG_LIMITS_MAX]; /* rates and calls at once; rule: not set */
+	size_t limit_count;
 };
 
 struct zg_rule_src {

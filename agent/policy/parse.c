@@ -20,6 +20,7 @@ struct rule_ctx {
 	struct zg_conds_src *into; /* match or unless */
 	const struct zg_yaml *decision;
 	const struct zg_yaml *constraints;
+	const struct zg_yaml *approvers;
 	const struct zg_yaml *deny_list;
 	bool has_match;
 };
@@ -288,6 +289,14 @@ static void parse_constraints(const struct zg_yaml_ctx *ctx, const struct zg_yam
 	zg_constraints_parse(ctx, y, &r->rule->constraints);
 }
 
+static void parse_approvers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	struct rule_ctx *r = into;
+
+	r->approvers = y;
+	zg_constraints_approvers(ctx, y, &r->rule->constraints);
+}
+
 static const struct zg_yaml_field rule_fields[] = {
 	{"id", parse_id, true},
 	{"description", parse_description, false},
@@ -297,7 +306,7 @@ static const struct zg_yaml_field rule_fields[] = {
 	{"unless", parse_unless, false},
 	{"decision", parse_decision, true},
 	{"constraints", parse_constraints, false},
-	{"approvers", NULL, false},
+	{"approvers", parse_approvers, false},
 };
 
 /* What each part allows by itself, but not together. */
@@ -310,10 +319,7 @@ static void check_rule(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 	}
 	if (!r->decision)
 		return;
-	if (r->rule->decision == ZG_D_DENY && r->constraints) {
-		zg_yaml_error(ctx, r->constraints, "a DENY cannot have constraints");
-		zg_diag_hint(ctx->diag, "remove them, or decide ALLOW_WITH_CONSTRAINTS");
-	}
+	zg_constraints_check(ctx, r->rule, r->constraints, r->approvers);
 	if (r->rule->decision == ZG_D_ALLOW_WITH_CONSTRAINTS && !r->constraints) {
 		zg_yaml_error(ctx, r->decision, "ALLOW_WITH_CONSTRAINTS without constraints");
 		zg_diag_hint(ctx->diag, "add constraints:, or decide ALLOW");

@@ -20,6 +20,17 @@ const char *zg_decision_text(enum zg_decision_kind kind)
 	return kind < ZG_D_MAX ? text[kind] : text[ZG_D_DENY];
 }
 
+const char *zg_redact_text_of(enum zg_redact level)
+{
+	static const char *const text[ZG_REDACT_MAX] = {
+		[ZG_REDACT_DEFAULT] = "default",
+		[ZG_REDACT_STRICT] = "strict",
+		[ZG_REDACT_WITHHOLD] = "withhold",
+	};
+
+	return level < ZG_REDACT_MAX ? text[level] : text[ZG_REDACT_WITHHOLD];
+}
+
 static void rule_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
 		      size_t size)
 {
@@ -61,8 +72,8 @@ void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope
 		break;
 	case ZG_DR_OVERFLOW:
 		(void)snprintf(text, sizeof(text),
-			       "the call has more labels, risk tags or network "
-			       "allowlists than can be judged");
+			       "the call has more labels, risk tags, network "
+			       "allowlists or limits than can be judged");
 		break;
 	case ZG_DR_UNKNOWN_METHOD:
 		(void)zg_str_cut(what, sizeof(what), env->method);

@@ -103,9 +103,19 @@ static bool rules_ok(const struct zg_policy_view *v)
 		    !span_ok(v, r->match, ZG_PT_CONDS) || !span_ok(v, r->unless, ZG_PT_CONDS) ||
 		    (r->pivot != ZG_NO_INDEX && r->pivot >= r->match.count) ||
 		    (r->allowlist != ZG_NO_ALLOWLIST && r->allowlist >= rows(v, ZG_PT_LISTS)) ||
-		    r->decision >= ZG_D_MAX || r->has_max_retries > 1)
+		    !span_ok(v, r->limits, ZG_PT_LIMITS) || r->decision >= ZG_D_MAX ||
+		    r->has_max_retries > 1 || r->redact >= ZG_REDACT_MAX)
 			return false;
 	}
+	for (uint32_t i = 0; i < rows(v, ZG_PT_LIMITS); i++) {
+		const struct zg_limit *l = &v->limits[i];
+
+		if (l->rule >= rows(v, ZG_PT_RULES) || l->kind > ZG_QK_CONCURRENT || !l->calls ||
+		    !l->sec || l->by >= 1u << ZG_LB_MAX)
+			return false;
+	}
+	if (rows(v, ZG_PT_LIMITS) > UINT16_MAX)
+		return false;
 	return rows(v, ZG_PT_RULES) <= ZG_POLICY_RULES_MAX;
 }
 

@@ -59,9 +59,14 @@ struct zg_row_rule {
 	uint32_t pivot;		   /* index within match, or ZG_NO_INDEX */
 	uint32_t max_runtime_sec;
 	uint32_t max_retries;
-	uint16_t allowlist; /* row of LISTS, or ZG_NO_ALLOWLIST */
+	uint32_t max_output_bytes;
+	struct zg_row_span limits; /* LIMITS */
+	uint16_t allowlist;	   /* row of LISTS, or ZG_NO_ALLOWLIST */
 	uint8_t decision;
 	uint8_t has_max_retries;
+	uint8_t redact; /* enum zg_redact */
+	uint8_t approvers;
+	uint8_t pad[2];
 };
 
 struct zg_row_label {
@@ -102,6 +107,7 @@ struct zg_row_server {
 	X(VALUES, values, uint32_t)                                                                \
 	X(GLOBS, globs, struct zg_row_text)                                                        \
 	X(LISTS, lists, struct zg_row_span)                                                        \
+	X(LIMITS, limits, struct zg_limit)                                                         \
 	X(HOSTS, hosts, struct zg_row_text)                                                        \
 	X(SERVERS, servers, struct zg_row_server)                                                  \
 	X(SERVER_SLOTS, server_slots, uint32_t)                                                    \

@@ -113,6 +113,8 @@ int zg_findings_add(struct zg_findings *f, uint16_t detector, struct zg_span at)
 				   .end = at.end};
 	size_t last = f->count, first;
 
+	if (f->strict && found.verdict == ZG_SV_ALLOW)
+		found.verdict = ZG_SV_REDACT;
 	while (last && f->item[last - 1].start >= at.end)
 		last--;
 	for (first = last; first && f->item[first - 1].end > at.start; first--) {

@@ -34,7 +34,8 @@ struct zg_findings {
 	struct zg_finding *item; /* sorted by start, not overlapping */
 	size_t count;
 	size_t cap;
-	bool overflow;		   /* more than ZG_FINDINGS_MAX: treat as quarantine */
+	bool strict;   /* given, not found: what a detector would let pass is redacted */
+	bool overflow; /* more than ZG_FINDINGS_MAX: treat as quarantine */
 	uint32_t per_detector[32]; /* counts, for records and placeholders */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* constrain_test.c - the host that a lenient URL parser would dial is the one
- * that is judged; failed calls are remembered for a while. */
+ * that is judged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -61,31 +61,10 @@ static void test_url_host(void **state)
 	}
 }
 
-static void test_retries(void **state)
-{
-	const uint64_t second = 1000000000;
-	uint8_t key[32] = {1}, other[32] = {1, 0, 9};
-	struct zg_retries t;
-
-	(void)state;
-	assert_int_equal(zg_retries_init(&t), 0);
-	assert_int_equal(zg_retries_failures(&t, key, second), 0);
-	zg_retries_note(&t, key, true, second);
-	zg_retries_note(&t, key, true, 2 * second);
-	assert_int_equal(zg_retries_failures(&t, key, 3 * second), 2);
-	assert_int_equal(zg_retries_failures(&t, other, 3 * second), 0);
-	/* forgotten after a success, or after its time */
-	assert_int_equal(zg_retries_failures(&t, key, (ZG_RETRY_WINDOW_SEC + 3) * second), 0);
-	zg_retries_note(&t, key, false, 4 * second);
-	assert_int_equal(zg_retries_failures(&t, key, 4 * second), 0);
-	zg_retries_release(&t);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_url_host),
-		cmocka_unit_test(test_retries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@ static const struct {
 	{RULE "    match: {}\n    matches: {}\n", "p0:6:5: unknown key 'matches' in a rule"},
 	{RULE "    match: []\n", "p0:5:12: match must be a map (key: value)"},
 	{RULE "    match: {}\n    approvers: 2\n",
-	 "p0:6:5: 'approvers' in a rule is not implemented in this version"},
+	 "p0:6:16: approvers in a rule that says DENY"},
 	{RULE "    match: {}\n  - id: r\n    match: {}\n    decision: ALLOW\n",
 	 "p0:6:5: rule id 'r' is used twice"},
 	/* conditions */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quota.c - see quota.h. Trust: a gateway may be compromised: it can ask for
+ * quotas.c - see quotas.h. Trust: a gateway may be compromised: it can ask for
  * limits that are none and end the calls of another, but it could leave the
  * question out as well; it cannot make the tables grow or the ledger stop.
  */
-#include "quota.h"
+#include "quotas.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quota.h - the limits that span workers: rates and budgets, calls at once, and
+ * quotas.h - the limits that span workers: rates and budgets, calls at once, and
  * how often a failed call may be issued again. In memory alone: bounded tables
  * under the monotonic clock, which the caller reads. A worker that dies gives
  * back what its calls held; a ledger that dies forgets the rates (its gateways
@@ -11,8 +11,8 @@
  * than `calls` in any `sec` seconds, and room comes back at most one part late.
  * Only calls that are granted count. What cannot be counted is refused.
  */
-#ifndef ZG_QUOTA_H
-#define ZG_QUOTA_H
+#ifndef ZG_QUOTAS_H
+#define ZG_QUOTAS_H
 
 #include "cleanup.h"
 #include "zg_wire.h"

@@ -2,6 +2,8 @@
 /* rpc.c - see rpc.h. Trust: every byte is the client's. */
 #include "rpc.h"
 
+#include "json_tree.h"
+
 /* Depth and number of values before a tree is built of them. */
 static const char *check_shape(struct zg_slice text)
 {
@@ -218,22 +220,18 @@ static int read_response(struct zg_rpc *m, const char **why)
 
 json_t *zg_rpc_tree(struct zg_slice text)
 {
-	return check_shape(text) ? NULL
-				 : json_loadb(text.ptr, text.len,
-					      JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+	return check_shape(text) ? NULL : zg_json_tree(text);
 }
 
 int zg_rpc_parse(struct zg_rpc *m, struct zg_slice text, const char **why)
 {
 	const json_t *version, *id, *method;
-	json_error_t error;
 
 	*m = (struct zg_rpc){0};
 	*why = check_shape(text);
 	if (*why)
 		return ZG_RPC_PARSE_ERROR;
-	/* refuses invalid UTF-8, NUL escapes and what follows the value by itself */
-	m->root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
+	m->root = zg_json_tree(text);
 	*why = "the message is not strict JSON (RFC 8259, no duplicate keys)";
 	if (!m->root)
 		return ZG_RPC_PARSE_ERROR;

@@ -10,10 +10,8 @@ static unsigned char lower(unsigned char c)
 	return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
 }
 
-bool zg_slice_ieq(struct zg_slice a, struct zg_slice b)
+bool zg_slice_folds(struct zg_slice a, struct zg_slice b)
 {
-	if (a.len != b.len)
-		return false;
 	for (size_t i = 0; i < a.len; i++)
 		if (lower((unsigned char)a.ptr[i]) != lower((unsigned char)b.ptr[i]))
 			return false;

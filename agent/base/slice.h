@@ -28,8 +28,14 @@ static inline bool zg_slice_eq(struct zg_slice a, struct zg_slice b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-bool zg_slice_ieq(struct zg_slice a, struct zg_slice b); /* ASCII case folded */
-struct zg_slice zg_slice_trim(struct zg_slice s);	 /* ASCII blanks, both ends */
+bool zg_slice_folds(struct zg_slice a, struct zg_slice b); /* of one length */
+
+static inline bool zg_slice_ieq(struct zg_slice a, struct zg_slice b) /* ASCII case folded */
+{
+	return a.len == b.len && zg_slice_folds(a, b);
+}
+
+struct zg_slice zg_slice_trim(struct zg_slice s); /* ASCII blanks, both ends */
 bool zg_slice_starts(struct zg_slice s, struct zg_slice prefix);
 
 /* '*' any run of bytes, all else literal. No recursion; at most

@@ -205,6 +205,16 @@ static void send_parts(struct zg_conn *c, struct zg_slice a, struct zg_slice b)
 	count_unsent(c);
 }
 
+/* Not printf: an answer's head has six fields, and each call has an answer. */
+static void add_field(struct zg_buf *head, const char *name, struct zg_slice value)
+{
+	if (!value.len)
+		return;
+	zg_buf_str(head, name);
+	zg_buf_add(head, value.ptr, value.len);
+	zg_buf_str(head, "\r\n");
+}
+
 static void on_finish(struct zg_client *client, const struct zg_http_answer *a)
 {
 	struct zg_conn *c = conn_of(client);
@@ -212,19 +222,20 @@ static void on_finish(struct zg_client *client, const struct zg_http_answer *a)
 
 	c->close |= a->close;
 	zg_buf_reset(head);
-	zg_buf_fmt(head, "HTTP/1.1 %d %s\r\n", a->status, reason_of(a->status));
-	zg_buf_str(head, "Cache-Control: no-store\r\n");
-	if (a->type.len)
-		zg_buf_fmt(head, "Content-Type: %.*s\r\n", (int)a->type.len, a->type.ptr);
-	if (a->session.len)
-		zg_buf_fmt(head, "Mcp-Session-Id: %.*s\r\n", (int)a->session.len, a->session.ptr);
-	if (a->challenge.len)
-		zg_buf_fmt(head, "WWW-Authenticate: %.*s\r\n", (int)a->challenge.len,
-			   a->challenge.ptr);
-	if (a->allow.len)
-		zg_buf_fmt(head, "Allow: %.*s\r\n", (int)a->allow.len, a->allow.ptr);
-	if (a->status != 204)
-		zg_buf_fmt(head, "Content-Length: %zu\r\n", a->body.len);
+	zg_buf_str(head, "HTTP/1.1 ");
+	zg_buf_u64(head, (uint64_t)a->status);
+	zg_buf_char(head, ' ');
+	zg_buf_str(head, reason_of(a->status));
+	zg_buf_str(head, "\r\nCache-Control: no-store\r\n");
+	add_field(head, "Content-Type: ", a->type);
+	add_field(head, "Mcp-Session-Id: ", a->session);
+	add_field(head, "WWW-Authenticate: ", a->challenge);
+	add_field(head, "Allow: ", a->allow);
+	if (a->status != 204) {
+		zg_buf_str(head, "Content-Length: ");
+		zg_buf_u64(head, a->body.len);
+		zg_buf_str(head, "\r\n");
+	}
 	zg_buf_str(head, c->close || !c->body_taken ? "Connection: close\r\n\r\n" : "\r\n");
 	if (!zg_buf_ok(head)) {
 		c->request = NULL;
@@ -246,8 +257,7 @@ static void on_stream_begin(struct zg_client *client, struct zg_slice session)
 	zg_buf_str(head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 			 "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
 			 "Transfer-Encoding: chunked\r\n");
-	if (session.len)
-		zg_buf_fmt(head, "Mcp-Session-Id: %.*s\r\n", (int)session.len, session.ptr);
+	add_field(head, "Mcp-Session-Id: ", session);
 	zg_buf_str(head, "\r\n");
 	if (zg_buf_ok(head))
 		send_parts(c, zg_buf_slice(head), (struct zg_slice){0});

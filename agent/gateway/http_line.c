@@ -3,16 +3,16 @@
 #include "http_line.h"
 
 /* RFC 9110 token characters */
-static bool is_tchar(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
+static const bool tchar[256] = {
+	['0' ... '9'] = true,  ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true,
+	['#' ... '\''] = true, ['*'] = true,	     ['+'] = true,	   ['-'] = true,
+	['.'] = true,	       ['^' ... '`'] = true, ['|'] = true,	   ['~'] = true,
+};
 
 bool zg_http_is_token(struct zg_slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if (!is_tchar((unsigned char)s.ptr[i]))
+		if (!tchar[(unsigned char)s.ptr[i]])
 			return false;
 	return s.len > 0;
 }

@@ -36,9 +36,9 @@ enum zg_next zg_step_judge(struct zg_request *r)
 	zg_decision_reason_text(p, &env, &r->decision, reason, sizeof(reason));
 	zg_envelope_tags_text(&env, tags, sizeof(tags));
 	r->action = env.action;
-	r->risk_tags = zg_request_text(r, "%s", tags);
-	r->rules = zg_request_text(r, "%s", rules);
-	r->reason = zg_request_text(r, "%s", reason);
+	r->risk_tags = zg_request_keep(r, tags);
+	r->rules = zg_request_keep(r, rules);
+	r->reason = zg_request_keep(r, reason);
 	if (rc == -ENOENT || !r->server) {
 		r->decision.kind = ZG_D_DENY;
 		return zg_answer_with(r, ZG_A_DENY, ZG_C_NOT_REGISTERED,

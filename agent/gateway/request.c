@@ -337,15 +337,20 @@ void zg_request_client_drained(struct zg_request *r)
 		zg_upstream_resume(r);
 }
 
+const char *zg_request_keep(struct zg_request *r, const char *text)
+{
+	const char *kept = zg_arena_copy(&r->arena, zg_slice_str(text));
+
+	return kept ? kept : "no memory to say why";
+}
+
 ZG_PRINTF(2, 0)
 static const char *format(struct zg_request *r, const char *fmt, va_list ap)
 {
 	char text[ZG_TEXT_LEN] = "";
-	const char *kept;
 
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	kept = zg_arena_copy(&r->arena, zg_slice_str(text));
-	return kept ? kept : "no memory to say why";
+	return zg_request_keep(r, text);
 }
 
 const char *zg_request_text(struct zg_request *r, const char *fmt, ...)

@@ -267,6 +267,7 @@ void zg_requests_release(struct zg_worker *w);
 
 /* A text of the request's own, for one of its fields; cut at ZG_TEXT_LEN. */
 const char *zg_request_text(struct zg_request *r, const char *fmt, ...) ZG_PRINTF(2, 3);
+const char *zg_request_keep(struct zg_request *r, const char *text); /* as it is, whole */
 
 /* Set the answer; returns ZG_ANSWER. */
 enum zg_next zg_refuse(struct zg_request *r, int status, int code, const char *fmt, ...)

@@ -324,8 +324,10 @@ static void add_header(struct zg_transfer *t, struct zg_slice name, struct zg_sl
 
 	if (!node || !line)
 		return; /* sticky: seen by zg_arena_ok */
-	(void)snprintf(line, name.len + value.len + 3, "%.*s: %.*s", (int)name.len, name.ptr,
-		       (int)value.len, value.ptr);
+	memcpy(line, name.ptr, name.len);
+	memcpy(line + name.len, ": ", 2);
+	if (value.len)
+		memcpy(line + name.len + 2, value.ptr, value.len);
 	node->data = line;
 	node->next = t->headers;
 	t->headers = node;

@@ -265,6 +265,11 @@
 #define ZG_TOKEN_LIFE_SEC    86400 /* one that is valid longer from now is refused */
 #define ZG_TOKEN_AUDIENCES   16	   /* of one token */
 #define ZG_ISSUERS_MAX	     4	   /* of one listener */
+#define ZG_JWKS_BYTES	     65536 /* of one document of keys */
+#define ZG_JWKS_CHUNK	     8192  /* of it in one message */
+#define ZG_JWKS_FRESH_SEC    300   /* then it is fetched again */
+#define ZG_JWKS_RETRY_SEC    15	   /* after a failure, or a token of an unknown key */
+#define ZG_JWKS_FETCH_SEC    10	   /* for one attempt */
 #define ZG_AUTH_KEYS_MAX     16	   /* of one issuer; two or three while it rotates them */
 #define ZG_AUTH_KEY_BYTES    1024  /* SubjectPublicKeyInfo; RSA with 4096 bits has 550 */
 #define ZG_AUTH_RSA_BITS_MIN 2048

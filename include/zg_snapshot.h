@@ -65,6 +65,7 @@ struct zg_listen {
 struct zg_issuer {
 	char issuer[ZG_PATH_LEN];    /* exactly as tokens name it */
 	char jwks_file[ZG_PATH_LEN]; /* its keys; as written in zerogate.yaml */
+	char server[ZG_SERVER_LEN];  /* or the registered place from which they are fetched */
 };
 
 /* A listener that is an OAuth protected resource; resource "" = it is none. */
@@ -244,7 +245,8 @@ struct zg_server_def {
 	uint8_t local;	     /* they may be of this machine or its networks */
 	uint8_t passthrough; /* the client's Authorization goes on to it */
 	uint8_t proxied;     /* it is dialled by way of zg_settings.proxy */
-	uint8_t pad[2];
+	uint8_t keys;	     /* no MCP server: a document of an issuer's keys, for the gateway */
+	uint8_t pad;
 	char pins[ZG_PINS_LEN]; /* "sha256//...;sha256//...": keys it may show; "" = any */
 	char passthrough_reason[ZG_REASON_LEN];
 };

@@ -153,6 +153,13 @@ enum zg_config_file {
 	ZG_CF_RESOLV,	 /* resolv.conf: where names are asked for, if the main file does not say */
 	ZG_CF_ADDRESSES, /* struct zg_host_address[]: where servers' names lead to now */
 	ZG_CF_JWKS,	 /* keys of an issuer: in the order of the listeners that name one */
+	ZG_CF_FETCHED,	 /* struct zg_fetched_keys[]: keys of issuers as they were fetched last */
+};
+
+struct zg_fetched_keys {
+	char server[ZG_SERVER_LEN];
+	uint32_t bytes;
+	char text[ZG_JWKS_BYTES];
 };
 
 struct zg_host_address {
@@ -510,6 +517,16 @@ struct zg_msg_quota_done {
 	uint64_t call;
 	uint32_t end; /* enum zg_quota_end */
 	uint32_t pad;
+};
+
+/* gateway -> parent: a document of keys; its chunks follow each other */
+struct zg_msg_keys_fetched {
+	char server[ZG_SERVER_LEN];
+	uint32_t bytes; /* of the whole */
+	uint32_t offset;
+	uint32_t chunk;
+	uint32_t pad;
+	char text[ZG_JWKS_CHUNK];
 };
 
 /* gateway -> ledger: a client cancelled a call, which any worker may hold */

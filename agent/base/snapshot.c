@@ -53,7 +53,7 @@ static bool auth_ok(const struct zg_auth *a)
 		return false;
 	for (uint32_t i = 0; i < a->issuer_count; i++)
 		if (!ENDS(a->issuer[i].issuer) || !a->issuer[i].issuer[0] ||
-		    !ENDS(a->issuer[i].jwks_file))
+		    !ENDS(a->issuer[i].jwks_file) || !ENDS(a->issuer[i].server))
 			return false;
 	return true;
 }

@@ -74,12 +74,16 @@ static void parse_jwks_file(const struct zg_yaml_ctx *ctx, const struct zg_yaml 
 	(void)zg_yaml_copy(ctx, y, ((struct zg_issuer *)into)->jwks_file, ZG_PATH_LEN);
 }
 
+static void parse_server(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
+{
+	(void)zg_yaml_copy(ctx, y, ((struct zg_issuer *)into)->server, ZG_SERVER_LEN);
+}
+
 static void parse_issuers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
-	/* jwks_uri: keys are not fetched; a file is put in place by who owns the host */
 	static const struct zg_yaml_field fields[] = {{"issuer", parse_issuer, true},
-						      {"jwks_file", parse_jwks_file, true},
-						      {"jwks_uri", NULL, false}};
+						      {"jwks_file", parse_jwks_file, false},
+						      {"server", parse_server, false}};
 	struct zg_auth *a = into;
 
 	if (y->kind != ZG_Y_LIST || !y->count || y->count > ZG_ISSUERS_MAX) {
@@ -91,6 +95,12 @@ static void parse_issuers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 
 		if (!zg_yaml_map(ctx, one, "an issuer", fields, ZG_COUNT(fields), is))
 			return;
+		if (!is->jwks_file[0] == !is->server[0]) {
+			zg_yaml_error(ctx, one, "an issuer has a jwks_file or a server");
+			zg_diag_hint(ctx->diag,
+				     "server: the id of a registry entry with \"use\": \"keys\", "
+				     "whose URL is the issuer's jwks_uri");
+		}
 		for (uint32_t i = 0; i < a->issuer_count; i++)
 			if (strcmp(a->issuer[i].issuer, is->issuer) == 0)
 				zg_yaml_error(ctx, one, "the issuer is listed twice");
@@ -148,6 +158,7 @@ uint32_t zg_auth_files(const struct zg_settings *s)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < s->listen_count; i++)
-		n += s->auth[i].issuer_count;
+		for (uint32_t j = 0; j < s->auth[i].issuer_count; j++)
+			n += s->auth[i].issuer[j].jwks_file[0] != '\0';
 	return n;
 }

@@ -9,6 +9,7 @@
 #include "buf.h"
 #include "document.h"
 #include "zg_snapshot.h"
+#include "zg_wire.h"
 
 /* The value of a listener's "auth:". Errors go to ctx->diag. */
 void zg_auth_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_auth *out);
@@ -24,5 +25,10 @@ uint32_t zg_auth_files(const struct zg_settings *s);
  */
 void zg_jwks_parse(const struct zg_settings *s, uint32_t nth, const char *file,
 		   struct zg_slice text, struct zg_diag *diag, struct zg_buf *out);
+
+/* The same of what was fetched from registered places, for whoever names them. One
+ * that is wrong is a notice: its issuer has no keys, so its tokens are refused. */
+void zg_jwks_fetched(const struct zg_settings *s, const struct zg_fetched_keys *keys, size_t count,
+		     struct zg_diag *diag, struct zg_buf *out);
 
 #endif

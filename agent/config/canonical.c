@@ -279,6 +279,7 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	}
 	zg_buf_str(out, ",\"id\":");
 	zg_buf_json(out, zg_slice_str(s->def.id));
+	zg_buf_str(out, s->def.keys ? ",\"keys\":true" : "");
 	zg_buf_str(out, ",\"labels\":");
 	put_labels(out, &s->policy.labels, arena);
 	zg_buf_str(out, s->def.local ? ",\"local\":true" : "");

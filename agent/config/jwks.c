@@ -151,29 +151,27 @@ static const char *take_key(const json_t *jwk, struct zg_auth_key *out)
 static bool place(const struct zg_settings *s, uint32_t nth, struct zg_auth_key *out)
 {
 	for (out->listener = 0; out->listener < s->listen_count; out->listener++) {
-		uint32_t count = s->auth[out->listener].issuer_count;
+		const struct zg_auth *a = &s->auth[out->listener];
 
-		out->issuer = nth;
-		if (nth < count)
-			return true;
-		nth -= count;
+		for (out->issuer = 0; out->issuer < a->issuer_count; out->issuer++)
+			if (a->issuer[out->issuer].jwks_file[0] && nth-- == 0)
+				return true;
 	}
 	return false;
 }
 
-void zg_jwks_parse(const struct zg_settings *s, uint32_t nth, const char *file,
-		   struct zg_slice text, struct zg_diag *diag, struct zg_buf *out)
+/* The keys of one document for the listener and issuer of `at`; NULL, or what is wrong. */
+static const char *take_keys(struct zg_slice text, const struct zg_auth_key *at, struct zg_buf *out)
 {
 	json_t *root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *keys = json_object_get(root, "keys");
-	struct zg_auth_key key = {0}, at = {0};
-	size_t i, taken = 0;
+	const size_t before = out->len;
 	const char *wrong = NULL;
+	struct zg_auth_key key;
 	json_t *jwk;
+	size_t i;
 
-	if (!place(s, nth, &at))
-		wrong = "no listener names it; restart after issuers have changed";
-	else if (!json_is_array(keys))
+	if (!json_is_array(keys))
 		wrong = "it is not a JSON Web Key Set: an object with a list of keys";
 	else if (json_array_size(keys) > ZG_AUTH_KEYS_MAX)
 		wrong = "it holds too many keys";
@@ -181,16 +179,53 @@ void zg_jwks_parse(const struct zg_settings *s, uint32_t nth, const char *file,
 	{
 		if (wrong)
 			break;
-		key = at;
+		key = *at;
 		wrong = take_key(jwk, &key);
-		if (wrong || !key.bytes)
-			continue;
-		zg_buf_add(out, &key, sizeof(key));
-		taken++;
+		if (!wrong && key.bytes)
+			zg_buf_add(out, &key, sizeof(key));
 	}
-	if (!wrong && !taken)
+	if (!wrong && out->len == before)
 		wrong = "it holds no key for RS256, PS256, ES256 or EdDSA";
 	if (wrong)
-		zg_diag_error(diag, file, 0, 0, "%s", wrong);
+		out->len = before;
 	json_decref(root);
+	return wrong;
+}
+
+void zg_jwks_parse(const struct zg_settings *s, uint32_t nth, const char *file,
+		   struct zg_slice text, struct zg_diag *diag, struct zg_buf *out)
+{
+	struct zg_auth_key at = {0};
+	const char *wrong = place(s, nth, &at)
+				    ? take_keys(text, &at, out)
+				    : "no listener names it; restart after issuers have changed";
+
+	if (wrong)
+		zg_diag_error(diag, file, 0, 0, "%s", wrong);
+}
+
+static void take_fetched(const struct zg_settings *s, const struct zg_fetched_keys *k,
+			 struct zg_diag *diag, struct zg_buf *out)
+{
+	const struct zg_slice text = {k->text, k->bytes <= sizeof(k->text) ? k->bytes : 0};
+	struct zg_auth_key at = {0};
+
+	for (at.listener = 0; at.listener < s->listen_count; at.listener++)
+		for (at.issuer = 0; at.issuer < s->auth[at.listener].issuer_count; at.issuer++) {
+			const char *wrong = NULL;
+
+			if (strncmp(s->auth[at.listener].issuer[at.issuer].server, k->server,
+				    sizeof(k->server)) == 0)
+				wrong = take_keys(text, &at, out);
+			if (wrong)
+				zg_diag_notice(diag, k->server, 0, 0, "its keys: %s", wrong);
+		}
+}
+
+void zg_jwks_fetched(const struct zg_settings *s, const struct zg_fetched_keys *keys, size_t count,
+		     struct zg_diag *diag, struct zg_buf *out)
+{
+	for (size_t i = 0; i < count; i++)
+		if (keys[i].server[0] && keys[i].server[sizeof(keys[i].server) - 1] == '\0')
+			take_fetched(s, &keys[i], diag, out);
 }

@@ -155,6 +155,7 @@ static void take_meta(struct zg_registry_reader *r, const json_t *j, const struc
 		{"sha256", JSON_STRING, false, zg_registry_take_sha256},
 		{"local", JSON_TRUE, false, zg_registry_take_local},
 		{"proxy", JSON_TRUE, false, zg_registry_take_proxy},
+		{"use", JSON_STRING, false, zg_registry_take_use},
 		{"auth", JSON_NULL, false, zg_registry_take_auth},
 		{"ca_file", JSON_STRING, false, zg_registry_take_ca_file},
 		{"pins", JSON_ARRAY, false, zg_registry_take_pins},
@@ -181,6 +182,8 @@ static void finish(struct zg_registry_reader *r)
 				"the server has neither remotes nor packages nor a command");
 		return;
 	}
+	if (e->def.keys && !r->remote)
+		zg_registry_bad(r, NULL, "\"use\": \"keys\" needs a remote, from which they come");
 	if (r->remote && r->command) {
 		zg_registry_bad(r, NULL, "a server is remote or started by a command, not both");
 		zg_diag_hint(r->ctx->diag, "remove remotes, or the command under _meta");

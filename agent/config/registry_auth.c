@@ -254,6 +254,30 @@ void zg_registry_take_pins(struct zg_registry_reader *r, const json_t *j,
 	}
 }
 
+void zg_registry_take_use(struct zg_registry_reader *r, const json_t *j,
+			  const struct zg_json_path *at)
+{
+	const char *use = json_string_value(j);
+
+	r->entry->def.keys = strcmp(use, "keys") == 0;
+	if (!r->entry->def.keys && strcmp(use, "mcp") != 0) {
+		zg_registry_bad(r, at, "'%.64s' is no use of an entry", use);
+		zg_diag_hint(r->ctx->diag, "mcp (a server), or keys (an issuer's jwks_uri)");
+	}
+}
+
+static bool is_loopback(const struct zg_entry_src *e)
+{
+	static const uint8_t v6[16] = {[15] = 1};
+	static const uint8_t v4[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+
+	for (size_t i = 0; i < e->address_count; i++)
+		if (memcmp(e->address[i], v6, sizeof(v6)) != 0 &&
+		    memcmp(e->address[i], v4, sizeof(v4)) != 0)
+			return false;
+	return e->address_count > 0;
+}
+
 static void take_reason(struct zg_registry_reader *r, const json_t *j,
 			const struct zg_json_path *at)
 {
@@ -300,6 +324,10 @@ void zg_registry_finish_auth(struct zg_registry_reader *r)
 		zg_registry_bad(r, NULL,
 				"more than one Authorization: auth and passthrough "
 				"exclude each other");
+	if (e->def.keys && !e->def.tls && !is_loopback(e)) {
+		zg_registry_bad(r, NULL, "keys are fetched by https");
+		zg_diag_hint(r->ctx->diag, "plain http is for loopback addresses alone");
+	}
 	if (of_tls && !e->def.tls)
 		zg_registry_bad(r, NULL, "pins, ca_file and client certificates need an https URL");
 	if (secrets && !e->def.tls)

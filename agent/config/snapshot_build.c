@@ -35,6 +35,8 @@ struct zg_build {
 	size_t resolved_count;
 	struct zg_buf auth_keys; /* struct zg_auth_key[] */
 	uint32_t jwks;		 /* files of keys that were read */
+	const struct zg_fetched_keys *fetched;
+	size_t fetched_count;
 };
 
 /* What is put together before the header is written. */
@@ -96,6 +98,10 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 	case ZG_CF_JWKS:
 		zg_jwks_parse(zg_build_settings(b), b->jwks++, ctx.file, text, b->diag,
 			      &b->auth_keys);
+		return;
+	case ZG_CF_FETCHED:
+		b->fetched = (const void *)zg_arena_copy(&b->arena, text);
+		b->fetched_count = b->fetched ? text.len / sizeof(*b->fetched) : 0;
 		return;
 	}
 }
@@ -174,6 +180,28 @@ static int add_server_profiles(struct zg_build *b)
 	return 0;
 }
 
+/* An entry may have been withdrawn: its issuer has no keys then. */
+static void check_issuers(struct zg_build *b)
+{
+	const struct zg_settings *s = &b->settings.settings;
+
+	for (uint32_t l = 0; l < s->listen_count; l++)
+		for (uint32_t i = 0; i < s->auth[l].issuer_count; i++) {
+			const struct zg_issuer *is = &s->auth[l].issuer[i];
+			bool found = !is->server[0];
+
+			for (size_t j = 0; j < b->registry.count && !found; j++)
+				found = b->server[j]->def.keys &&
+					strcmp(b->server[j]->def.id, is->server) == 0;
+			if (!found)
+				zg_diag_notice(
+					b->diag, b->settings.file, 0, 0,
+					"no entry '%s' with \"use\": \"keys\" is registered: "
+					"tokens of %s are refused",
+					is->server, is->issuer);
+		}
+}
+
 /* Who may use which server; a name that matches none is worth a word. */
 static bool join_profiles(struct zg_build *b)
 {
@@ -187,7 +215,7 @@ static bool join_profiles(struct zg_build *b)
 		if (!server->profiles)
 			return false;
 		for (uint32_t p = 0; p < s->profile_count; p++)
-			if (profile_lists(&s->profiles[p], server->id))
+			if (!b->server[i]->def.keys && profile_lists(&s->profiles[p], server->id))
 				server->profiles[server->profile_count++] = ZG_PROFILE_FIRST + p;
 	}
 	for (size_t p = 0; p < s->profile_count; p++) {
@@ -374,6 +402,8 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	r = zg_proxy_check(&b->settings, b->server, b->registry.count, b->diag);
 	if (r < 0)
 		return r;
+	check_issuers(b);
+	zg_jwks_fetched(zg_build_settings(b), b->fetched, b->fetched_count, b->diag, &b->auth_keys);
 	put_profiles(b, s);
 	put_servers(b, s);
 	zg_buf_add(&s->buf[ZG_S_AUTH_KEYS], b->auth_keys.ptr, b->auth_keys.len);

@@ -98,6 +98,7 @@ void zg_worker_release(struct zg_worker *w)
 	zg_locals_release(w);
 	zg_conns_release(w);
 	zg_requests_release(w);
+	zg_issuers_release(w);
 	free(w->calls_of);
 	w->calls_of = NULL;
 	zg_upstream_release(w);
@@ -230,6 +231,8 @@ static int take_snapshot(struct zg_worker *w, const struct zg_msg *m)
 	}
 	zg_live_unref(w->live);
 	w->live = live;
+	if (w->base)
+		zg_issuers_live(w);
 	if (w->base)
 		zg_requests_reconsider(w);
 	return w->base ? zg_msg_send(w->channel, ZG_MSG_SNAPSHOT_OK, &ok, -1) : 0;
@@ -365,6 +368,7 @@ static int begin(struct zg_worker *w, struct inherited *in)
 	rc = zg_worker_init(w);
 	if (rc < 0)
 		return rc;
+	zg_issuers_live(w);
 	if (evutil_make_socket_nonblocking(w->channel) < 0)
 		return -errno;
 	w->channel_event = event_new(w->base, w->channel, EV_READ | EV_PERSIST, on_channel, w);

@@ -99,6 +99,10 @@ void zg_output_head(struct zg_request *r)
 {
 	struct zg_output *o = &r->output;
 
+	if (r->fetch) {
+		o->media = ZG_MEDIA_JSON; /* whatever it is called: it is read elsewhere */
+		return;
+	}
 	if (o->session.ptr && zg_session_seal(r) < 0) {
 		(void)zg_withhold(r, -EBADMSG, "its session id is malformed or too long");
 		return;
@@ -153,6 +157,19 @@ int zg_output_feed(struct zg_request *r, struct zg_slice bytes)
 }
 
 /* the step ------------------------------------------------------------------ */
+
+/* A document for ourselves. */
+static enum zg_next fetched(struct zg_request *r)
+{
+	struct zg_output *o = &r->output;
+	const bool whole = o->status == 200 && !o->withheld && !r->failure[0] && !r->cut &&
+			   !o->encoded && o->body.len;
+
+	r->outcome = whole ? ZG_O_OK : ZG_O_UPSTREAM_ERROR;
+	r->answer.kind = ZG_A_FORWARD;
+	r->answer.status = whole ? 200 : o->status == 200 ? 502 : o->status;
+	return ZG_ANSWER;
+}
 
 static enum zg_next upstream_failed(struct zg_request *r, const char *what)
 {
@@ -302,6 +319,8 @@ enum zg_next zg_step_output(struct zg_request *r)
 {
 	struct zg_output *o = &r->output;
 
+	if (r->fetch)
+		return fetched(r);
 	if (zg_listing_waits(r))
 		return ZG_WAIT;
 	if (r->cut && r->head.method == ZG_HM_POST && !o->answered)

@@ -82,6 +82,19 @@ void zg_request_run(struct zg_request *r)
 		finish(r);
 }
 
+void zg_request_fetch(struct zg_request *r, const struct zg_server_def *s, uint32_t sec)
+{
+	r->fetch = r->quiet = true;
+	r->server = s;
+	r->server_id = zg_slice_str(s->id);
+	r->head.method = ZG_HM_GET;
+	r->head.field[ZG_HF_ACCEPT] = ZG_SLICE("application/jwk-set+json, application/json");
+	r->runtime_sec = sec;
+	while (steps[r->step].run != zg_step_upstream)
+		r->step++;
+	zg_request_run(r);
+}
+
 /* The low bits are the worker's (zg_worker_call). */
 static struct zg_calls *bucket_of(const struct zg_worker *w, uint64_t call)
 {
@@ -310,9 +323,9 @@ void zg_requests_reconsider(struct zg_worker *w)
 
 	for (r = TAILQ_FIRST(&w->requests); r; r = next) {
 		next = TAILQ_NEXT(r, link);
-		if (!r->judged || r->running)
+		if (r->running || !(r->judged || r->fetch))
 			continue;
-		if (still_granted(w->live, r)) {
+		if (r->fetch || still_granted(w->live, r)) {
 			if (r->resolving == ZG_RS_WAITS)
 				zg_request_run(r);
 			continue;

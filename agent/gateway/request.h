@@ -186,6 +186,7 @@ struct zg_request {
 	struct zg_slice server_id; /* as asked for */
 	const char *subject;	   /* of its access token; "" = none was asked for */
 	bool quiet;		   /* public metadata: nothing to record */
+	bool fetch;		   /* zg_request_fetch */
 	const struct zg_server_def *server;
 	enum zg_door door;
 	/* what, and the answer of policy */
@@ -237,6 +238,8 @@ struct zg_request {
 /* A request whose head has been read into head_bytes; c runs it. NULL: no memory. */
 struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c);
 void zg_request_run(struct zg_request *r);
+/* Ask s for the document at its URL, by GET: of our own, told to r's client alone. */
+void zg_request_fetch(struct zg_request *r, const struct zg_server_def *s, uint32_t sec);
 /* The request of that number, which the ledger or the parent answers; NULL = it is over. */
 struct zg_request *zg_request_of(const struct zg_worker *w, uint64_t call);
 

@@ -157,6 +157,9 @@ enum zg_next zg_step_token(struct zg_request *r)
 			   (uint64_t)now.tv_sec, &claims, &why);
 	if (v == ZG_TOKEN_SCOPE)
 		return challenge(r, a, 403, "insufficient_scope", why);
+	if (v == ZG_TOKEN_NO_KEY && zg_issuers_wanted(r->worker, &a->issuer[claims.issuer]))
+		return zg_refuse(r, 503, ZG_C_UNAVAILABLE,
+				 "the keys of the token's issuer are being fetched; try again");
 	if (v != ZG_TOKEN_GOOD)
 		return challenge(r, a, 401, "invalid_token", why);
 	r->subject = zg_arena_copy(&r->arena, zg_slice_str(claims.subject));

@@ -130,26 +130,35 @@ static bool type_ok(const json_t *header)
 			    zg_slice_ieq(typ, ZG_SLICE("JWT"))));
 }
 
+static bool alg_known(struct zg_slice alg)
+{
+	for (size_t i = 0; i < ZG_AA_MAX; i++)
+		if (algs[i].text && zg_slice_eq(alg, zg_slice_str(algs[i].text)))
+			return true;
+	return false;
+}
+
 /* By issuer, kid and the key's own algorithm; without a kid every key of the
  * issuer is tried. */
-static bool any_key(const struct zg_snapshot *s, uint32_t listener, uint32_t issuer,
-		    const json_t *header, const struct jws *j)
+static enum zg_token_verdict any_key(const struct zg_snapshot *s, uint32_t listener,
+				     uint32_t issuer, const json_t *header, const struct jws *j)
 {
 	struct zg_slice alg = text_in(header, "alg"), kid = text_in(header, "kid");
+	bool named = false;
 
-	if (json_object_get(header, "kid") && !kid.ptr)
-		return false;
+	if ((json_object_get(header, "kid") && !kid.len) || !alg.ptr || !alg_known(alg))
+		return ZG_TOKEN_INVALID;
 	for (size_t i = 0; i < s->auth_key_count; i++) {
 		const struct zg_auth_key *k = &s->auth_keys[i];
 
 		if (k->listener != listener || k->issuer != issuer ||
-		    (kid.ptr && !zg_slice_eq(kid, zg_slice_str(k->kid))) ||
-		    !zg_slice_eq(alg, zg_slice_str(algs[k->alg].text)))
+		    (kid.ptr && !zg_slice_eq(kid, zg_slice_str(k->kid))))
 			continue;
-		if (verify(k, j))
-			return true;
+		named = true;
+		if (zg_slice_eq(alg, zg_slice_str(algs[k->alg].text)) && verify(k, j))
+			return ZG_TOKEN_GOOD;
 	}
-	return false;
+	return named ? ZG_TOKEN_INVALID : ZG_TOKEN_NO_KEY;
 }
 
 /* claims ---------------------------------------------------------------------- */
@@ -249,6 +258,7 @@ static enum zg_token_verdict check(const struct zg_snapshot *s, uint32_t listene
 {
 	const struct zg_auth *a = &s->settings->auth[listener];
 	struct zg_slice iss = text_in(claims, "iss"), sub = text_in(claims, "sub");
+	enum zg_token_verdict signature;
 	uint32_t issuer = 0;
 	int n;
 
@@ -262,8 +272,10 @@ static enum zg_token_verdict check(const struct zg_snapshot *s, uint32_t listene
 	if (issuer == a->issuer_count)
 		return ZG_TOKEN_INVALID;
 	*why = "the token's signature is not one of its issuer's keys";
-	if (!any_key(s, listener, issuer, header, j))
-		return ZG_TOKEN_INVALID;
+	out->issuer = issuer;
+	signature = any_key(s, listener, issuer, header, j);
+	if (signature != ZG_TOKEN_GOOD)
+		return signature;
 	*why = check_times(claims, (double)now);
 	if (*why)
 		return ZG_TOKEN_INVALID;
@@ -298,6 +310,7 @@ enum zg_token_verdict zg_token_check(const struct zg_snapshot *s, uint32_t liste
 		v = check(s, listener, &j, header, claims, resource, now, &made, why);
 	json_decref(header);
 	json_decref(claims);
+	out->issuer = made.issuer;
 	if (v == ZG_TOKEN_GOOD) {
 		*out = made;
 		*why = NULL;

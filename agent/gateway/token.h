@@ -20,12 +20,14 @@
 
 enum zg_token_verdict {
 	ZG_TOKEN_INVALID = 0, /* 401 invalid_token */
+	ZG_TOKEN_NO_KEY,      /* likewise: its issuer has no key that fits it; issuer is set */
 	ZG_TOKEN_SCOPE,	      /* it is valid and its scope is not enough: 403 */
 	ZG_TOKEN_GOOD,
 };
 
 struct zg_token_claims {
 	char subject[ZG_SUBJECT_LEN]; /* "issuer number:sub" */
+	uint32_t issuer;	      /* index in the listener's */
 };
 
 /*

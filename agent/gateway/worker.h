@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "constrain.h"
 #include "decide.h"
+#include "issuer.h"
 #include "nowhere.h"
 #include "origin.h"
 #include "pins.h"
@@ -91,6 +92,7 @@ struct zg_worker {
 	struct zg_cgroup_names names;
 	struct zg_nowhere_names nowhere;
 	struct zg_pins_known pins;
+	struct zg_issuers issuers;
 	struct zg_bucket rejects; /* of call.reject records */
 	uint64_t unrelayed;	  /* messages for other workers that the parent did not take */
 	uint64_t unrecorded;	  /* records that found no ring: logged by the loop */

@@ -372,6 +372,9 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 			return -EPROTO;
 		zg_stdio_closed(c->parent, c->worker, (const void *)m->body);
 		return 0;
+	case ZG_MSG_KEYS_FETCHED:
+		return is_gateway(c) ? zg_issuer_keys_take(c->parent, c->worker, (void *)m->body)
+				     : -EPROTO;
 	case ZG_MSG_RELAY:
 		return relay(c, (const struct zg_msg_relay *)(const void *)m->body);
 	case ZG_MSG_NAME_LEARN:

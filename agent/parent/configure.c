@@ -168,7 +168,8 @@ static int add_keys(struct zg_configure *c, const struct zg_auth *a, struct zg_e
 	for (uint32_t i = 0; rc == 0 && i < a->issuer_count; i++) {
 		const char *path = a->issuer[i].jwks_file;
 
-		rc = add_file(c, ZG_CF_JWKS, path[0] == '/' ? "" : folder, path, e);
+		if (path[0])
+			rc = add_file(c, ZG_CF_JWKS, path[0] == '/' ? "" : folder, path, e);
 	}
 	return rc;
 }
@@ -192,7 +193,7 @@ static int collect(struct zg_configure *c, struct zg_err *e)
 	return rc;
 }
 
-/* As of a former run, but for the addresses. */
+/* As of a former run, but for what the network says. */
 static int collect_texts(struct zg_configure *c, struct zg_err *e)
 {
 	int rc = 0;
@@ -200,7 +201,7 @@ static int collect_texts(struct zg_configure *c, struct zg_err *e)
 	for (size_t i = 0; i < c->in.texts->files && rc == 0; i++) {
 		const struct zg_configure_file *f = &c->in.texts->file[i];
 
-		if (f->kind == ZG_CF_ADDRESSES)
+		if (f->kind == ZG_CF_ADDRESSES || f->kind == ZG_CF_FETCHED)
 			continue;
 		rc = add_file(c, f->kind, "", f->name, e);
 		if (rc < 0)
@@ -212,12 +213,14 @@ static int collect_texts(struct zg_configure *c, struct zg_err *e)
 	return rc;
 }
 
-static int collect_addresses(struct zg_configure *c, struct zg_err *e)
+/* What is no file: one of the parent's own making, which is taken over. */
+static int add_own(struct zg_configure *c, enum zg_config_file kind, const char *name, int *fd,
+		   struct zg_err *e)
 {
-	int rc = add_file(c, ZG_CF_ADDRESSES, "", "(addresses of servers)", e);
+	int rc = fd ? add_file(c, kind, "", name, e) : 0;
 
-	if (rc == 0)
-		c->file[c->files - 1].text = zg_take_fd(c->in.addresses);
+	if (rc == 0 && fd)
+		c->file[c->files - 1].text = zg_take_fd(fd);
 	return rc;
 }
 
@@ -250,8 +253,10 @@ int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *
 
 	*c = (struct zg_configure){.in = *in, .pid = -1, .sock = -1, .snapshot = -1};
 	rc = in->texts ? collect_texts(c, &e) : collect(c, &e);
-	if (rc == 0 && in->addresses)
-		rc = collect_addresses(c, &e);
+	if (rc == 0)
+		rc = add_own(c, ZG_CF_ADDRESSES, "(addresses of servers)", in->addresses, &e);
+	if (rc == 0)
+		rc = add_own(c, ZG_CF_FETCHED, "(keys of issuers)", in->keys, &e);
 	if (rc == 0)
 		rc = zg_spawn(&spawn, &c->pid, &c->sock, &e);
 	if (rc < 0) {

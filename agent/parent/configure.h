@@ -24,6 +24,7 @@ struct zg_configure_input {
 	/* the texts of a former run instead of the files, which may have changed */
 	const struct zg_configure_texts *texts;
 	int *addresses; /* ZG_CF_ADDRESSES, taken over; NULL = none */
+	int *keys;	/* likewise ZG_CF_FETCHED */
 	void (*report)(void *arg, const struct zg_err *e); /* each thing that is wrong */
 	void *arg;
 };

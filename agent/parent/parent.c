@@ -402,6 +402,7 @@ static void release(struct zg_parent *p)
 		zg_cgroups_sweep(&p->cgroups, p->snapshot.cgroups, p->snapshot.cgroup_count, true);
 	zg_names_free(p->names);
 	zg_server_names_free(p->server_names);
+	zg_issuer_keys_free(p->issuer_keys);
 	zg_configure_texts_release(&p->texts);
 	zg_kernel_close(p->kernel);
 	if (p->cgroups.root >= 0 && p->cgroups.own[0])

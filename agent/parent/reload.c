@@ -383,6 +383,7 @@ static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 {
 	zg_autofd int dir = zg_cgroups_role(&p->cgroups, "config", NULL);
 	zg_autofd int addresses = zg_server_names_file(p->server_names);
+	zg_autofd int keys = zg_issuer_keys_file(p);
 	struct zg_configure_input in = {.main = p->config,
 					.policies = p->policies,
 					.servers = p->servers,
@@ -391,10 +392,11 @@ static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 					.cgroup = dir,
 					.texts = texts,
 					.addresses = addresses < 0 ? NULL : &addresses,
+					.keys = keys < 0 ? NULL : &keys,
 					.report = report};
 	int rc = zg_configure_start(&p->configure, &in);
 
-	p->configure.in.addresses = NULL;
+	p->configure.in.addresses = p->configure.in.keys = NULL;
 	if (rc < 0) {
 		struct zg_err e = p->configure.first;
 

@@ -14,6 +14,7 @@
 #include "ipc.h"
 #include "kernel.h"
 #include "names.h"
+#include "issuer_keys.h"
 #include "server_names.h"
 #include "parent.h"
 #include "people.h"
@@ -177,6 +178,7 @@ struct zg_parent {
 	struct zg_configure_texts texts; /* what is in force was compiled from these */
 	struct zg_server_names *server_names;
 	struct zg_watch *watch;
+	struct zg_issuer_keys *issuer_keys; /* NULL: none was fetched yet */
 	bool recompiling; /* the running one is not a reload */
 	bool recompile_again;
 	bool reload_again;

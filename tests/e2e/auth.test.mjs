@@ -47,6 +47,8 @@ class AuthorizationServer extends Base {
 			return json({ issuer: this.issuer, authorization_endpoint: `${this.issuer}/authorize`, token_endpoint: `${this.issuer}/token`,
 				registration_endpoint: `${this.issuer}/register`, response_types_supported: ['code'], code_challenge_methods_supported: ['S256'],
 				grant_types_supported: ['authorization_code'], token_endpoint_auth_methods_supported: ['none'], scopes_supported: [SCOPE] });
+		if (url.pathname === '/jwks')
+			return res.writeHead(200, { 'content-type': 'application/jwk-set+json' }).end(await this.jwks());
 		if (url.pathname === '/register')
 			return json({ ...JSON.parse(body), client_id: randomUUID() }, 201);
 		if (url.pathname === '/authorize') {
@@ -183,5 +185,59 @@ describe('a protected listener', needs(), () => {
 		const answer = await fetch(url, { method: 'POST', body: JSON.stringify(initialize), headers: {
 			'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${await as.token({ aud: resource })}` } });
 		assert.equal(answer.status, 403);
+	});
+});
+
+describe('the keys of an issuer that is registered', needs(), () => {
+	let agent, server, as, inside, url;
+
+	before(async () => {
+		[server, as] = await Promise.all([startServer(), new AuthorizationServer().start()]);
+		const port = await freePort(), open = await freePort();
+		url = `http://127.0.0.1:${port}/github/mcp`;
+		agent = await startAgent({
+			policy: BOB, servers: [{ id: 'github', url: server.url(), risk_tags: ['prod'], tools: TOOLS },
+				{ id: 'idp', url: `http://127.0.0.1:${as.port}/jwks`, use: 'keys' }],
+			listen: [`127.0.0.1:${open}`, { address: `127.0.0.1:${port}`, auth: { resource: `http://127.0.0.1:${port}/`,
+				issuers: [{ issuer: as.issuer, server: 'idp' }], required_scopes: [SCOPE] } }],
+		});
+		agent.port = open;
+		inside = await agent.inside();
+	});
+	after(async () => {
+		await agent?.stop();
+		await Promise.all([server?.close(), as?.close()]);
+	});
+
+	const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 't', version: '1' } } };
+	const post = (token, to = url) => inside.must('fetch', { url: to, body: initialize, headers: { authorization: `Bearer ${token}` } });
+	const until = async (token, status) => {
+		for (;;) { // one answer at a time: each comes from the gateway
+			const answer = await post(token);
+			if (answer.status === status)
+				return answer;
+			assert.ok([401, 503].includes(answer.status), `${answer.status} ${answer.body}`);
+		}
+	};
+
+	test('are fetched from there, by the gateway, and let tokens in', async () => {
+		const { server: from, message } = await agent.record((r) => r.kind === 'issuer.keys');
+		assert.equal(from, 'idp');
+		assert.match(message, /^new keys of an issuer were fetched from idp: \d+ bytes$/);
+		await until(await as.token({ aud: url }), 200);
+		assert.ok(as.asked.includes('/jwks'));
+	});
+
+	test('a key that nobody knows is looked for once in a while, not at the pace of tokens', async () => {
+		const before = as.asked.filter((p) => p === '/jwks').length;
+		const answers = await Promise.all(Array.from({ length: 20 }, async () => post(await as.token({ aud: url }, { header: { kid: 'unheard-of' } }))));
+		assert.ok(answers.every(({ status }) => status === 401 || status === 503), JSON.stringify(answers.map((a) => a.status)));
+		assert.ok(as.asked.filter((p) => p === '/jwks').length - before <= 2 + 1, 'at most one fetch of each worker');
+	});
+
+	test('it is no server: no call goes there, and no governed process is led there', async () => {
+		const answer = await post(await as.token({ aud: url }), `http://127.0.0.1:${agent.port}/idp/mcp`);
+		assert.match(answer.body, /may not use server 'idp'|is not registered|denied/);
+		assert.equal(as.asked.filter((p) => p !== '/jwks').length, 0);
 	});
 });

@@ -75,6 +75,10 @@ static const struct {
 	 "s0:1:1: pins, ca_file and client certificates need an https URL"},
 	{HEAD REMOTE META ", \"pins\": [\"sha256//abc=\"]}}}",
 	 "s0:3:58: a pin is \"sha256//\" and the base64 of 32 bytes"},
+	{HEAD REMOTE META ", \"use\": \"oauth\"}}}", "s0:3:56: 'oauth' is no use of an entry"},
+	{HEAD REMOTE META ", \"use\": \"keys\"}}}", "s0:1:1: keys are fetched by https"},
+	{HEAD META ", \"use\": \"keys\", \"command\": \"/n\"}}}",
+	 "s0:1:1: \"use\": \"keys\" needs a remote, from which they come"},
 	{HEAD REMOTE META ", \"passthrough\": {\"authorization\": true}}}}",
 	 "s0:3:64: passthrough has no 'reason'"},
 	{HEAD REMOTE META ", \"passthrough\": {\"authorization\": true, \"reason\": \"r\"}, "

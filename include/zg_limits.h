@@ -37,6 +37,12 @@
 #define ZG_RING_DENY_BYTES   2097152 /* about 6,000 denials between two wake-ups */
 #define ZG_RING_INFO_BYTES   262144  /* redirects and notices: fewer, less urgent */
 
+/* executables of principals */
+#define ZG_EXECUTABLE_BYTES  536870912 /* hashed at most; Node and browsers have 100 to 250 MB */
+#define ZG_EXECUTABLES_KNOWN 256       /* digests remembered; a machine runs few that ask */
+#define ZG_EXECUTABLES_ASKED 64	       /* questions that wait for a digest */
+#define ZG_EXE_NAMES	     256       /* processes whose executable one worker knows */
+
 /* self-proof */
 #define ZG_PROOF_SEC	  60   /* between two rounds */
 #define ZG_PROOF_TELL_SEC 3600 /* a state that does not change is recorded so often */

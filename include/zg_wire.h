@@ -251,6 +251,23 @@ struct zg_msg_sni_answer {
 	char cgroup[ZG_CGROUP_LEN]; /* for the record; "" = not found */
 };
 
+/* gateway -> parent: which file does this process execute? As attested in its
+ * origin; the answer is "not known" unless all of it still holds. */
+struct zg_msg_exe_query {
+	uint64_t start_ns;
+	uint64_t exe_ino;
+	uint32_t exe_dev;
+	uint32_t pid;
+};
+
+struct zg_msg_exe_answer {
+	struct zg_msg_exe_query of;
+	char path[ZG_PATH_LEN]; /* "" = not known */
+	uint8_t sha256[32];
+	uint32_t hashed; /* 0 = sha256 is not known */
+	uint32_t pad;
+};
+
 /* resolver -> parent: these are the addresses of a name that was asked for. The
  * answer is withheld until the parent says which of them the gate now holds. */
 struct zg_msg_name_learn {

@@ -112,6 +112,7 @@ void zg_worker_release(struct zg_worker *w)
 		event_free(w->ledger_event);
 	zg_pins_known_release(&w->pins);
 	zg_cgroup_names_release(&w->names);
+	zg_exe_names_release(&w->executables);
 	zg_admission_release(&w->admission);
 	zg_findings_release(&w->findings);
 	zg_buf_release(&w->scratch);
@@ -250,6 +251,9 @@ static int on_parent_message(struct zg_worker *w, struct zg_msg *m)
 		return 0;
 	case ZG_MSG_CGROUP_PATH:
 		take_cgroup_path(w, (struct zg_msg_cgroup_path *)m->body);
+		return 0;
+	case ZG_MSG_EXE_ANSWER:
+		zg_executable_answer(w, (struct zg_msg_exe_answer *)m->body);
 		return 0;
 	case ZG_MSG_NAME_NOWHERE:
 		zg_nowhere_message(w, (struct zg_msg_name_nowhere *)m->body);

@@ -28,6 +28,7 @@ enum zg_next zg_step_judge(struct zg_request *r)
 		env.read_only = r->pin_known && r->pin.state == ZG_PS_PINNED &&
 				(r->pin.hints & ZG_PIN_READ_ONLY);
 	}
+	zg_executable_fill(r, &env);
 	rc = zg_envelope_classify(p, &env);
 	zg_decide(p, &env, &r->decision);
 	r->judged = true;

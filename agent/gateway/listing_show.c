@@ -20,6 +20,7 @@ static bool may_use(const struct zg_request *r, const struct zg_listing *l,
 	env.method = zg_slice_str(zg_list_uses[it->section].use);
 	env.read_only = r->server->trust_annotations && it->word.state == ZG_PS_PINNED &&
 			(it->word.hints & ZG_PIN_READ_ONLY);
+	zg_executable_fill(r, &env);
 	if (zg_envelope_classify(&r->live->policy, &env) < 0)
 		return false;
 	zg_decide(&r->live->policy, &env, &d);

@@ -38,6 +38,7 @@ static const struct {
 	enum zg_next (*run)(struct zg_request *r);
 } steps[] = {
 	{"origin", zg_step_origin},	  /* who calls: attested by the kernel */
+	{"executable", zg_step_exe},	  /* what it executes, if policy asks */
 	{"route", zg_step_route},	  /* to which server; Host and Origin */
 	{"token", zg_step_token},	  /* of a listener that asks for one */
 	{"body", step_body},		  /* read it, within caps and time */

@@ -183,6 +183,10 @@ struct zg_request {
 	uint64_t buffered; /* of its buffers, in admission */
 	struct zg_origin origin;
 	struct zg_principal principal;
+	bool executable_asked;	/* the parent's answer is awaited */
+	bool executable_hashed; /* executable_sha256 is known */
+	const char *executable; /* path, "" = not known; NULL = not asked */
+	uint8_t executable_sha256[32];
 	struct zg_slice server_id; /* as asked for */
 	const char *subject;	   /* of its access token; "" = none was asked for */
 	bool quiet;		   /* public metadata: nothing to record */
@@ -280,6 +284,7 @@ enum zg_next zg_answer_with(struct zg_request *r, enum zg_answer_kind kind, int 
 
 /* The steps, in order (see the table in request.c). */
 enum zg_next zg_step_origin(struct zg_request *r);    /* origin.c: the principal */
+enum zg_next zg_step_exe(struct zg_request *r);	      /* executable.c: what it executes */
 enum zg_next zg_step_route(struct zg_request *r);     /* route.c: Host, Origin, path -> server */
 enum zg_next zg_step_token(struct zg_request *r);     /* resource.c: if the listener asks for one */
 enum zg_next zg_step_rpc(struct zg_request *r);	      /* envelope.c: body -> message */

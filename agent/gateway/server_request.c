@@ -31,6 +31,7 @@ static void judge(const struct zg_request *r, const struct zg_rpc *q, struct zg_
 				      .principal = &r->principal,
 				      .subject = zg_slice_str(r->subject),
 				      .from_server = true};
+	zg_executable_fill(r, &a->env);
 	if (zg_envelope_classify(p, &a->env) < 0)
 		a->env.action = ZG_ACTION_WRITE; /* and zg_decide denies it */
 	zg_decide(p, &a->env, &a->decision);

@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "constrain.h"
 #include "decide.h"
+#include "executable.h"
 #include "issuer.h"
 #include "nowhere.h"
 #include "origin.h"
@@ -90,6 +91,7 @@ struct zg_worker {
 	const struct timeval *quiet; /* likewise ZG_KEEPALIVE_SEC */
 	struct zg_admission admission;
 	struct zg_cgroup_names names;
+	struct zg_exe_names executables;
 	struct zg_nowhere_names nowhere;
 	struct zg_pins_known pins;
 	struct zg_issuers issuers;

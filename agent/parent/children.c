@@ -348,6 +348,11 @@ static int relay(struct zg_child *c, const struct zg_msg_relay *m)
 	return 0;
 }
 
+static void answer_executable(void *arg, uint32_t worker, const struct zg_msg_exe_answer *a)
+{
+	zg_children_tell(arg, worker, ZG_MSG_EXE_ANSWER, a, -1);
+}
+
 static int on_message(struct zg_child *c, struct zg_msg *m)
 {
 	switch ((int)m->type) {
@@ -366,6 +371,11 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 		if (!is_gateway(c))
 			return -EPROTO;
 		answer_sni(c, (void *)m->body);
+		return 0;
+	case ZG_MSG_EXE_QUERY:
+		if (!is_gateway(c))
+			return -EPROTO;
+		zg_executables_ask(c->parent->executables, c->worker, (const void *)m->body);
 		return 0;
 	case ZG_MSG_STDIO_CLOSED:
 		if (!is_gateway(c))
@@ -431,6 +441,8 @@ int zg_children_prepare(struct zg_parent *p, struct zg_err *e)
 		rc = prepare_child(p, &all->resolver, "resolver", 0);
 	for (uint32_t i = 0; rc == 0 && i < all->workers; i++)
 		rc = prepare_child(p, &all->gateway[i], "gateway", i);
+	if (rc == 0)
+		rc = zg_executables_new(&p->executables, p->loop, answer_executable, p);
 	if (rc < 0)
 		return zg_err_set(e, -rc, "no memory for the children");
 	all->ring_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -547,4 +559,5 @@ void zg_children_release(struct zg_parent *p)
 		zg_close_(&all->listener[i]);
 	zg_close_(&all->ring_event);
 	zg_close_(&all->state_dir);
+	zg_executables_free(p->executables);
 }

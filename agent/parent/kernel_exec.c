@@ -49,16 +49,17 @@ static bool device_in(struct zg_slice line, uint64_t mount, uint32_t *dev)
 	return true;
 }
 
-/* stat() may name another device than the file system's own (btrfs). */
-static int device_of(uint64_t mount, uint32_t *dev)
+int zg_exec_device(int proc, uint64_t mount, uint32_t *dev)
 {
-	zg_autofile FILE *f = fopen("/proc/self/mountinfo", "re");
+	zg_autofd int fd = openat(proc, "mountinfo", O_RDONLY | O_CLOEXEC);
+	zg_autofile FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	zg_autofree char *line = NULL;
 	size_t room = 0;
 	ssize_t n;
 
 	if (!f)
 		return -errno;
+	fd = -1; /* f has it */
 	while ((n = getline(&line, &room, f)) > 0)
 		if (device_in((struct zg_slice){line, (size_t)n}, mount, dev))
 			return 0;
@@ -67,12 +68,13 @@ static int device_of(uint64_t mount, uint32_t *dev)
 
 static int key_of(const char *path, struct zg_exec_key *key)
 {
+	zg_autofd int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct statx stx;
 
-	if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, &stx) < 0)
+	if (self < 0 || statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, &stx) < 0)
 		return -errno;
 	key->ino = stx.stx_ino;
-	return device_of(stx.stx_mnt_id, &key->dev);
+	return zg_exec_device(self, stx.stx_mnt_id, &key->dev);
 }
 
 static bool listed(const struct zg_exec_list *l, const struct zg_exec_key *key)

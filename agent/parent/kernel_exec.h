@@ -20,4 +20,9 @@ struct zg_exec_list {
 int zg_exec_put(const struct zg_map *m, const struct zg_snapshot *s, uint32_t slot,
 		struct zg_exec_list *meant) ZG_MUST_CHECK;
 
+/* The device of a mounted file system as the kernel's own number, by the list of
+ * mounts of the process whose folder in /proc this is: stat() may name another
+ * one (btrfs). 0 or -errno. */
+int zg_exec_device(int proc, uint64_t mount, uint32_t *dev) ZG_MUST_CHECK;
+
 #endif

@@ -293,6 +293,7 @@ static const uint64_t needed =
 	CAP(CAP_BPF) | CAP(CAP_PERFMON) | CAP(CAP_NET_ADMIN) | /* the kernel gate */
 	CAP(CAP_SETUID) | CAP(CAP_SETGID) |		       /* children get ids of their own */
 	CAP(CAP_KILL) |					       /* and are ended */
+	CAP(CAP_SYS_PTRACE) |				       /* /proc/PID/exe of a caller */
 	CAP(CAP_CHOWN) |				       /* the ledger's folder */
 	CAP(CAP_DAC_READ_SEARCH); /* a cgroup's name from its id; the ledger's folder */
 

@@ -11,6 +11,7 @@
 
 #include "cgroup.h"
 #include "configure.h"
+#include "executable.h"
 #include "ipc.h"
 #include "kernel.h"
 #include "names.h"
@@ -196,6 +197,7 @@ struct zg_parent {
 	struct zg_cgroups cgroups;
 	struct zg_kernel *kernel;
 	struct zg_names *names;
+	struct zg_executables *executables;
 	uint64_t boot_id;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t denials;

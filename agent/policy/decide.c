@@ -381,3 +381,8 @@ bool zg_policy_allowlist_has(const struct zg_policy *p, uint16_t list, struct zg
 	}
 	return false;
 }
+
+bool zg_policy_asks_executable(const struct zg_policy *p)
+{
+	return zg_policy_view(p).header->asks_executable != 0;
+}

@@ -58,4 +58,8 @@ void zg_envelope_tags_text(const struct zg_envelope *env, char *out, size_t size
 void zg_decision_rules_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
 			    size_t size);
 
+/* Does any condition ask what the caller executes? If none does, nobody needs to
+ * find it out. */
+bool zg_policy_asks_executable(const struct zg_policy *p);
+
 #endif

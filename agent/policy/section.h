@@ -127,7 +127,7 @@ struct zg_policy_header {
 	uint32_t magic;
 	uint32_t bytes; /* of the whole section */
 	uint32_t default_decision;
-	uint32_t pad;
+	uint32_t asks_executable; /* some condition is about what the caller executes */
 	struct zg_row_span residual;	     /* POSTINGS */
 	struct zg_row_span table[ZG_PT_MAX]; /* first = byte offset, multiple of 8 */
 };

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "constraints.h"
 #include "document.h"
 #include "load.h"
 #include "policy.h"
@@ -45,60 +46,6 @@ static json_t *to_json(const struct zg_yaml *y)
 	return j;
 }
 
-static void put_constraints(struct zg_buf *out, const struct zg_policy *p,
-			    const struct zg_constraints *c)
-{
-	if (c->max_runtime_sec)
-		zg_buf_fmt(out, "max_runtime_sec=%u ", c->max_runtime_sec);
-	if (c->has_max_retries)
-		zg_buf_fmt(out, "max_retries=%u ", c->max_retries);
-	for (uint16_t i = 0; i < c->allowlist_count; i++) {
-		struct zg_slice host;
-
-		zg_buf_str(out, "network_allowlist=");
-		for (size_t j = 0; (host = zg_policy_allowlist_entry(p, c->allowlist[i], j)).len;
-		     j++)
-			zg_buf_fmt(out, "%s%.*s", j ? "," : "", (int)host.len, host.ptr);
-		zg_buf_char(out, ' ');
-	}
-}
-
-/* The expected constraints in the same words; lists are compared as sets. */
-static bool constraints_match(const struct run *run, const json_t *want,
-			      const struct zg_constraints *c)
-{
-	const char *key;
-	json_t *v;
-
-	json_object_foreach((json_t *)(uintptr_t)want, key, v)
-	{
-		uint64_t n = 0;
-		size_t i;
-		json_t *host;
-
-		if (json_is_string(v))
-			(void)zg_slice_u64(zg_slice_str(json_string_value(v)), UINT32_MAX, &n);
-		if (strcmp(key, "max_runtime_sec") == 0 && n == c->max_runtime_sec)
-			continue;
-		if (strcmp(key, "max_retries") == 0 && c->has_max_retries && n == c->max_retries)
-			continue;
-		if (strcmp(key, "network_allowlist") != 0 || !json_is_array(v) ||
-		    !c->allowlist_count)
-			return false;
-		json_array_foreach(v, i, host)
-		{
-			struct zg_slice h = zg_slice_str(json_string_value(host));
-
-			for (uint16_t list = 0; list < c->allowlist_count; list++)
-				if (!zg_policy_allowlist_has(&run->policy, c->allowlist[list], h))
-					return false;
-		}
-	}
-	return (json_object_get(want, "max_runtime_sec") != NULL) == (c->max_runtime_sec != 0) &&
-	       (json_object_get(want, "max_retries") != NULL) == c->has_max_retries &&
-	       (json_object_get(want, "network_allowlist") != NULL) == (c->allowlist_count != 0);
-}
-
 /* The expected rules, as a set. */
 static bool rules_match(const struct run *run, const json_t *want, const struct zg_decision *d)
 {
@@ -128,7 +75,7 @@ static bool holds(const struct run *run, const json_t *expect, const struct zg_d
 
 	return strcmp(decision, zg_decision_text(d->kind)) == 0 &&
 	       (!rules || rules_match(run, rules, d)) &&
-	       (!constraints || constraints_match(run, constraints, &d->constraints));
+	       (!constraints || zg_constraints_match(&run->policy, &d->constraints, constraints));
 }
 
 static void report(struct run *run, const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
@@ -138,9 +85,9 @@ static void report(struct run *run, const struct zg_yaml_ctx *ctx, const struct 
 	char rules[ZG_RULES_LEN];
 
 	zg_decision_rules_text(&run->policy, d, rules, sizeof(rules));
-	put_constraints(&got, &run->policy, &d->constraints);
-	printf("FAIL %s:%u: %.*s\n     got %s, rules [%s], constraints [%.*s]\n", ctx->file,
-	       y->line, ZG_FMT(name), zg_decision_text(d->kind), rules, (int)got.len,
+	zg_constraints_put(&run->policy, &d->constraints, &got);
+	printf("FAIL %s:%u: %.*s\n     got %s, rules [%s], constraints %.*s\n", ctx->file, y->line,
+	       ZG_FMT(name), zg_decision_text(d->kind), rules, (int)got.len,
 	       got.ptr ? got.ptr : "");
 }
 

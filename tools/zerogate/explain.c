@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "constraints.h"
 #include "load.h"
 #include "policy.h"
 
@@ -144,67 +145,6 @@ int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelo
 	return r;
 }
 
-static bool in_all(const struct explain *x, const struct zg_constraints *c, struct zg_slice host)
-{
-	for (uint16_t i = 0; i < c->allowlist_count; i++)
-		if (!zg_policy_allowlist_has(&x->policy, c->allowlist[i], host))
-			return false;
-	return true;
-}
-
-static bool in_earlier(const struct explain *x, const struct zg_constraints *c, uint16_t list,
-		       struct zg_slice host)
-{
-	struct zg_slice other;
-
-	for (uint16_t i = 0; i < list; i++)
-		for (size_t j = 0;
-		     (other = zg_policy_allowlist_entry(&x->policy, c->allowlist[i], j)).len; j++)
-			if (zg_slice_eq(other, host))
-				return true;
-	return false;
-}
-
-/* What all lists have in common, each entry once. */
-static void put_allowlist(struct explain *x, const struct zg_constraints *c)
-{
-	const char *comma = "";
-	struct zg_slice host;
-
-	zg_buf_char(&x->out, '[');
-	for (uint16_t i = 0; i < c->allowlist_count; i++) {
-		for (size_t j = 0;
-		     (host = zg_policy_allowlist_entry(&x->policy, c->allowlist[i], j)).len; j++) {
-			if (!in_all(x, c, host) || in_earlier(x, c, i, host))
-				continue;
-			zg_buf_str(&x->out, comma);
-			zg_buf_json(&x->out, host);
-			comma = ",";
-		}
-	}
-	zg_buf_char(&x->out, ']');
-}
-
-static void put_constraints(struct explain *x, const struct zg_constraints *c)
-{
-	const char *comma = "";
-
-	zg_buf_str(&x->out, ",\"constraints\":{");
-	if (c->max_runtime_sec) {
-		zg_buf_fmt(&x->out, "\"max_runtime_sec\":%u", c->max_runtime_sec);
-		comma = ",";
-	}
-	if (c->has_max_retries) {
-		zg_buf_fmt(&x->out, "%s\"max_retries\":%u", comma, c->max_retries);
-		comma = ",";
-	}
-	if (c->allowlist_count) {
-		zg_buf_fmt(&x->out, "%s\"network_allowlist\":", comma);
-		put_allowlist(x, c);
-	}
-	zg_buf_char(&x->out, '}');
-}
-
 static void put_answer(struct explain *x, const struct zg_envelope *env,
 		       const struct zg_decision *d)
 {
@@ -216,8 +156,8 @@ static void put_answer(struct explain *x, const struct zg_envelope *env,
 		zg_buf_str(&x->out, i ? "," : "");
 		zg_buf_json(&x->out, zg_policy_rule_id(&x->policy, d->rule[i]));
 	}
-	zg_buf_char(&x->out, ']');
-	put_constraints(x, &d->constraints);
+	zg_buf_str(&x->out, "],\"constraints\":");
+	zg_constraints_put(&x->policy, &d->constraints, &x->out);
 	zg_buf_str(&x->out, ",\"reason\":");
 	zg_buf_json(&x->out, zg_slice_str(reason));
 	zg_buf_fmt(&x->out, ",\"snapshot\":\"%s\"}\n", x->snapshot);
@@ -237,15 +177,7 @@ static void put_people(struct explain *x, const struct zg_envelope *env,
 		zg_buf_fmt(&x->out, "  matched %.*s (%.*s)\n", (int)id.len, id.ptr, (int)at.len,
 			   at.ptr);
 	}
-	if (d->constraints.max_runtime_sec)
-		zg_buf_fmt(&x->out, "  max_runtime_sec %u\n", d->constraints.max_runtime_sec);
-	if (d->constraints.has_max_retries)
-		zg_buf_fmt(&x->out, "  max_retries %u\n", d->constraints.max_retries);
-	if (d->constraints.allowlist_count) {
-		zg_buf_str(&x->out, "  network_allowlist ");
-		put_allowlist(x, &d->constraints);
-		zg_buf_char(&x->out, '\n');
-	}
+	zg_constraints_put_lines(&x->policy, &d->constraints, &x->out);
 }
 
 static int flush(struct explain *x)

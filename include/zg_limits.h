@@ -229,6 +229,8 @@
 #define ZG_HOLD_MAX_SEC		 50
 #define ZG_HOLD_TICK_SEC	 5    /* between two words that a call still waits */
 #define ZG_HOLD_PROGRESS_SEC	 300  /* that a call waits if its client hears them */
+#define ZG_TASK_BYTES		 6144 /* a call inside a task's id: a header repeats the id */
+#define ZG_TASK_POLL_MS		 1000 /* how often a client should ask for it */
 #define ZG_HOLD_LEGS		 10   /* rounds of one call: SDK clients make so many */
 #define ZG_APPROVAL_TTL_SEC	 3600 /* undecided or unused approvals expire */
 #define ZG_APPROVALS_PENDING_MAX 100000

@@ -42,15 +42,15 @@ static bool only_arguments(const struct zg_rpc *m)
 	{
 		(void)value;
 		if (strcmp(key, "name") != 0 && strcmp(key, "arguments") != 0 &&
-		    strcmp(key, "_meta") != 0)
+		    strcmp(key, "_meta") != 0 && strcmp(key, "task") != 0)
 			return false;
 	}
 	return true;
 }
 
 /*
- * Where params hold more than a name, arguments and _meta, all but _meta
- * (progress tokens change with each retry) counts.
+ * Where params hold more than a name, arguments, _meta and task, all but the last
+ * two (progress tokens change with each retry; how a client waits) counts.
  */
 int zg_arguments_text(const struct zg_rpc *m, struct zg_buf *out)
 {
@@ -67,6 +67,7 @@ int zg_arguments_text(const struct zg_rpc *m, struct zg_buf *out)
 	if (!rest)
 		return -ENOMEM;
 	(void)json_object_del(rest, "_meta");
+	(void)json_object_del(rest, "task");
 	rc = zg_canonical_json(rest, out);
 	json_decref(rest);
 	return rc;

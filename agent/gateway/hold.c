@@ -122,9 +122,28 @@ static void on_hold_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, voi
 	zg_request_run(r);
 }
 
+enum zg_next zg_hold_ask(struct zg_request *r)
+{
+	int rc = send_hold(r);
+
+	if (rc < 0)
+		return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
+				      "zerogate: the approval queue cannot be reached (%s)",
+				      strerror(-rc));
+	r->hold.sent = true;
+	r->hold.expired = false;
+	r->hold.state = ZG_HOLD_PENDING;
+	r->hold.way = zg_way_of(r);
+	r->hold.until_ns = zg_now_ns() + r->hold.way->seconds(r) * UINT64_C(1000000000);
+	if (event_initialized(&r->timer)) /* earlier steps have waited with it */
+		(void)event_del(&r->timer);
+	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_hold_time, r);
+	arm(r);
+	return ZG_WAIT;
+}
+
 static enum zg_next begin_hold(struct zg_request *r)
 {
-	int rc;
 
 	/* a response or notification cannot be told to retry */
 	if (r->rpc.kind != ZG_RPC_REQUEST)
@@ -134,25 +153,16 @@ static enum zg_next begin_hold(struct zg_request *r)
 	if (!r->hold.counted)
 		return zg_answer_with(r, ZG_A_DENY, ZG_C_BUSY,
 				      "zerogate: too many calls of this cgroup wait for approval");
-	rc = send_hold(r);
-	if (rc < 0)
-		return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
-				      "zerogate: the approval queue cannot be reached (%s)",
-				      strerror(-rc));
-	r->hold.sent = true;
-	r->hold.state = ZG_HOLD_PENDING;
-	r->hold.way = zg_way_of(r);
-	r->hold.until_ns = zg_now_ns() + r->hold.way->seconds(r) * UINT64_C(1000000000);
-	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_hold_time, r);
-	arm(r);
-	return ZG_WAIT;
+	return zg_hold_ask(r);
 }
 
 /* The step -------------------------------------------------------------------- */
 
 enum zg_next zg_step_resume(struct zg_request *r)
 {
-	return r->server ? zg_rounds_resume(r) : ZG_NEXT;
+	enum zg_next next = r->server ? zg_task_resume(r) : ZG_NEXT;
+
+	return next == ZG_NEXT && r->server ? zg_rounds_resume(r) : next;
 }
 
 /* The approval that it waited for, or asked for, does not hold. */
@@ -169,10 +179,17 @@ static enum zg_next in_vain(struct zg_request *r, const char *what)
 
 enum zg_next zg_step_hold(struct zg_request *r)
 {
-	if (r->decision.kind != ZG_D_REQUIRE_APPROVAL)
+	enum zg_next next = ZG_NEXT;
+
+	/* a task runs by its approval alone: a policy that allows it now is another one */
+	if (r->decision.kind != ZG_D_REQUIRE_APPROVAL && !r->hold.task)
 		return ZG_NEXT;
 	if (!r->hold.sent)
 		return begin_hold(r);
+	if (r->hold.task && r->hold.state != ZG_HOLD_PENDING)
+		next = zg_task_heard(r);
+	if (next != ZG_NEXT)
+		return next;
 	switch (r->hold.state) {
 	case ZG_HOLD_PENDING:
 		return r->hold.expired ? r->hold.way->over(r) : ZG_WAIT;

@@ -17,6 +17,9 @@ uint32_t zg_way_hold_sec(const struct zg_request *r)
 
 /* The first that fits. */
 static const struct zg_way ways[] = {
+	{"poll", zg_task_polls, zg_way_hold_sec, true, NULL, zg_task_over},
+	{"result", zg_task_fetches, zg_way_hold_sec, false, NULL, zg_task_over},
+	{"task", zg_task_fits, zg_way_hold_sec, true, NULL, zg_task_create},
 	{"rounds", zg_rounds_fits, zg_way_hold_sec, false, NULL, zg_rounds_over},
 	{"progress", zg_progress_fits, zg_progress_sec, false, zg_progress_tick, zg_way_pending},
 	{"retry", always, zg_way_hold_sec, false, NULL, zg_way_pending},

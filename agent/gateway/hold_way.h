@@ -46,6 +46,19 @@ enum zg_next zg_rounds_over(struct zg_request *r);
 /* The client came back with one: the request is what it was in the round before. */
 enum zg_next zg_rounds_resume(struct zg_request *r);
 
+/* hold_task.c: a task of ours, polled by its client */
+bool zg_task_fits(const struct zg_request *r);
+enum zg_next zg_task_create(struct zg_request *r);
+bool zg_task_polls(const struct zg_request *r);
+bool zg_task_fetches(const struct zg_request *r);
+enum zg_next zg_task_over(struct zg_request *r);
+enum zg_next zg_task_resume(struct zg_request *r);
+/* The ledger has spoken of a task's approval: NEXT: as of any call's. */
+enum zg_next zg_task_heard(struct zg_request *r);
+
+/* hold.c: ask the ledger r->hold.question. Returns ZG_WAIT or ZG_ANSWER. */
+enum zg_next zg_hold_ask(struct zg_request *r);
+
 /* hold_token.c: what both kinds of tokens have in common */
 /* Seal what a client is to come back with; out is overwritten. -errno. */
 int zg_wait_seal(struct zg_request *r, enum zg_seal_purpose purpose, struct zg_slice payload,

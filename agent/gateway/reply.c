@@ -61,7 +61,10 @@ void zg_reply_body(const struct zg_request *r, struct zg_buf *out)
 	zg_buf_reset(out);
 	if (r->answer.result.ptr)
 		own_result(r, out);
-	else if (in_band && is_tool_call(r))
+	else if (r->hold.task) {
+		if (!in_band || !zg_task_body(r, out))
+			rpc_error(r, out);
+	} else if (in_band && is_tool_call(r))
 		tool_result(r, out);
 	else
 		rpc_error(r, out);

@@ -48,7 +48,8 @@ enum zg_rpc_code {
 	ZG_C_TOKEN = -31010,	       /* a session, state or event id that does not open */
 	ZG_C_CANCELLED = -31011,       /* by its client, before it was dispatched */
 	ZG_C_LIMIT = -31012,	       /* a rate, calls at once or retries are used up */
-	ZG_C_HEADER_MISMATCH = -32020, /* these two are the specification's */
+	ZG_C_HEADER_MISMATCH = -32020, /* these three are the specification's */
+	ZG_C_CAPABILITY = -32021,
 	ZG_C_VERSION = -32022,
 };
 
@@ -83,6 +84,9 @@ enum zg_outcome {
 
 struct zg_way;
 
+/* What a client asks of a task of ours (hold_task.c); the request is then the call. */
+enum zg_task_op { ZG_TO_NONE = 0, ZG_TO_GET, ZG_TO_RESULT, ZG_TO_CANCEL, ZG_TO_UPDATE };
+
 struct zg_hold {
 	bool sent;	/* the ledger knows of it */
 	bool counted;	/* in admission */
@@ -95,6 +99,9 @@ struct zg_hold {
 	uint32_t leg;		 /* rounds before this one */
 	enum zg_hold_question question;
 	uint32_t conflict; /* enum zg_conflict */
+	enum zg_task_op task;
+	struct zg_slice task_id;
+	uint64_t created; /* CLOCK_REALTIME, seconds */
 	uint8_t binding[32];
 	enum zg_hold_state state;
 	uint32_t approver_uid;
@@ -319,6 +326,12 @@ enum zg_next zg_step_output(struct zg_request *r);   /* output.c */
 void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m);
 void zg_hold_resend(struct zg_worker *w);
 void zg_hold_end(struct zg_request *r);
+/* hold_task.c */
+struct zg_server_message;
+/* Judge of a server's message: its answer is a task's. */
+int zg_task_result(struct zg_request *r, struct zg_server_message *m) ZG_MUST_CHECK;
+/* The body that tells of r->answer to a task's client; false: it is an error. */
+bool zg_task_body(const struct zg_request *r, struct zg_buf *out);
 /* gateway.c: take what the ledger has sent so far */
 void zg_worker_read_ledger(struct zg_worker *w);
 

@@ -107,6 +107,7 @@ static int (*const judges[])(struct zg_request *r, struct zg_server_message *m) 
 	zg_judge_server_call,	/* what it asks or tells the client */
 	zg_judge_server_result, /* and what it asks for in an answer */
 	zg_state_put,		/* sealed */
+	zg_task_result,		/* in the form that a task's client expects */
 	zg_cache_private,	/* no cache may share it */
 	zg_judge_listing,	/* what it says of itself; the last: it may wait */
 };

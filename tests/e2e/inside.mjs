@@ -123,6 +123,10 @@ const verbs = {
 	async script({ spec }) {
 		return (await import('./matrix_session.mjs')).session(spec);
 	},
+	// A call that a person has to approve, by a client of waiting_client.mjs
+	async wait({ spec }) {
+		return (await import('./waiting_client.mjs')).wait(spec);
+	},
 	session({ client = 'main' }) {
 		return { session: clients.get(client).transport.sessionId };
 	},

@@ -267,6 +267,13 @@
 #define ZG_LIST_ENTRIES_MAX 20000 /* of one list; more: withheld whole */
 #define ZG_NAMESPACE_LEN    32	  /* prefix of a server's names */
 
+/* registry */
+#define ZG_ENTRY_BYTES	    65536 /* one submitted server.json; large ones have 10 KB */
+#define ZG_ENTRY_CHUNK	    8192  /* of it in one message */
+#define ZG_STEPS_MAX	    1000  /* of one server's life, kept; older ones are in the log */
+#define ZG_REGISTRY_TAKE_MS 10000 /* a person waits so long for a change to be in force */
+#define ZG_REGISTRY_USES    4096  /* servers whose last use is not stored yet */
+
 /* access tokens */
 #define ZG_TOKEN_BYTES	     8192  /* one compact JWT; directories with many groups reach 4 KB */
 #define ZG_TOKEN_LEEWAY_SEC  60	   /* clocks of issuers differ by so much */

@@ -154,6 +154,7 @@ enum zg_config_file {
 	ZG_CF_ADDRESSES, /* struct zg_host_address[]: where servers' names lead to now */
 	ZG_CF_JWKS,	 /* keys of an issuer: in the order of the listeners that name one */
 	ZG_CF_FETCHED,	 /* struct zg_fetched_keys[]: keys of issuers as they were fetched last */
+	ZG_CF_REGISTRY,	 /* what the ledger says of a server: config/registry_state.c */
 };
 
 struct zg_fetched_keys {
@@ -920,6 +921,120 @@ struct zg_msg_stdio_closed {
 	uint64_t garbage;  /* lines of the server that were no message, dropped */
 	uint64_t withheld; /* messages of the server that were not passed on */
 	uint64_t muted;	   /* lines of its log that were too many */
+};
+
+/* servers in the ledger's book (agent/ledger/registry.h) */
+enum zg_server_state {
+	ZG_SS_NONE = 0, /* never live from here: what is submitted, or a file's */
+	ZG_SS_LIVE,
+	ZG_SS_SUSPENDED,
+	ZG_SS_REVOKED,
+};
+
+enum zg_server_pending {
+	ZG_SP_NONE = 0,
+	ZG_SP_SUBMITTED, /* one or two approvals are missing */
+	ZG_SP_APPROVED,	 /* by two people; in force as soon as it can be */
+};
+
+/* handed over; then ctl_server_text from the client until bytes are there */
+struct zg_msg_ctl_server_submit {
+	char id[ZG_SERVER_LEN];
+	char owner[ZG_OWNER_LEN];
+	char version[64];
+	char transport[ZG_NAME_LEN];
+	char endpoint[ZG_REASON_LEN]; /* URL or command; may be cut */
+	uint8_t sha256[32];
+	uint32_t bytes;
+	uint32_t pad;
+	char reason[ZG_REASON_LEN];
+};
+
+struct zg_msg_ctl_server_text {
+	uint32_t bytes;
+	uint32_t last;	  /* of this text */
+	uint32_t pending; /* what is submitted, not what is in force */
+	uint32_t pad;
+	char text[ZG_ENTRY_CHUNK];
+};
+
+enum zg_server_verb {
+	ZG_SV_NONE = 0,
+	ZG_SV_APPROVE,
+	ZG_SV_SUSPEND,
+	ZG_SV_RESUME,
+	ZG_SV_REVOKE,
+	ZG_SV_MAX
+};
+
+struct zg_msg_ctl_server_decide {
+	char id[ZG_SERVER_LEN];
+	uint32_t verb;	    /* enum zg_server_verb */
+	uint32_t security;  /* approve: 1 as security, 2 as owner, 0 as whichever is missing */
+	uint8_t sha256[32]; /* approve: the entry that was looked at */
+	char reason[ZG_REASON_LEN];
+};
+
+struct zg_msg_ctl_servers_list {
+	char id[ZG_SERVER_LEN]; /* "" = all */
+	uint32_t texts;		/* and entries and steps with them */
+	uint32_t pad;
+};
+
+struct zg_msg_ctl_server {
+	char id[ZG_SERVER_LEN];
+	char owner[ZG_OWNER_LEN];
+	char version[64];
+	char transport[ZG_NAME_LEN];
+	char endpoint[ZG_REASON_LEN];
+	uint32_t state;	   /* enum zg_server_state */
+	uint32_t pending;  /* enum zg_server_pending */
+	uint32_t in_force; /* it is in the configuration that is in force */
+	uint32_t from_file;
+	uint32_t submitter_uid; /* of what is pending; UINT32_MAX = nobody */
+	uint32_t security_uid;
+	uint32_t owner_uid;
+	uint32_t pins;	   /* definitions that are known, */
+	uint32_t withheld; /* and of them those that are withheld */
+	uint32_t pad;
+	uint64_t changed_ms;	     /* CLOCK_REALTIME; the last step */
+	uint64_t used_ms;	     /* the last call; 0 = none is known */
+	uint8_t sha256[32];	     /* of the entry that is pending, else of the live one */
+	char problem[ZG_REASON_LEN]; /* why what is approved is not in force */
+};
+
+struct zg_msg_ctl_server_step {
+	char id[ZG_SERVER_LEN];
+	char what[ZG_NAME_LEN]; /* kind of its record */
+	char acted_as[ZG_NAME_LEN];
+	uint32_t uid; /* UINT32_MAX = the agent itself */
+	uint32_t pid;
+	uint64_t time_ms;
+	uint8_t sha256[32]; /* of the entry that the step is about; zeros = none */
+	char reason[ZG_REASON_LEN];
+};
+
+/* ledger -> parent: files of registry/ differ from those in force */
+struct zg_msg_registry_changed {
+	uint64_t change; /* counts up; answered when it is in force, or cannot be */
+};
+
+struct zg_msg_registry_taken {
+	uint64_t change;
+	uint32_t error; /* 0, or errno: the former configuration stays */
+	uint32_t pad;
+	char what[ZG_REASON_LEN];
+};
+
+/* config -> parent: a file of servers/ that needs approval (registry: files: submit) */
+struct zg_msg_config_server {
+	struct zg_msg_ctl_server_submit entry;
+	char file[ZG_PATH_LEN];
+};
+
+/* parent -> ledger, fd: its text */
+struct zg_msg_registry_file {
+	struct zg_msg_ctl_server_submit entry;
 };
 
 struct zg_msg_ctl_end {

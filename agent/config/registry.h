@@ -38,17 +38,36 @@ struct zg_entry_src {		  /* one registered server */
 	size_t credential_count;
 	enum zg_proxy_wish proxy;
 	const char *file;
+	const struct zg_registry_mark *mark; /* NULL: a file of servers/ */
 	struct zg_entry_src *next;
+};
+
+/* What the ledger says of a server. */
+struct zg_registry_mark {
+	struct zg_slice id;
+	const char *file;
+	bool live;
+	bool trial; /* it is to be live next, and goes before what is now */
+	struct zg_registry_mark *next;
 };
 
 struct zg_registry_src {
 	struct zg_entry_src *servers;
 	size_t count;
+	struct zg_registry_mark *marks;
 };
 
 /* Add the server of one file. Errors go to ctx->diag. */
 void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		       struct zg_registry_src *r);
+
+/* What the ledger says of one server (registry_state.c), and with it its entry. */
+void zg_registry_state_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
+			     struct zg_registry_src *r);
+
+/* Leave the entries that count: a server that the ledger decides on is what it
+ * says, whatever a file says; with submit, files count only as submissions. */
+void zg_registry_settle(struct zg_registry_src *r, bool submit, struct zg_diag *diag);
 
 /* What only shows when all files are read: ids and endpoints used twice. */
 void zg_registry_check(const struct zg_registry_src *r, struct zg_diag *diag);

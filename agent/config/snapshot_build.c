@@ -88,6 +88,9 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 	case ZG_CF_SERVER:
 		zg_registry_parse(&ctx, text, &b->registry);
 		return;
+	case ZG_CF_REGISTRY:
+		zg_registry_state_parse(&ctx, text, &b->registry);
+		return;
 	case ZG_CF_RESOLV:
 		zg_resolv_parse(text, &b->resolv);
 		return;
@@ -388,6 +391,7 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	int r;
 
 	zg_policy_check(&b->policy, &b->arena, b->diag);
+	zg_registry_settle(&b->registry, b->settings.settings.files_submit, b->diag);
 	zg_registry_check(&b->registry, b->diag);
 	if (b->diag->errors)
 		return -EINVAL;

@@ -31,6 +31,7 @@ static void drop(struct zg_ctl_client *k)
 	if (k->writes)
 		event_free(k->writes);
 	zg_close_(&k->log);
+	zg_buf_release(&k->text);
 	(void)close(k->sock);
 	free(k);
 }
@@ -101,10 +102,15 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
 
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
+	struct zg_ctl_client *k = arg;
+
 	(void)fd;
 	(void)what;
-	/* it hung up, or asked a second thing on a connection that carries one */
-	drop(arg);
+	/* else it hung up, or asked a second thing on a connection that carries one */
+	if (!k->take || k->take(k) < 0)
+		drop(k);
+	else if (!k->take)
+		pump(k);
 }
 
 /* --- verbs ------------------------------------------------------------------------ */
@@ -274,6 +280,9 @@ static const struct {
 	{ZG_MSG_CTL_PINS_LIST, pins, false},
 	{ZG_MSG_CTL_PIN_SHOW, pin_show, false},
 	{ZG_MSG_CTL_PIN_TRUST, trust, true},
+	{ZG_MSG_CTL_SERVERS_LIST, zg_ctl_servers_list, false},
+	{ZG_MSG_CTL_SERVER_SUBMIT, zg_ctl_server_submit, true},
+	{ZG_MSG_CTL_SERVER_DECIDE, zg_ctl_server_decide, true},
 };
 
 static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
@@ -285,7 +294,7 @@ static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 		if (!verbs[i].own_check && h->peer.governed)
 			zg_ctl_set_end(k, EPERM, "governed: not for a process in a governed cgroup",
 				       "ask from a session outside");
-		else if (!verbs[i].own_check && !h->peer.roles)
+		else if (!verbs[i].own_check && !h->peer.roles && !h->peer.owners)
 			zg_ctl_set_end(
 				k, EPERM, "not_approver: only for root and the approvers' group",
 				"ask to be added to the group that zerogate.yaml names under "
@@ -307,14 +316,18 @@ void zg_controls_accept(struct zg_controls *c, const struct zg_msg_ctl_handover 
 		(void)close(sock);
 		return;
 	}
-	*k = (struct zg_ctl_client){
-		.owner = c, .sock = sock, .log = -1, .produce = nothing_more, .next = c->clients};
+	*k = (struct zg_ctl_client){.owner = c,
+				    .sock = sock,
+				    .log = -1,
+				    .produce = nothing_more,
+				    .text = ZG_BUF(ZG_ENTRY_BYTES),
+				    .next = c->clients};
 	k->link = &c->clients;
 	if (k->next)
 		k->next->link = &k->next;
 	c->clients = k;
 	c->count++;
-	k->reads = event_new(c->base, sock, EV_READ, on_read, k);
+	k->reads = event_new(c->base, sock, EV_READ | EV_PERSIST, on_read, k);
 	k->writes = event_new(c->base, sock, EV_WRITE, on_write, k);
 	if (!k->reads || !k->writes || event_add(k->reads, NULL) < 0) {
 		drop(k);

@@ -10,12 +10,16 @@
 #include "hold.h"
 
 struct zg_ctl_client;
+struct zg_servers;
 
 struct zg_controls {
 	struct event_base *base;
 	struct zg_trail *trail;
 	struct zg_approvals *approvals;
 	struct zg_holds *holds;
+	struct zg_servers *servers;
+	void (*changed)(void *arg); /* a step of a server is to be in force */
+	void *changed_arg;
 	struct zg_ctl_client *clients;
 	size_t count;
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * control_impl.h - a control client, shared by the files that answer verbs:
- * control.c (connections, definitions, the log) and control_approvals.c. A verb
- * starts by setting what produces its messages, or how it ends.
+ * control.c (connections, definitions, the log), control_approvals.c and
+ * control_servers.c. A verb starts by setting what produces its messages, or how it
+ * ends.
  */
 #ifndef ZG_CONTROL_IMPL_H
 #define ZG_CONTROL_IMPL_H
@@ -18,11 +19,12 @@ struct zg_ctl_client {
 	struct zg_ctl_client *next;
 	struct zg_ctl_client **link;
 	int sock;
-	struct event *reads;  /* only to see it go away */
+	struct event *reads;  /* to see it go away, or for take */
 	struct event *writes; /* with a timeout: no room in its socket */
 	zg_ctl_next_fn *produce;
-	bool waiting; /* follows and has seen all there is */
-	bool follow;  /* the log as it grows; of definitions: their texts, too */
+	zg_ctl_next_fn *take; /* reads what the request goes on with; NULL = it is whole */
+	bool waiting;	      /* follows and has seen all there is */
+	bool follow;	      /* the log as it grows; of definitions: their texts, too */
 	bool all;
 	int64_t row;
 	struct zg_msg_ctl_pin_show pins; /* which definitions */
@@ -30,6 +32,16 @@ struct zg_ctl_client {
 	size_t offset;			 /* in the one that is */
 	int log;			 /* open segment */
 	struct zg_audit_place place;
+	/* servers: control_servers.c */
+	struct zg_ctl_peer peer;
+	struct zg_msg_ctl_server_submit submit;
+	struct zg_buf text; /* that is handed in, or sent */
+	char id[ZG_SERVER_LEN];
+	unsigned part;	       /* of what is shown of a server */
+	int64_t step;	       /* likewise */
+	size_t here;	       /* servers without a row that were sent */
+	uint64_t change;       /* that is waited for */
+	uint64_t until_ms;     /* CLOCK_MONOTONIC */
 	enum zg_msg_type type; /* ZG_MSG_NONE = the slot is empty */
 	union {
 		struct zg_msg_ctl_approval approval;
@@ -39,6 +51,9 @@ struct zg_ctl_client {
 		struct zg_msg_ctl_audit_line line;
 		struct zg_msg_ctl_pin pin;
 		struct zg_msg_ctl_pin_text pin_text;
+		struct zg_msg_ctl_server server;
+		struct zg_msg_ctl_server_text server_text;
+		struct zg_msg_ctl_server_step server_step;
 		struct zg_msg_ctl_end end;
 	} slot;
 };
@@ -50,5 +65,9 @@ void zg_ctl_set_end(struct zg_ctl_client *k, int error, const char *what, const 
 void zg_ctl_approvals_list(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 void zg_ctl_approval_show(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 void zg_ctl_approval_decide(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
+/* Verbs of control_servers.c. */
+void zg_ctl_servers_list(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
+void zg_ctl_server_submit(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
+void zg_ctl_server_decide(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 
 #endif

@@ -18,11 +18,13 @@
 #include "control.h"
 #include "ipc.h"
 #include "log.h"
+#include "registry.h"
 #include "sandbox.h"
 #include "snapshot.h"
 
 #define DATABASE	   "approvals.db"
 #define PINS		   "pins.db"
+#define SERVERS		   "servers.db"
 #define MAX_FILES	   1024	     /* control clients hold two each, the rest is small */
 #define MAX_MEMORY	   536870912 /* rings, one mapped segment and a database cache */
 #define DRAINS_PER_WAKE	   16	     /* then the other sockets have their turn */
@@ -38,6 +40,7 @@ static const int syscalls[] = {
 	SCMP_SYS(unlink),     SCMP_SYS(unlinkat),  SCMP_SYS(ftruncate), SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),  SCMP_SYS(fallocate), SCMP_SYS(fchmod),	SCMP_SYS(fchown),
 	SCMP_SYS(getdents64), SCMP_SYS(connect),   SCMP_SYS(fstatfs),	SCMP_SYS(utimensat),
+	SCMP_SYS(rename),     SCMP_SYS(renameat),  SCMP_SYS(renameat2),
 };
 
 struct ledger {
@@ -49,6 +52,7 @@ struct ledger {
 	uint64_t boot;
 	uint64_t signed_at; /* seconds, monotonic: when nothing was unsigned */
 	uint64_t pruned_at;
+	uint64_t used_at; /* when the last uses of servers were stored */
 	enum zg_durability durability;
 	uint32_t ttl_sec;
 	uint8_t snapshot[32];
@@ -59,6 +63,7 @@ struct ledger {
 	struct zg_trail trail;
 	struct zg_approvals approvals;
 	struct zg_pins pins;
+	struct zg_servers servers;
 	struct zg_tokens tokens;
 	struct zg_holds holds;
 	struct zg_controls controls;
@@ -93,6 +98,8 @@ static void on_pace(evutil_socket_t fd, short what, void *arg)
 	for (int i = 0; i < DRAINS_PER_WAKE && rc > 0; i++) {
 		rc = zg_trail_drain(&l->trail);
 		any = any || l->trail.drained > 0;
+		for (size_t n = 0; rc >= 0 && n < l->trail.drained; n++)
+			zg_servers_used(&l->servers, &l->trail.batch[n].record);
 	}
 	if (rc >= 0 && (any || !zg_trail_may_sleep(&l->trail)) &&
 	    event_add(l->on_pace, rc > 0 ? &at_once : &pace) < 0)
@@ -107,6 +114,17 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	if (read(fd, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
 		zg_log(ZG_LOG_ERR, "the rings' eventfd: %s", strerror(errno));
 	on_pace(fd, what, arg);
+}
+
+/* What the channel has no room for is told with the next tick. */
+static void tell_registry(void *arg)
+{
+	struct ledger *l = arg;
+	const struct zg_msg_registry_changed m = {.change = l->servers.change};
+
+	if (zg_servers_tell(&l->servers) &&
+	    zg_msg_send(l->channel, ZG_MSG_REGISTRY_CHANGED, &m, -1) == 0)
+		l->servers.told = m.change;
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -126,6 +144,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		l->signed_at = now;
 	if (!zg_audit_synced(l->trail.audit) && zg_trail_sync(&l->trail) < 0)
 		return; /* said so; calls are refused */
+	zg_servers_tick(&l->servers);
+	tell_registry(l);
+	if (now - l->used_at >= CHECKPOINT_SECONDS) {
+		l->used_at = now;
+		zg_servers_store_uses(&l->servers);
+	}
 	if (now - l->pruned_at >= PRUNE_SECONDS) {
 		l->pruned_at = now;
 		if (zg_approvals_prune(&l->approvals) < 0)
@@ -211,6 +235,8 @@ static int take_snapshot(struct ledger *l, const struct zg_msg *m)
 	l->ttl_sec = s.settings->approval_ttl_sec;
 	l->durability = (enum zg_durability)s.settings->durability;
 	rc = zg_pins_registry(&l->pins, &s);
+	if (rc == 0)
+		rc = zg_servers_snapshot(&l->servers, &s);
 	zg_snapshot_close(&s);
 	if (rc < 0)
 		return rc;
@@ -234,6 +260,17 @@ static void handover(struct ledger *l, struct zg_msg *m)
 	zg_controls_accept(&l->controls, &h, zg_take_fd(&m->fd));
 }
 
+static void taken(struct ledger *l, const struct zg_msg *m)
+{
+	struct zg_msg_registry_taken said;
+
+	memcpy(&said, m->body, sizeof(said));
+	ZG_MSG_TEXT(said.what);
+	zg_servers_taken(&l->servers, &said);
+	tell_registry(l);
+	zg_controls_wake(&l->controls);
+}
+
 static int handle(struct ledger *l, struct zg_msg *m)
 {
 	if (m->type == ZG_MSG_GIVE_FD)
@@ -244,6 +281,10 @@ static int handle(struct ledger *l, struct zg_msg *m)
 		return start(l, m);
 	if (m->type == ZG_MSG_CTL_HANDOVER && l->running) {
 		handover(l, m);
+		return 0;
+	}
+	if (m->type == ZG_MSG_REGISTRY_TAKEN && l->running) {
+		taken(l, m);
 		return 0;
 	}
 	return -EPROTO;
@@ -306,6 +347,10 @@ static int open_files(struct ledger *l, struct zg_err *e)
 	if (rc == 0)
 		rc = zg_pins_open(&l->pins, PINS, &l->trail, e);
 	if (rc == 0)
+		rc = zg_servers_open(&l->servers, SERVERS, l->state_dir, &l->trail, e);
+	if (rc == 0 && (rc = zg_servers_mirror_all(&l->servers)) < 0)
+		return zg_err_set(e, -rc, "cannot write registry/: %s", strerror(-rc));
+	if (rc == 0)
 		zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec);
 	return rc;
 }
@@ -324,6 +369,9 @@ static int open_sockets(struct ledger *l, struct zg_err *e)
 			l->link[i] = -1;
 	}
 	zg_controls_init(&l->controls, l->base, &l->trail, &l->approvals, &l->holds);
+	l->controls.servers = &l->servers;
+	l->controls.changed = tell_registry;
+	l->controls.changed_arg = l;
 	l->on_wake = event_new(l->base, l->wake, EV_READ | EV_PERSIST, on_wake, l);
 	l->on_pace = event_new(l->base, -1, 0, on_pace, l);
 	l->on_tick = event_new(l->base, -1, EV_PERSIST, on_tick, l);
@@ -372,6 +420,7 @@ static void finish(struct ledger *l)
 	if (zg_trail_retry(&l->trail) == 0) {
 		while (rc > 0)
 			rc = zg_trail_drain(&l->trail);
+		zg_servers_store_uses(&l->servers);
 		if (rc == 0)
 			rc = zg_trail_checkpoint(&l->trail);
 	}
@@ -390,6 +439,7 @@ static void release(struct ledger *l)
 		zg_holds_release(&l->holds);
 		zg_tokens_close(&l->tokens);
 		zg_pins_close(&l->pins);
+		zg_servers_close(&l->servers);
 		zg_approvals_close(&l->approvals);
 		zg_trail_release(&l->trail);
 	}

@@ -38,6 +38,7 @@ enum zg_pin_statement {
 	ZG_PT_TEXT,
 	ZG_PT_PAGE,
 	ZG_PT_COUNT,
+	ZG_PT_TALLY,
 	ZG_PT_SAME_NAME,
 	ZG_PT_SAME_LOOK,
 	ZG_PT_LISTING,
@@ -82,6 +83,9 @@ long zg_pins_text(struct zg_pins *p, int64_t row, bool seen, size_t offset, char
 int zg_pins_page(struct zg_pins *p, int64_t after, const char *server,
 		 struct zg_pin *out) ZG_MUST_CHECK;
 int zg_pins_count(struct zg_pins *p, const char *server, uint64_t *out) ZG_MUST_CHECK;
+/* Of one server: how many are pinned, and how many are withheld. */
+int zg_pins_tally(struct zg_pins *p, const char *server, uint64_t *pinned,
+		  uint64_t *withheld) ZG_MUST_CHECK;
 /* Another server's tool of that name, or (look) one that looks the same: its
  * server and name. -ENOENT: none, or it is also a tool of this server. */
 int zg_pins_namesake(struct zg_pins *p, const char *server, const char *name, bool look,

@@ -78,6 +78,8 @@ static const char *const sql[ZG_PT_STATEMENTS] = {
 		       " CASE ?2 WHEN 0 THEN pinned_cut ELSE seen_cut END FROM pin WHERE id = ?1",
 	[ZG_PT_PAGE] = SELECT "WHERE id > ?1 AND (?2 = '' OR server = ?2) ORDER BY id LIMIT 1",
 	[ZG_PT_COUNT] = "SELECT count(*) FROM pin WHERE server = ?1",
+	[ZG_PT_TALLY] = "SELECT count(*) FILTER (WHERE state = ?2), count(*) FILTER "
+			"(WHERE state <> ?2) FROM pin WHERE server = ?1",
 	[ZG_PT_SAME_NAME] = NAMESAKE "name = ?2 LIMIT 1",
 	[ZG_PT_SAME_LOOK] = NAMESAKE "skeleton = ?2 LIMIT 1",
 	[ZG_PT_LISTING] = "SELECT began_ms, over FROM listing WHERE server = ?1 AND kind = ?2",
@@ -259,6 +261,22 @@ int zg_pins_count(struct zg_pins *p, const char *server, uint64_t *out)
 		rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
 		*out = (uint64_t)sqlite3_column_int64(st, 0);
+	return zg_sqlite_finish(st, rc);
+}
+
+int zg_pins_tally(struct zg_pins *p, const char *server, uint64_t *pinned, uint64_t *withheld)
+{
+	sqlite3_stmt *st = p->statement[ZG_PT_TALLY];
+	int rc = sqlite3_bind_text(st, 1, server, -1, SQLITE_STATIC);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(st, 2, ZG_PS_PINNED);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		*pinned = (uint64_t)sqlite3_column_int64(st, 0);
+		*withheld = (uint64_t)sqlite3_column_int64(st, 1);
+	}
 	return zg_sqlite_finish(st, rc);
 }
 

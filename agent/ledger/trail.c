@@ -149,6 +149,12 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_TOOL_TRUST:
 	case ZG_RK_TOOL_INTERFERENCE:
 	case ZG_RK_SERVER_MISMATCH:
+	case ZG_RK_SERVER_SUBMIT:
+	case ZG_RK_SERVER_APPROVE:
+	case ZG_RK_SERVER_LIVE:
+	case ZG_RK_SERVER_SUSPEND:
+	case ZG_RK_SERVER_RESUME:
+	case ZG_RK_SERVER_REVOKE:
 	case ZG_RK_MAX:
 		return false;
 	}

@@ -79,6 +79,11 @@ void zg_children_tell(struct zg_parent *p, uint32_t worker, enum zg_msg_type typ
 	send_to(&p->children.gateway[worker], type, body, fd);
 }
 
+void zg_children_tell_ledger(struct zg_parent *p, enum zg_msg_type type, const void *body)
+{
+	send_to(&p->children.ledger, type, body, -1);
+}
+
 bool zg_children_next_gateway(const struct zg_parent *p, uint32_t *turn, uint32_t *worker)
 {
 	for (uint32_t i = 0; i < p->children.workers; i++) {
@@ -387,6 +392,13 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 				     : -EPROTO;
 	case ZG_MSG_RELAY:
 		return relay(c, (const struct zg_msg_relay *)(const void *)m->body);
+	case ZG_MSG_REGISTRY_CHANGED:
+		if (!is_ledger(c))
+			return -EPROTO;
+		zg_parent_registry(
+			c->parent,
+			((const struct zg_msg_registry_changed *)(const void *)m->body)->change);
+		return 0;
 	case ZG_MSG_NAME_LEARN:
 		return is_resolver(c) ? answer_learn(c, (void *)m->body) : -EPROTO;
 	case ZG_MSG_NAME_REFUSED:

@@ -193,6 +193,83 @@ static int collect(struct zg_configure *c, struct zg_err *e)
 	return rc;
 }
 
+/* What is compiled is kept: what is compiled again is the same, whatever
+ * becomes of the file. */
+static int copy_text(int from, const char *name, struct zg_err *e)
+{
+	zg_autofd int to = memfd_create("zerogate-config", MFD_CLOEXEC);
+	ssize_t n = 1;
+
+	if (to < 0)
+		return zg_err_at(e, errno, name, 0, 0, "cannot keep it: %m");
+	while (n > 0)
+		n = sendfile(to, from, NULL, ZG_CONFIG_FILE_BYTES + 1);
+	return n < 0 ? zg_err_at(e, errno, name, 0, 0, "cannot read it: %m") : zg_take_fd(&to);
+}
+
+/* What the ledger says of servers. It may be writing: a file that has gone since
+ * is not of the state that was asked for. */
+static int open_registry(const struct zg_configure *c, int folder, const char *name)
+{
+	zg_autofd int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size > ZG_CONFIG_FILE_BYTES)
+		return -EINVAL;
+	if (c->in.registry_uid != (uid_t)-1 && st.st_uid != c->in.registry_uid)
+		return -EPERM;
+	return zg_take_fd(&fd);
+}
+
+static bool ends_in(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+static int add_registered(struct zg_configure *c, int folder, const char *name, struct zg_err *e)
+{
+	zg_autofd int fd = open_registry(c, folder, name);
+	int rc;
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return zg_err_at(e, -fd, c->in.registry, 0, 0,
+				 "%s is not a file of the ledger's that can be read: %s", name,
+				 strerror(-fd));
+	rc = add_file(c, ZG_CF_REGISTRY, c->in.registry, name, e);
+	if (rc == 0)
+		rc = c->file[c->files - 1].text = copy_text(fd, c->file[c->files - 1].name, e);
+	return rc < 0 ? rc : 0;
+}
+
+static int collect_registry(struct zg_configure *c, struct zg_err *e)
+{
+	zg_autofd int folder =
+		open(c->in.registry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct dirent **list = NULL;
+	int n, rc = 0;
+
+	/* who is not root checks what root wrote: see --check */
+	if (folder < 0 && (errno == ENOENT || (errno == EACCES && geteuid() != 0)))
+		return 0;
+	n = folder < 0 ? -1 : scandir(c->in.registry, &list, NULL, alphasort);
+	if (n < 0)
+		return zg_err_at(e, errno, c->in.registry, 0, 0, "cannot list it: %m");
+	for (int i = 0; i < n; i++) {
+		if (rc == 0 && (ends_in(list[i]->d_name, ".json") ||
+				(c->in.trials && ends_in(list[i]->d_name, ".trial"))))
+			rc = add_registered(c, folder, list[i]->d_name, e);
+		free(list[i]);
+	}
+	free(list);
+	return rc;
+}
+
 /* As of a former run, but for what the network says. */
 static int collect_texts(struct zg_configure *c, struct zg_err *e)
 {
@@ -201,7 +278,8 @@ static int collect_texts(struct zg_configure *c, struct zg_err *e)
 	for (size_t i = 0; i < c->in.texts->files && rc == 0; i++) {
 		const struct zg_configure_file *f = &c->in.texts->file[i];
 
-		if (f->kind == ZG_CF_ADDRESSES || f->kind == ZG_CF_FETCHED)
+		if (f->kind == ZG_CF_ADDRESSES || f->kind == ZG_CF_FETCHED ||
+		    (f->kind == ZG_CF_REGISTRY && c->in.registry))
 			continue;
 		rc = add_file(c, f->kind, "", f->name, e);
 		if (rc < 0)
@@ -224,20 +302,6 @@ static int add_own(struct zg_configure *c, enum zg_config_file kind, const char 
 	return rc;
 }
 
-/* What is compiled is kept: what is compiled again is the same, whatever
- * becomes of the file. */
-static int copy_text(int from, const char *name, struct zg_err *e)
-{
-	zg_autofd int to = memfd_create("zerogate-config", MFD_CLOEXEC);
-	ssize_t n = 1;
-
-	if (to < 0)
-		return zg_err_at(e, errno, name, 0, 0, "cannot keep it: %m");
-	while (n > 0)
-		n = sendfile(to, from, NULL, ZG_CONFIG_FILE_BYTES + 1);
-	return n < 0 ? zg_err_at(e, errno, name, 0, 0, "cannot read it: %m") : zg_take_fd(&to);
-}
-
 /* talk -------------------------------------------------------------------- */
 
 int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *in)
@@ -253,6 +317,8 @@ int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *
 
 	*c = (struct zg_configure){.in = *in, .pid = -1, .sock = -1, .snapshot = -1};
 	rc = in->texts ? collect_texts(c, &e) : collect(c, &e);
+	if (rc == 0 && in->registry)
+		rc = collect_registry(c, &e);
 	if (rc == 0)
 		rc = add_own(c, ZG_CF_ADDRESSES, "(addresses of servers)", in->addresses, &e);
 	if (rc == 0)

@@ -15,16 +15,19 @@
 #include "snapshot.h"
 
 struct zg_configure_input {
-	const char *main;     /* zerogate.yaml */
-	const char *policies; /* folder of *.yaml, NULL = settings only */
-	const char *servers;  /* folder of *.json */
+	const char *main;		    /* zerogate.yaml */
+	const char *policies;		    /* folder of *.yaml, NULL = settings only */
+	const char *servers;		    /* folder of *.json */
 	const struct zg_settings *settings; /* with policies: which files of keys are named */
-	bool drop;	      /* we are root: the child becomes nobody */
-	int cgroup;	      /* the child's, -1 = stay */
+	bool drop;			    /* we are root: the child becomes nobody */
+	int cgroup;			    /* the child's, -1 = stay */
 	/* the texts of a former run instead of the files, which may have changed */
 	const struct zg_configure_texts *texts;
-	int *addresses; /* ZG_CF_ADDRESSES, taken over; NULL = none */
-	int *keys;	/* likewise ZG_CF_FETCHED */
+	const char *registry; /* folder of the ledger's word on servers; NULL = none */
+	uid_t registry_uid;   /* whose its files must be; -1 = whoever's */
+	bool trials;	      /* also what is to be live next */
+	int *addresses;	      /* ZG_CF_ADDRESSES, taken over; NULL = none */
+	int *keys;	      /* likewise ZG_CF_FETCHED */
 	void (*report)(void *arg, const struct zg_err *e); /* each thing that is wrong */
 	void *arg;
 };

@@ -480,6 +480,9 @@ static const struct verb {
 	{ZG_MSG_CTL_PINS_LIST, ANYONE, do_handover},
 	{ZG_MSG_CTL_PIN_SHOW, ANYONE, do_handover},
 	{ZG_MSG_CTL_PIN_TRUST, ANYONE, do_handover},
+	{ZG_MSG_CTL_SERVERS_LIST, ANYONE, do_handover},
+	{ZG_MSG_CTL_SERVER_SUBMIT, ANYONE, do_handover},
+	{ZG_MSG_CTL_SERVER_DECIDE, ANYONE, do_handover},
 };
 
 static const char *const whom[] = {

@@ -455,6 +455,9 @@ static int load(struct zg_parent *p, int cgroup)
 	const struct zg_configure_input in = {.main = p->config,
 					      .policies = p->policies,
 					      .servers = p->servers,
+					      .registry = p->registry,
+					      .registry_uid =
+						      p->options->check ? (uid_t)-1 : p->ledger_uid,
 					      .settings = p->policies[0] ? &p->settings : NULL,
 					      .drop = geteuid() == 0,
 					      .cgroup = cgroup,

@@ -91,6 +91,7 @@ int zg_prepare_paths(struct zg_parent *p, struct zg_err *e)
 		{p->pin_dir, "", s->pin_dir},
 	};
 	char folder[ZG_PATH_LEN];
+	int n;
 
 	folder_of(folder, p->config);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -99,6 +100,9 @@ int zg_prepare_paths(struct zg_parent *p, struct zg_err *e)
 		if (rc < 0)
 			return rc;
 	}
+	n = snprintf(p->registry, sizeof(p->registry), "%s/registry", p->state_dir);
+	if (n < 0 || n >= (int)sizeof(p->registry))
+		return zg_err_set(e, ENAMETOOLONG, "the path %s is too long", p->state_dir);
 	return zg_prepare_sources(p, e);
 }
 

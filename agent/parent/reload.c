@@ -277,7 +277,7 @@ static void load(struct zg_parent *p);
 static void go_on_with_next(struct zg_parent *p)
 {
 	zg_reload_release(p);
-	p->recompiling = false;
+	p->recompiling = p->registering = false;
 	if (p->reload_again) {
 		p->reload_again = p->recompile_again = false;
 		p->reload_asked = p->reload_asked_again;
@@ -299,8 +299,29 @@ static void finish_unchanged(struct zg_parent *p)
 	p->last_reload_error[0] = '\0';
 }
 
+static void registered(struct zg_parent *p, const struct zg_err *e, bool unchanged)
+{
+	struct zg_msg_registry_taken m = {.change = p->registry_change, .error = e ? EINVAL : 0};
+	char text[ZG_PATH_LEN + 2 * ZG_REASON_LEN];
+
+	if (e) {
+		zg_log_err(ZG_LOG_ERR, "what the registry says is not in force", e);
+		(void)zg_str_cut(m.what, sizeof(m.what),
+				 zg_slice_str(zg_err_text(e, text, sizeof(text))));
+	} else if (!unchanged) {
+		record(p, ZG_RK_POLICY_LOAD, "the registry as of now is in force", NULL);
+		record_passthrough(p);
+	}
+	zg_children_tell_ledger(p, ZG_MSG_REGISTRY_TAKEN, &m);
+	go_on_with_next(p);
+}
+
 static void finish(struct zg_parent *p, const struct zg_err *e, bool unchanged)
 {
+	if (p->registering) {
+		registered(p, e, unchanged);
+		return;
+	}
 	if (p->recompiling) {
 		if (e)
 			zg_log_err(ZG_LOG_ERR, "new addresses of servers are not in force", e);
@@ -387,6 +408,9 @@ static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 	struct zg_configure_input in = {.main = p->config,
 					.policies = p->policies,
 					.servers = p->servers,
+					.registry = p->recompiling ? NULL : p->registry,
+					.registry_uid = p->ledger_uid,
+					.trials = p->registering,
 					.settings = &p->settings,
 					.drop = true,
 					.cgroup = dir,
@@ -413,6 +437,21 @@ void zg_parent_recompile(struct zg_parent *p)
 		return;
 	}
 	p->recompiling = true;
+	begin(p, &p->texts);
+}
+
+void zg_parent_registry(struct zg_parent *p, uint64_t change)
+{
+	if (p->configure.pid > 0 && p->recompiling) {
+		p->recompile_again = true;
+	} else if (p->configure.pid > 0 && !p->registering) {
+		p->reload_again = true;
+		p->reload_asked_again = p->reload_asked_again || p->reload_asked;
+	}
+	zg_reload_release(p);
+	p->recompiling = false;
+	p->registering = true;
+	p->registry_change = change;
 	begin(p, &p->texts);
 }
 

@@ -63,6 +63,8 @@ struct zg_children {
 int zg_children_prepare(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_children_start(struct zg_parent *p);
 void zg_children_reap(struct zg_parent *p); /* SIGCHLD */
+/* To the ledger; one that does not take it is replaced. */
+void zg_children_tell_ledger(struct zg_parent *p, enum zg_msg_type type, const void *body);
 /* A new snapshot is in force; sockets of its profiles' resolvers go first. */
 void zg_children_snapshot(struct zg_parent *p);
 /* Everything is ready and proved for the first time: say so. */
@@ -145,6 +147,10 @@ void zg_parent_recompile(struct zg_parent *p);
 void zg_parent_reload(struct zg_parent *p);
 /* The same, because files changed (watch.h): nobody waits for an answer. */
 void zg_parent_reload_changed(struct zg_parent *p);
+/* The ledger's word on servers has changed: with the other files as they are in
+ * force, so that a revocation does not wait for somebody to mend one of them. What
+ * runs is begun again after it. */
+void zg_parent_registry(struct zg_parent *p, uint64_t change);
 void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out);
 /* Remove all enforcement, then end. */
 int zg_parent_detach(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
@@ -166,6 +172,7 @@ struct zg_parent {
 	char policies[ZG_PATH_LEN];
 	char servers[ZG_PATH_LEN];
 	char state_dir[ZG_PATH_LEN];
+	char registry[ZG_PATH_LEN]; /* in it: the ledger's word on servers */
 	char runtime_dir[ZG_PATH_LEN];
 	char pin_dir[ZG_PATH_LEN];
 	struct zg_settings settings; /* of the start */
@@ -181,6 +188,8 @@ struct zg_parent {
 	struct zg_watch *watch;
 	struct zg_issuer_keys *issuer_keys; /* NULL: none was fetched yet */
 	bool recompiling; /* the running one is not a reload */
+	bool registering; /* the running one is for what the ledger says of servers */
+	uint64_t registry_change;
 	bool recompile_again;
 	bool reload_again;
 	bool reload_asked;	 /* by a person: told of even if it changes nothing */

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "cli.h"
 #include "servers.h"
 
 #define JSON_BYTES_MAX 65536 /* a row with all texts escaped */
@@ -27,10 +25,14 @@ static const char *const poison_text[ZG_POISONS] = {
 #undef X
 };
 
-static int usage(void)
+int zg_servers_usage(void)
 {
 	fputs("usage: zerogate servers pins [ID]\n"
 	      "       zerogate servers diff ID [NAME]\n"
+	      "       zerogate servers list | show ID | add FILE|- [--reason TEXT]\n"
+	      "       zerogate servers approve ID --reason TEXT [--as security|owner] [--sha256 "
+	      "HEX]\n"
+	      "       zerogate servers suspend|resume|revoke ID [--reason TEXT]\n"
 	      "       zerogate servers trust ID NAME|--all [--sha256 HEX] [--reason TEXT]\n",
 	      stderr);
 	return ZG_EXIT_USAGE;
@@ -140,7 +142,7 @@ static int list(struct zg_cli *cli, int argc, char **argv)
 	zg_autofd int sock = -1;
 
 	if (argc > 2)
-		return usage();
+		return zg_servers_usage();
 	if (argc == 2)
 		(void)zg_str_cut(want.server, sizeof(want.server), zg_slice_str(argv[1]));
 	sock = zg_ctl_connect(cli);
@@ -203,7 +205,7 @@ static int diff(struct zg_cli *cli, int argc, char **argv)
 	zg_autofd int sock = -1;
 
 	if (argc < 2 || argc > 3)
-		return usage();
+		return zg_servers_usage();
 	(void)zg_str_cut(want.server, sizeof(want.server), zg_slice_str(argv[1]));
 	if (argc == 3)
 		(void)zg_str_cut(want.name, sizeof(want.name), zg_slice_str(argv[2]));
@@ -329,11 +331,11 @@ static int trust(struct zg_cli *cli, int argc, char **argv)
 			w.reason = optarg;
 			break;
 		default:
-			return usage();
+			return zg_servers_usage();
 		}
 	}
 	if (argc - optind != (all ? 1 : 2) || strlen(w.reason) >= ZG_REASON_LEN)
-		return usage();
+		return zg_servers_usage();
 	if (w.sha256 && strspn(w.sha256, "0123456789abcdef") < 8) {
 		fputs("zerogate: --sha256 takes at least 8 hex digits\n", stderr);
 		return ZG_EXIT_USAGE;
@@ -343,15 +345,30 @@ static int trust(struct zg_cli *cli, int argc, char **argv)
 	return accept_all(cli, &w);
 }
 
+static const struct {
+	const char *name;
+	int (*run)(struct zg_cli *cli, int argc, char **argv);
+} verbs[] = {
+	{"pins", list},
+	{"diff", diff},
+	{"trust", trust},
+	{"list", zg_servers_list},
+	{"show", zg_servers_show_one},
+	{"add", zg_servers_add},
+	{"approve", zg_servers_life},
+	{"suspend", zg_servers_life},
+	{"resume", zg_servers_life},
+	{"revoke", zg_servers_life},
+};
+
 int zg_verb_servers(struct zg_cli *cli, int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
 
 	argc--;
 	argv++;
-	if (strcmp(verb, "pins") == 0)
-		return list(cli, argc, argv);
-	if (strcmp(verb, "diff") == 0)
-		return diff(cli, argc, argv);
-	return strcmp(verb, "trust") == 0 ? trust(cli, argc, argv) : usage();
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verb, verbs[i].name) == 0)
+			return verbs[i].run(cli, argc, argv);
+	return zg_servers_usage();
 }

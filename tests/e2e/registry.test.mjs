@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// registry.test.mjs - a server's life: submitted, approved by two people, live,
+// suspended, revoked. Who may do what comes from groups of real processes; what is
+// reachable is asked with the SDK's client, and dialled past the gateway too.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { TOOLS, needs, serverFile, startAgent, until, within } from './agent.mjs';
+import { startServer } from './servers.mjs';
+
+const POLICY = `version: v1
+rules:
+  - id: allow-reads
+    match: {labels: {mcp.action: read}}
+    decision: ALLOW
+`;
+// groups of every Debian: security is staff (50), the owners are games (60), approvers adm (4)
+const MORE = `owners: {Tests: {group: games}}
+`;
+const submitter = { uid: 2001, groups: '4' };
+const security = { uid: 2002, groups: '50' };
+const owner = { uid: 2003, groups: '60' };
+const nobody = { uid: 2004 };
+
+const configure = (agent, from, to) => fs.writeFileSync(agent.config, fs.readFileSync(agent.config, 'utf8').replace(from, to));
+
+async function open(options = {}) {
+	const agent = await startAgent({ policy: POLICY, more: MORE, ...options });
+	configure(agent, 'approvers: {group: adm}', 'approvers: {group: adm, security_group: staff}');
+	const { code, stderr } = await agent.zg(['reload']);
+	assert.equal(code, 0, stderr);
+	return agent;
+}
+
+describe('the life of a server', needs(), () => {
+	let agent, server, inside;
+	const entry = (more = {}) => serverFile({ id: 'wiki', url: server.url(), tools: TOOLS, ...more });
+	const servers = (who, ...args) => agent.zg(['servers', ...args], who);
+	const row = async (id = 'wiki') => (await agent.zg(['--json', 'servers', 'list'])).rows.find((r) => r.id === id);
+	const refused = async (answer, word, status = 1) => {
+		const { code, stderr } = await answer;
+		assert.equal(code, status, stderr);
+		assert.match(stderr, new RegExp(`^zerogate: ${word}`));
+	};
+	const done = async (answer) => {
+		const { code, stderr } = await answer;
+		assert.equal(code, 0, stderr);
+	};
+	const reads = async (client) => JSON.stringify(await inside.do('tool', { client, name: 'read_issue', args: { number: 1 } }));
+	const dial = (name) => inside.do('open', { name, host: '127.0.0.1', port: server.port });
+
+	before(async () => {
+		server = await startServer();
+		agent = await open();
+		inside = await agent.inside();
+	});
+	after(async () => {
+		await agent?.stop();
+		await server?.close();
+	});
+
+	test('an entry that the agent would refuse is refused where it stands', async () => {
+		const file = path.join(agent.dir, 'broken.json');
+		fs.writeFileSync(file, entry({ nonsense: 1 }));
+		const { code, stderr } = await servers(submitter, 'add', file);
+		assert.equal(code, 2);
+		assert.match(stderr, /broken\.json:\d+:\d+: unknown member 'nonsense'/);
+		fs.writeFileSync(file, entry({ owner: undefined }));
+		assert.match((await servers(submitter, 'add', file)).stderr, /owner/);
+		assert.equal(await row(), undefined);
+	});
+
+	test('who has no part in it cannot submit, and it is told', async () => {
+		await refused(agent.zg(['servers', 'add', '-'], { ...nobody, input: entry() }), 'not_authorised');
+		await agent.record((r) => r.kind === 'server.submit' && r.decision === 'DENY' && r.uid === nobody.uid, 'server.submit');
+		const inner = await agent.inside({ uid: 0 });
+		inner.kill();
+		assert.equal(await row(), undefined);
+	});
+
+	test('submitted: known, and out of reach', async () => {
+		await done(agent.zg(['servers', 'add', '-', '--reason', 'we need the wiki'], { ...submitter, input: entry() }));
+		const r = await row();
+		assert.equal(r.state, 'submitted');
+		assert.equal(r.owner, 'Tests');
+		assert.equal(r.version, '1.0.0');
+		assert.equal(r.transport, 'streamable-http');
+		assert.equal(r.endpoint, server.url());
+		assert.equal(r.in_force, false);
+		assert.equal((await dial('submitted')).error?.code, 'EPERM');
+		assert.ok((await inside.do('connect', { client: 'early', url: agent.url('wiki') })).error);
+		const record = await agent.record((x) => x.kind === 'server.submit' && x.decision === 'ALLOW', 'server.submit');
+		assert.equal(record.uid, submitter.uid);
+		assert.equal(record.reason, 'we need the wiki');
+		assert.equal(record.owner, 'Tests');
+	});
+
+	test('the wrong people cannot approve, each told why', async () => {
+		const approve = (who, ...more) => servers(who, 'approve', 'wiki', '--reason', 'looks fine', ...more);
+		await refused(servers(security, 'approve', 'wiki'), 'approve needs --reason', 2);
+		await refused(approve(submitter), 'not_authorised');
+		await refused(approve(nobody), 'not_approver');
+		await refused(approve({ uid: submitter.uid, groups: '50' }), 'self_approval');
+		await refused(approve(security, '--as', 'owner'), 'not_authorised');
+		await refused(approve(owner, '--as', 'security'), 'not_authorised');
+		await refused(approve(security, '--sha256', '0123456789abcdef'), 'entry_changed');
+		assert.equal((await row()).security_uid, undefined);
+		await agent.record((r) => r.kind === 'server.approve' && r.decision === 'DENY' && /self_approval/.test(r.reason), 'server.approve');
+	});
+
+	test('one approval is not enough, nor is the same person twice', async () => {
+		await done(servers(security, 'approve', 'wiki', '--reason', 'checked its code'));
+		assert.equal((await row()).security_uid, security.uid);
+		assert.equal((await row()).in_force, false);
+		assert.equal((await dial('half')).error?.code, 'EPERM');
+		await refused(servers({ uid: security.uid, groups: '50,60' }, 'approve', 'wiki', '--reason', 'again'), 'self_approval');
+		await refused(servers({ uid: 2010, groups: '50' }, 'approve', 'wiki', '--reason', 'me too'), 'already_decided');
+	});
+
+	test('the second makes it live: a call through it works', async () => {
+		await done(servers(owner, 'approve', 'wiki', '--reason', 'ours'));
+		const r = await row();
+		assert.equal(r.state, 'live');
+		assert.equal(r.in_force, true);
+		await inside.must('connect', { client: 'wiki', url: agent.url('wiki') });
+		assert.match(await reads('wiki'), /issue 1/);
+		await agent.record((x) => x.kind === 'server.live' && x.decision === 'ALLOW', 'server.live');
+		const approvals = agent.records().filter((x) => x.kind === 'server.approve' && x.decision === 'ALLOW');
+		assert.deepEqual(approvals.map((x) => [x.uid, x.acted_as, x.reason]),
+			[[security.uid, 'security', 'checked its code'], [owner.uid, 'owner', 'ours']]);
+		await until(async () => (await row()).used_ms > 0, 'the last use');
+		await until(async () => (await row()).pinned > 0, 'pinned definitions');
+	});
+
+	test('suspended: refused at once, and live again with a reason', async () => {
+		await refused(servers(nobody, 'suspend', 'wiki'), 'not_authorised');
+		await done(servers(submitter, 'suspend', 'wiki', '--reason', 'it misbehaves'));
+		assert.equal((await row()).state, 'suspended');
+		assert.match(await reads('wiki'), /not registered/);
+		assert.equal((await dial('suspended')).error?.code, 'EPERM');
+		await refused(servers(submitter, 'resume', 'wiki', '--reason', 'x'), 'not_authorised');
+		await done(servers(owner, 'resume', 'wiki', '--reason', 'mended'));
+		assert.equal((await row()).state, 'live');
+		await inside.must('connect', { client: 'again', url: agent.url('wiki') });
+		assert.match(await reads('again'), /issue 1/);
+	});
+
+	test('a changed entry: the approved one stays live until two people agree', async () => {
+		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: entry({ labels: { env: 'new' } }) }));
+		await done(servers(security, 'approve', 'wiki', '--reason', 'ok'));
+		// a third version takes the place of the second, and its approval
+		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: entry({ labels: { env: 'newer' } }) }));
+		assert.equal((await row()).security_uid, undefined);
+		assert.match(await reads('again'), /issue 1/);
+		const shown = (await agent.zg(['--json', 'servers', 'show', 'wiki'])).rows[0];
+		assert.deepEqual(shown.live._meta['dev.zerogate/registry'].labels, {});
+		assert.deepEqual(shown.submitted._meta['dev.zerogate/registry'].labels, { env: 'newer' });
+		await done(servers(owner, 'approve', 'wiki', '--reason', 'ok'));
+		await done(servers(security, 'approve', 'wiki', '--reason', 'ok'));
+		const now = (await agent.zg(['--json', 'servers', 'show', 'wiki'])).rows[0];
+		assert.deepEqual(now.live._meta['dev.zerogate/registry'].labels, { env: 'newer' });
+		assert.equal(now.submitted, undefined);
+		assert.deepEqual(now.history.map((h) => h.what).filter((w) => w === 'server.live').length, 2);
+		assert.ok(now.history.every((h) => h.as === 'agent' ? h.uid === undefined : h.uid > 2000));
+		const text = (await agent.zg(['servers', 'show', 'wiki'])).stdout;
+		assert.match(text, /uid 2002, as security: checked its code/);
+		assert.match(text, /read_\*: read/);
+	});
+
+	test('an entry that cannot stand beside the others stands in nobody\'s way', async () => {
+		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: serverFile({ id: 'twin', url: server.url() }) }));
+		await done(servers(security, 'approve', 'twin', '--reason', 'ok'));
+		await refused(servers(owner, 'approve', 'twin', '--reason', 'ok'), '.*share an address and port');
+		const r = await row('twin');
+		assert.equal(r.in_force, false);
+		assert.match(r.problem, /share an address and port/);
+		await done(agent.zg(['reload']));
+		assert.match(await reads('again'), /issue 1/);
+		await agent.record((x) => x.kind === 'server.live' && x.decision === 'DENY' && x.server === 'twin', 'server.live');
+		await done(servers(owner, 'revoke', 'twin'));
+	});
+
+	test('revoked: live streams, the gateway\'s own end and new connects, within a second', async () => {
+		await inside.must('connect', { client: 'stream', url: agent.url('wiki') });
+		await inside.must('open', { name: 'idle', host: '127.0.0.1', port: server.port });
+		await until(() => server.requests.some((r) => r.method === 'GET'), 'the event stream');
+		const closed = [...server.sockets].map((s) => new Promise((gone) => s.once('close', gone)));
+		assert.ok(closed.length >= 1);
+		// a client that calls in a loop: how long after the command does one still succeed?
+		let looping = true, last = 0, calls = 0;
+		const loop = (async () => {
+			while (looping) {
+				const text = await reads('stream');
+				if (/issue 1/.test(text))
+					last = performance.now();
+				calls++;
+			}
+		})();
+		await until(() => calls > 3, 'calls');
+		// a file that somebody broke meanwhile is in nobody's way
+		fs.writeFileSync(path.join(agent.dir, 'etc/policies/broken.yaml'), 'not: a policy');
+		const started = performance.now();
+		await done(servers(security, 'revoke', 'wiki', '--reason', 'it leaks'));
+		const told = performance.now();
+		await within(Promise.all(closed), 'the connections to end', 5000);
+		const ended = performance.now();
+		await until(async () => calls > 10, 'calls afterwards');
+		looping = false;
+		await loop;
+		fs.rmSync(path.join(agent.dir, 'etc/policies/broken.yaml'));
+		console.log(`# revoked: command ${Math.round(told - started)} ms, sockets ${Math.round(ended - started)} ms, last call ${Math.round(last - started)} ms`);
+		assert.ok(ended - started < 1000, `sockets lived ${ended - started} ms`);
+		assert.ok(last - started < 1000, `calls went on for ${last - started} ms`);
+		assert.equal((await dial('revoked')).error?.code, 'EPERM');
+		assert.match(await reads('stream'), /not registered/);
+		const record = await agent.record((x) => x.kind === 'server.revoke' && x.decision === 'ALLOW' && x.server === 'wiki', 'server.revoke');
+		assert.equal(record.reason, 'it leaks');
+		assert.equal(record.uid, security.uid);
+	});
+
+	test('a file in servers/ does not bring a revoked server back, two people do', async () => {
+		agent.register({ id: 'wiki', url: server.url(), tools: TOOLS });
+		await done(agent.zg(['reload']));
+		assert.equal((await row()).state, 'revoked');
+		assert.equal((await dial('by-file')).error?.code, 'EPERM');
+		await refused(servers(owner, 'resume', 'wiki', '--reason', 'x'), 'already_decided');
+		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: entry() }));
+		await done(servers(owner, 'approve', 'wiki', '--reason', 'ok'));
+		assert.equal((await dial('by-one')).error?.code, 'EPERM');
+		await done(servers(security, 'approve', 'wiki', '--reason', 'ok'));
+		await inside.must('connect', { client: 'back', url: agent.url('wiki') });
+		assert.match(await reads('back'), /issue 1/);
+	});
+
+	test('what was decided outlives the ledger and the agent', async () => {
+		await done(servers(security, 'suspend', 'wiki', '--reason', 'night'));
+		await agent.kill('ledger');
+		await until(async () => (await agent.zg(['--json', 'servers', 'list'])).code === 0, 'the ledger');
+		assert.equal((await row()).state, 'suspended');
+		assert.equal((await dial('after')).error?.code, 'EPERM');
+		await agent.halt();
+		await agent.start();
+		assert.equal((await row()).state, 'suspended');
+		assert.equal((await row()).in_force, false);
+		await done(servers(security, 'resume', 'wiki', '--reason', 'day'));
+		assert.equal((await row()).in_force, true);
+	});
+
+	test('a server that its file registered can be suspended and revoked as well', async () => {
+		const other = await startServer();
+		try {
+			agent.register({ id: 'filed', url: other.url(), tools: TOOLS });
+			await done(agent.zg(['reload']));
+			assert.equal((await row('filed')).origin, 'file');
+			assert.equal((await row('filed')).state, 'live');
+			await done(servers(submitter, 'suspend', 'filed'));
+			assert.equal((await row('filed')).in_force, false);
+			await done(servers(security, 'resume', 'filed', '--reason', 'ok'));
+			assert.equal((await row('filed')).in_force, true);
+			await done(servers(submitter, 'revoke', 'filed'));
+			await done(agent.zg(['reload']));
+			assert.equal((await row('filed')).in_force, false);
+			assert.equal((await row('filed')).state, 'revoked');
+		} finally {
+			await other.close();
+		}
+	});
+});

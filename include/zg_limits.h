@@ -89,6 +89,13 @@
 #define ZG_POLICY_RULES_MAX	65535	  /* rule index is 16 bits */
 #define ZG_POLICY_RUNTIME_MAX	86400	  /* max_runtime_sec: a day */
 #define ZG_POLICY_RETRIES_MAX	1000	  /* max_retries: above it is no bound */
+#define ZG_PATTERN_LEN		512	  /* of a regex, pattern, pointer or value in a condition */
+#define ZG_URI_PATTERN_LEN	1024	  /* of a registered resource, or a pattern of them */
+#define ZG_POINTER_STEPS	16	  /* of one JSON pointer; arguments are rarely that deep */
+#define ZG_REGEX_MAX		1024	  /* different ones of all policies: each is an automaton */
+#define ZG_REGEX_BYTES		262144	  /* of one, compiled; \p{L} has 128 KB */
+#define ZG_MATCH_TEXT_BYTES	65536	  /* of an argument that a regex or '*' pattern reads */
+#define ZG_MATCH_BYTES		1048576	  /* the same, of one decision: a few milliseconds */
 #define ZG_YAML_DEPTH		16	  /* nested lists and maps; ours need six */
 #define ZG_YAML_KEYS		1024	  /* of one map: duplicates are found by comparing */
 #define ZG_YAML_BYTES		268435456 /* memory of one document's tree */
@@ -166,11 +173,12 @@
 #define ZG_NO_PROXY_MAX		  256	   /* hosts and blocks that are dialled directly */
 
 /* one envelope */
-#define ZG_LABELS_MAX	  32 /* registry, classification and mcp.* together */
-#define ZG_RISK_TAGS_MAX  16
-#define ZG_MATCHED_MAX	  64 /* matching rules named in a decision; more are counted */
-#define ZG_LIMITS_MAX	  8  /* rates and concurrency that one call is under */
-#define ZG_ALLOWLISTS_MAX 16 /* network allowlists in force at once; more: deny */
+#define ZG_LABELS_MAX	   32 /* registry, classification and mcp.* together */
+#define ZG_RISK_TAGS_MAX   16
+#define ZG_MATCHED_MAX	   64 /* matching rules named in a decision; more are counted */
+#define ZG_ANNOTATIONS_MAX 64 /* labels that the matching rules of one call set on its record */
+#define ZG_LIMITS_MAX	   8  /* rates and concurrency that one call is under */
+#define ZG_ALLOWLISTS_MAX  16 /* network allowlists in force at once; more: deny */
 
 /* HTTP and JSON */
 #define ZG_HTTP_HEADER_BYTES	     16384	/* request line and headers */

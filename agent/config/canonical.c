@@ -7,6 +7,7 @@
 #include "canonical.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "compile.h"
 #include "stdio_build.h"
@@ -61,18 +62,130 @@ static void put_labels(struct zg_buf *out, const struct zg_labels_src *l, struct
 	zg_buf_char(out, '}');
 }
 
-static void put_cond(struct zg_buf *out, const struct zg_cond_src *c, struct zg_arena *arena)
+static void put_number(struct zg_buf *out, struct zg_number n)
+{
+	if (n.is_integer)
+		zg_buf_fmt(out, "%" PRId64, n.integer);
+	else
+		zg_buf_fmt(out, "%.17g", n.real);
+}
+
+static void put_scalar(struct zg_buf *out, const struct zg_scalar_src *s)
+{
+	static const char *const constant[ZG_SCALAR_MAX] = {
+		[ZG_SCALAR_TRUE] = "true",
+		[ZG_SCALAR_FALSE] = "false",
+		[ZG_SCALAR_NULL] = "null",
+	};
+
+	if (s->kind == ZG_SCALAR_NUMBER) {
+		put_number(out, s->number);
+	} else if (s->kind == ZG_SCALAR_GLOB) {
+		zg_buf_str(out, "{\"glob\":");
+		zg_buf_json(out, s->text);
+		zg_buf_char(out, '}');
+	} else if (s->kind == ZG_SCALAR_TEXT) {
+		zg_buf_json(out, s->text);
+	} else {
+		zg_buf_str(out, constant[s->kind]);
+	}
+}
+
+static void put_window(struct zg_buf *out, const struct zg_window *w)
+{
+	zg_buf_fmt(out, "{\"days\":%u,\"from\":%u,\"offset\":%d,\"to\":%u}", w->days, w->from,
+		   w->offset, w->to);
+}
+
+/* A list as a set: each item's text, sorted. put writes item i of c. */
+static void put_items(struct zg_buf *out, const struct zg_cond_src *c, size_t n,
+		      void (*put)(struct zg_buf *, const struct zg_cond_src *, size_t),
+		      struct zg_arena *arena)
+{
+	zg_autobuf one = ZG_BUF(out->max);
+	struct zg_slice *text = zg_arena_alloc(arena, (n + 1) * sizeof(*text));
+
+	for (size_t i = 0; text && i < n; i++) {
+		zg_buf_reset(&one);
+		put(&one, c, i);
+		text[i] = (struct zg_slice){zg_arena_copy(arena, zg_buf_slice(&one)), one.len};
+		if (!zg_buf_ok(&one) || !text[i].ptr) {
+			out->error = -ENOMEM;
+			return;
+		}
+	}
+	if (text)
+		qsort(text, n, sizeof(*text), by_text);
+	zg_buf_char(out, '[');
+	for (size_t i = 0; text && i < n; i++) {
+		zg_buf_str(out, i ? "," : "");
+		zg_buf_add(out, text[i].ptr, text[i].len);
+	}
+	zg_buf_char(out, ']');
+}
+
+static void put_scalar_of(struct zg_buf *out, const struct zg_cond_src *c, size_t i)
+{
+	put_scalar(out, &c->scalar[i]);
+}
+
+static void put_window_of(struct zg_buf *out, const struct zg_cond_src *c, size_t i)
+{
+	put_window(out, &c->window[i]);
+}
+
+static void put_range_of(struct zg_buf *out, const struct zg_cond_src *c, size_t i)
+{
+	zg_buf_fmt(out, "[%u,%u]", c->range[i].min, c->range[i].max);
+}
+
+static void put_cond_at(struct zg_buf *out, const struct zg_conds_src *c, size_t i,
+			struct zg_arena *arena)
 {
 	static const char *const kind[ZG_CK_MAX] = {
 		[ZG_CK_LABEL] = "label",
 		[ZG_CK_RISK_TAG] = "risk_tags",
 		[ZG_CK_SERVER_NOT_IN] = "deny_servers_not_in",
+		[ZG_CK_FACT] = "fact",
+		[ZG_CK_UID] = "uid",
+		[ZG_CK_USER] = "user",
+		[ZG_CK_TIME] = "time",
+		[ZG_CK_ARG_IS] = "arg_is",
+		[ZG_CK_ARG_REGEX] = "arg_regex",
+		[ZG_CK_ARG_RANGE] = "arg_range",
+		[ZG_CK_ARG_PRESENT] = "arg_present",
+		[ZG_CK_ARG_ABSENT] = "arg_absent",
 	};
+	const struct zg_cond_src *cond = &c->item[i];
 
-	zg_buf_str(out, "{\"key\":");
-	zg_buf_json(out, c->key);
-	zg_buf_fmt(out, ",\"kind\":\"%s\",\"values\":", kind[c->kind]);
-	put_set(out, &c->values, arena);
+	zg_buf_char(out, '{');
+	if (cond->kind == ZG_CK_FACT)
+		zg_buf_fmt(out, "\"fact\":%d,", cond->fact);
+	zg_buf_str(out, "\"key\":");
+	zg_buf_json(out, cond->key);
+	zg_buf_fmt(out, ",\"kind\":\"%s\"", kind[cond->kind]);
+	if (cond->has_max) {
+		zg_buf_str(out, ",\"max\":");
+		put_number(out, cond->max);
+	}
+	if (cond->has_min) {
+		zg_buf_str(out, ",\"min\":");
+		put_number(out, cond->min);
+	}
+	if (cond->range_count) {
+		zg_buf_str(out, ",\"ranges\":");
+		put_items(out, cond, cond->range_count, put_range_of, arena);
+	}
+	if (cond->scalar_count) {
+		zg_buf_str(out, ",\"scalars\":");
+		put_items(out, cond, cond->scalar_count, put_scalar_of, arena);
+	}
+	zg_buf_str(out, ",\"values\":");
+	put_set(out, &cond->values, arena);
+	if (cond->window_count) {
+		zg_buf_str(out, ",\"windows\":");
+		put_items(out, cond, cond->window_count, put_window_of, arena);
+	}
 	zg_buf_char(out, '}');
 }
 
@@ -84,7 +197,7 @@ static void put_conds(struct zg_buf *out, const struct zg_conds_src *c, struct z
 
 	for (size_t i = 0; text && i < c->count; i++) {
 		zg_buf_reset(&one);
-		put_cond(&one, &c->item[i], arena);
+		put_cond_at(&one, c, i, arena);
 		text[i] = (struct zg_slice){zg_arena_copy(arena, zg_buf_slice(&one)), one.len};
 		if (!zg_buf_ok(&one) || !text[i].ptr) {
 			out->error = -ENOMEM;
@@ -169,6 +282,11 @@ static void put_constraints(struct zg_buf *out, const struct zg_constraints_src 
 static void put_rule(struct zg_buf *out, const struct zg_rule_src *r, struct zg_arena *arena)
 {
 	zg_buf_char(out, '{');
+	if (r->annotate.count) {
+		zg_buf_str(out, "\"annotate\":");
+		put_labels(out, &r->annotate, arena);
+		zg_buf_char(out, ',');
+	}
 	put_constraints(out, &r->constraints, arena);
 	zg_buf_fmt(out, ",\"decision\":\"%s\",\"id\":", zg_decision_text(r->decision));
 	zg_buf_json(out, r->id);
@@ -176,11 +294,49 @@ static void put_rule(struct zg_buf *out, const struct zg_rule_src *r, struct zg_
 	put_conds(out, &r->match, arena);
 	zg_buf_str(out, ",\"reason\":");
 	zg_buf_json(out, r->reason);
+	if (r->remediation.len) {
+		zg_buf_str(out, ",\"remediation\":");
+		zg_buf_json(out, r->remediation);
+	}
 	if (r->has_unless) {
 		zg_buf_str(out, ",\"unless\":");
 		put_conds(out, &r->unless, arena);
 	}
 	zg_buf_char(out, '}');
+}
+
+static void put_class(struct zg_buf *out, const struct zg_class_src *c, struct zg_arena *arena)
+{
+	zg_buf_char(out, '{');
+	if (c->has_action)
+		zg_buf_fmt(out, "\"action\":\"%s\",",
+			   c->action == ZG_ACTION_READ ? "read" : "write");
+	zg_buf_str(out, "\"id\":");
+	zg_buf_json(out, c->id);
+	zg_buf_str(out, ",\"labels\":");
+	put_labels(out, &c->labels, arena);
+	zg_buf_str(out, ",\"match\":");
+	put_conds(out, &c->match, arena);
+	zg_buf_str(out, ",\"risk_tags\":");
+	put_set(out, &c->risk_tags, arena);
+	zg_buf_str(out, ",\"unless\":");
+	put_conds(out, &c->unless, arena);
+	zg_buf_char(out, '}');
+}
+
+/* Only where there are any: policies without them keep their digest. */
+static void put_classes(struct zg_buf *out, const struct zg_policy_src *p, struct zg_arena *arena)
+{
+	const struct zg_class_src **class = zg_policy_class_order(p, arena);
+
+	if (!p->class_count)
+		return;
+	zg_buf_str(out, "\"classify\":[");
+	for (size_t i = 0; class && i < p->class_count; i++) {
+		zg_buf_str(out, i ? "," : "");
+		put_class(out, class[i], arena);
+	}
+	zg_buf_str(out, "],");
 }
 
 static int by_pattern(const void *a, const void *b)
@@ -262,6 +418,15 @@ static void put_pins(struct zg_buf *out, const struct zg_entry_src *s)
 	}
 }
 
+static void put_about(struct zg_buf *out, const char *what, const struct zg_tool_src *src, size_t n,
+		      struct zg_arena *arena)
+{
+	if (!n)
+		return;
+	zg_buf_fmt(out, ",\"%s\":", what);
+	put_tools(out, src, n, arena);
+}
+
 void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struct zg_arena *arena)
 {
 	static const char *const transport[] = {
@@ -293,8 +458,10 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	zg_buf_fmt(out, ",\"pinning\":\"%s\"",
 		   s->def.pinning == ZG_PINNING_FIRST_USE ? "first-use" : "approval");
 	put_pins(out, s);
+	put_about(out, "prompts", s->policy.prompts, s->policy.prompt_count, arena);
 	if (s->proxy != ZG_PW_UNSAID)
 		zg_buf_fmt(out, ",\"proxy\":%s", s->proxy == ZG_PW_ALWAYS ? "true" : "false");
+	put_about(out, "resources", s->policy.resources, s->policy.resource_count, arena);
 	zg_buf_str(out, ",\"risk_tags\":");
 	put_set(out, &s->policy.risk_tags, arena);
 	if (s->command)
@@ -329,7 +496,9 @@ int zg_canonical(struct zg_buf *out, const struct zg_policy_src *p,
 
 	if (!rule)
 		return -ENOMEM;
-	zg_buf_fmt(out, "{\"default_decision\":\"%s\",\"rules\":[",
+	zg_buf_char(out, '{');
+	put_classes(out, p, arena);
+	zg_buf_fmt(out, "\"default_decision\":\"%s\",\"rules\":[",
 		   zg_decision_text(p->default_decision));
 	for (size_t i = 0; i < p->rule_count; i++) {
 		zg_buf_str(out, i ? "," : "");

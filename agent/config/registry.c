@@ -135,6 +135,8 @@ static void take_meta(struct zg_registry_reader *r, const json_t *j, const struc
 		{"id", JSON_STRING, true, take_id},
 		{"owner", JSON_STRING, false, take_owner},
 		{"labels", JSON_OBJECT, false, zg_registry_take_labels},
+		{"prompts", JSON_OBJECT, false, zg_registry_take_prompts},
+		{"resources", JSON_OBJECT, false, zg_registry_take_resources},
 		{"risk_tags", JSON_ARRAY, false, zg_registry_take_tags},
 		{"trust_annotations", JSON_TRUE, false, zg_registry_take_trust},
 		{"pinning", JSON_STRING, false, zg_registry_take_pinning},

@@ -53,7 +53,7 @@ static inline struct zg_slice zg_registry_text(const json_t *j)
 
 /* registry_tools.c */
 zg_registry_take zg_registry_take_labels, zg_registry_take_tags, zg_registry_take_tools,
-	zg_registry_take_extensions;
+	zg_registry_take_extensions, zg_registry_take_resources, zg_registry_take_prompts;
 zg_registry_take zg_registry_take_trust, zg_registry_take_pinning, zg_registry_take_namespace;
 /* registry_remote.c */
 zg_registry_take zg_registry_take_remotes, zg_registry_take_addresses, zg_registry_take_local,

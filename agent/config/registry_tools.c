@@ -155,6 +155,22 @@ void zg_registry_take_tools(struct zg_registry_reader *r, const json_t *j,
 	take_classes(r, j, at, ZG_TOOL_LEN, &s->tools, &s->tool_count);
 }
 
+void zg_registry_take_resources(struct zg_registry_reader *r, const json_t *j,
+				const struct zg_json_path *at)
+{
+	struct zg_server_src *s = &r->entry->policy;
+
+	take_classes(r, j, at, ZG_URI_PATTERN_LEN, &s->resources, &s->resource_count);
+}
+
+void zg_registry_take_prompts(struct zg_registry_reader *r, const json_t *j,
+			      const struct zg_json_path *at)
+{
+	struct zg_server_src *s = &r->entry->policy;
+
+	take_classes(r, j, at, ZG_TOOL_LEN, &s->prompts, &s->prompt_count);
+}
+
 void zg_registry_take_extensions(struct zg_registry_reader *r, const json_t *j,
 				 const struct zg_json_path *at)
 {

@@ -56,6 +56,7 @@ static void fill_judged(struct zg_record *rec, enum zg_action action, const char
 static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 {
 	fill_judged(rec, r->action, r->risk_tags, &r->decision, r->rules, r->reason);
+	zg_record_str(rec, ZG_RF_labels, zg_slice_str(r->labels));
 	ZG_REC_NUM(rec, decide_ns, r->decide_ns);
 	if (r->decision.constraints.max_runtime_sec)
 		ZG_REC_NUM(rec, max_runtime_sec, r->decision.constraints.max_runtime_sec);

@@ -44,6 +44,7 @@ static int make_keys(struct zg_live *l, struct zg_err *e)
 static void live_free(struct zg_live *l)
 {
 	explicit_bzero(&l->seal, sizeof(l->seal));
+	zg_policy_close(&l->policy);
 	zg_scanner_free(l->scanner);
 	zg_trust_free(l->trust);
 	zg_snapshot_close(&l->snap);

@@ -220,6 +220,7 @@ struct zg_request {
 	const char *risk_tags;
 	const char *rules;
 	const char *reason;
+	const char *labels;   /* what the matching rules annotate */
 	const char *failure;  /* of the exchange with the server */
 	const char *recorded; /* of a refusal, for the record alone */
 	struct zg_hold hold;
@@ -321,6 +322,9 @@ struct zg_ask;
 int zg_evidence_server(struct zg_request *r, const struct zg_ask *a) ZG_MUST_CHECK;
 enum zg_next zg_step_upstream(struct zg_request *r); /* upstream.c */
 enum zg_next zg_step_output(struct zg_request *r);   /* output.c */
+
+/* judge.c: what policy judges of a message, by whichever side sent it; to be classified */
+struct zg_envelope zg_request_envelope(const struct zg_request *r, const struct zg_rpc *m);
 
 /* hold.c: a message of the ledger; a new ledger; nobody waits any more */
 void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m);

@@ -25,13 +25,8 @@ static void judge(const struct zg_request *r, const struct zg_rpc *q, struct zg_
 	const struct zg_policy *p = &r->live->policy;
 	char host[256];
 
-	a->env = (struct zg_envelope){.server = r->server_id,
-				      .method = q->method,
-				      .tool = q->tool,
-				      .principal = &r->principal,
-				      .subject = zg_slice_str(r->subject),
-				      .from_server = true};
-	zg_executable_fill(r, &a->env);
+	a->env = zg_request_envelope(r, q);
+	a->env.from_server = true;
 	if (zg_envelope_classify(p, &a->env) < 0)
 		a->env.action = ZG_ACTION_WRITE; /* and zg_decide denies it */
 	zg_decide(p, &a->env, &a->decision);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * classify.c - what a call is, by the registry's word: its action, labels and
- * risk tags. Trust: server, method and tool come from a client; the section is
- * checked. Nothing a client sends becomes a label, and what nobody classified
- * is a write.
+ * classify.c - what a call is, by the registry's word and by that of classify
+ * rules: its action, labels and risk tags. Trust: server, method and tool come from a client; the
+ * section is checked. Nothing a client sends becomes a label, and what nobody classified is a
+ * write.
  */
-#include "lookup.h"
-
 #include <errno.h>
+
+#include "facts.h"
+#include "lookup.h"
 
 enum asker { CLIENT = 1, SERVER = 2, BOTH = 3 };
 
@@ -115,10 +116,162 @@ static void set_tags(const struct zg_policy_view *v, struct zg_row_span span,
 	}
 }
 
+static void add_tags(const struct zg_policy_view *v, struct zg_row_span span,
+		     struct zg_envelope *env)
+{
+	for (uint32_t i = 0; i < span.count; i++) {
+		const struct zg_slice tag = zg_row_slice(v, v->tags[span.first + i]);
+		size_t at = 0;
+
+		while (at < env->risk_tag_count && !zg_slice_eq(env->risk_tags[at], tag))
+			at++;
+		if (at < env->risk_tag_count)
+			continue;
+		if (env->risk_tag_count == ZG_RISK_TAGS_MAX) {
+			env->overflow = true;
+			return;
+		}
+		env->risk_tags[env->risk_tag_count++] = tag;
+	}
+}
+
+/* What the matching classify rules say, all of them taken together. */
+struct classes {
+	struct zg_facts facts; /* before any of them */
+	struct zg_envelope *env;
+	struct zg_label label[ZG_LABELS_MAX];
+	size_t label_count;
+	uint32_t action; /* 1 + the strictest, 0 = none */
+};
+
+/* Two rules that set a label to different values leave the call without a class. */
+static void set_label(struct classes *x, struct zg_slice key, struct zg_slice value)
+{
+	for (size_t i = 0; i < x->label_count; i++)
+		if (zg_slice_eq(x->label[i].key, key)) {
+			if (!zg_slice_eq(x->label[i].value, value))
+				x->env->unclear = true;
+			return;
+		}
+	if (x->label_count == ZG_LABELS_MAX)
+		x->env->overflow = true;
+	else
+		x->label[x->label_count++] = (struct zg_label){key, value};
+}
+
+static void take_class(const struct zg_policy_view *v, struct classes *x, uint16_t number,
+		       uint32_t but)
+{
+	const struct zg_row_class *c = &v->classes[number];
+	enum zg_truth t = zg_rule_holds(v, &x->facts, c->match, c->unless, but);
+
+	if (t == ZG_UNKNOWN)
+		x->env->unclear = true;
+	if (t != ZG_TRUE)
+		return;
+	if (c->action && (!x->action || c->action < x->action))
+		x->action = c->action;
+	for (uint32_t i = 0; i < c->labels.count; i++)
+		set_label(x, zg_row_slice(v, v->labels[c->labels.first + i].key),
+			  zg_row_slice(v, v->labels[c->labels.first + i].value));
+	add_tags(v, c->tags, x->env);
+}
+
+static void visit_classes(const struct zg_policy_view *v, struct classes *x, uint32_t atom)
+{
+	struct zg_row_span span;
+
+	if (atom == ZG_NO_INDEX)
+		return;
+	span = v->atoms[atom].classes;
+	for (uint32_t i = 0; i < span.count; i++) {
+		uint16_t number = v->postings[span.first + i];
+
+		/* one that hangs at two tags is taken twice, which changes nothing */
+		take_class(v, x, number, v->classes[number].pivot);
+	}
+}
+
+/* They see what the registry says, never each other's word. */
+static void apply_classes(const struct zg_policy *p, const struct zg_policy_view *v,
+			  struct zg_envelope *env)
+{
+	struct classes x = {.env = env};
+
+	zg_facts_gather(p, v, env, &x.facts);
+	for (size_t i = 0; i < x.facts.label_count; i++)
+		visit_classes(v, &x, x.facts.label[i].atom);
+	for (size_t i = 0; i < x.facts.tag_count; i++)
+		visit_classes(v, &x, x.facts.tag[i]);
+	for (uint32_t i = 0; i < v->header->class_residual.count; i++)
+		take_class(v, &x, v->postings[v->header->class_residual.first + i], ZG_NO_INDEX);
+	for (size_t i = 0; i < x.label_count; i++)
+		zg_envelope_label(env, x.label[i].key, x.label[i].value);
+	if (x.action)
+		env->action = (enum zg_action)(x.action - 1);
+}
+
+/* What a method is about, as a label and a class of the registry's. */
+struct about {
+	const char *method;
+	const char *label;
+	bool prompt;
+};
+
+static const struct about abouts[] = {
+	{"resources/read", "mcp.resource", false},
+	{"resources/subscribe", "mcp.resource", false},
+	{"resources/unsubscribe", "mcp.resource", false},
+	{"prompts/get", "mcp.prompt", true},
+};
+
+static const struct about *about_of(const struct zg_envelope *env)
+{
+	for (size_t i = 0; env->tool.len && i < ZG_COUNT(abouts); i++)
+		if (zg_slice_eq(env->method, zg_slice_str(abouts[i].method)))
+			return &abouts[i];
+	return NULL;
+}
+
+/* The registry's class of what the call is about; NULL = it has none. */
+static const struct zg_row_tool *class_of(const struct zg_policy_view *v,
+					  const struct zg_row_server *s, enum zg_method_class class,
+					  const struct about *about, const struct zg_envelope *env)
+{
+	if (class == ZG_METHOD_TOOL)
+		return find_class(v, s->tools, s->globs, env->tool);
+	if (!about)
+		return NULL;
+	return about->prompt ? find_class(v, s->prompts, s->prompt_globs, env->tool)
+			     : find_class(v, s->resources, s->resource_globs, env->tool);
+}
+
+static void action_label(struct zg_envelope *env)
+{
+	zg_envelope_label(env, ZG_SLICE("mcp.action"),
+			  env->action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
+}
+
+static void own_labels(struct zg_envelope *env, const struct about *about)
+{
+	zg_envelope_label(env, ZG_SLICE("mcp.server"), env->server);
+	zg_envelope_label(env, ZG_SLICE("mcp.method"), env->method);
+	if (env->tool.len)
+		zg_envelope_label(env, ZG_SLICE("mcp.tool"), env->tool);
+	if (about)
+		zg_envelope_label(env, zg_slice_str(about->label), env->tool);
+	if (env->subject.len)
+		zg_envelope_label(env, ZG_SLICE("mcp.subject"), env->subject);
+	action_label(env);
+	if (env->from_server)
+		zg_envelope_label(env, ZG_SLICE("mcp.direction"), ZG_SLICE("server"));
+}
+
 int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 {
 	const struct zg_policy_view v = zg_policy_view(p);
 	const struct zg_row_server *s = zg_find_server(&v, env->server);
+	const struct about *about = about_of(env);
 	const struct zg_row_tool *row;
 	const enum zg_method_class class = zg_method_class(&v, s, env, &row);
 
@@ -126,8 +279,8 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 	if (s) {
 		add_labels(&v, s->labels, env);
 		set_tags(&v, s->tags, env);
-		if (class == ZG_METHOD_TOOL)
-			row = find_class(&v, s->tools, s->globs, env->tool);
+		if (!row)
+			row = class_of(&v, s, class, about, env);
 	}
 	if (class == ZG_METHOD_TOOL && env->read_only)
 		env->action = ZG_ACTION_READ; /* a class of the registry's outweighs it */
@@ -137,16 +290,11 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 		if (row->has_tags)
 			set_tags(&v, row->tags, env);
 	}
-	zg_envelope_label(env, ZG_SLICE("mcp.server"), env->server);
-	zg_envelope_label(env, ZG_SLICE("mcp.method"), env->method);
-	if (env->tool.len)
-		zg_envelope_label(env, ZG_SLICE("mcp.tool"), env->tool);
-	if (env->subject.len)
-		zg_envelope_label(env, ZG_SLICE("mcp.subject"), env->subject);
-	zg_envelope_label(env, ZG_SLICE("mcp.action"),
-			  env->action == ZG_ACTION_READ ? ZG_SLICE("read") : ZG_SLICE("write"));
-	if (env->from_server)
-		zg_envelope_label(env, ZG_SLICE("mcp.direction"), ZG_SLICE("server"));
+	own_labels(env, about);
+	if (s && v.header->table[ZG_PT_CLASSES].count) {
+		apply_classes(p, &v, env);
+		action_label(env);
+	}
 	if (!s)
 		return -ENOENT;
 	return class == ZG_METHOD_UNKNOWN ? -ENOTSUP : 0;

@@ -14,6 +14,10 @@
  * NULL when memory ran out (or there are none: *count tells). */
 const struct zg_rule_src **zg_policy_order(const struct zg_policy_src *p, struct zg_arena *arena);
 
+/* The same of classify rules. */
+const struct zg_class_src **zg_policy_class_order(const struct zg_policy_src *p,
+						  struct zg_arena *arena);
+
 /* Append the section to out (which must be empty: rows are aligned from its
  * start). servers need not be sorted. -ENOMEM, -EFBIG. */
 int zg_policy_compile(const struct zg_policy_src *p, const struct zg_server_src *servers,

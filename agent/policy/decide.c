@@ -8,176 +8,8 @@
  * and the residual ones, and fold what matches: minimum of the decisions,
  * tightest of the constraints.
  */
+#include "facts.h"
 #include "lookup.h"
-
-#define FOLDED_MAX 256 /* a longer server name is in no list: ids have 63 bytes */
-
-struct fact {
-	uint32_t key;
-	uint32_t atom; /* ZG_NO_INDEX: no rule names this value exactly */
-	struct zg_slice value;
-};
-
-struct facts {
-	struct fact label[ZG_LABELS_MAX];
-	size_t label_count;
-	uint32_t tag[ZG_RISK_TAGS_MAX]; /* atoms only: tags have no globs */
-	size_t tag_count;
-	bool has_server;
-	uint32_t server; /* atom of the folded name */
-	bool twice;	 /* a label was given twice */
-};
-
-static uint32_t find_key(const struct zg_policy_view *v, struct zg_slice name)
-{
-	const uint32_t mask = v->header->table[ZG_PT_KEY_SLOTS].count - 1;
-
-	for (uint32_t i = zg_row_hash(0, name) & mask; v->key_slots[i]; i = (i + 1) & mask)
-		if (zg_slice_eq(zg_row_slice(v, v->keys[v->key_slots[i] - 1].name), name))
-			return v->key_slots[i] - 1;
-	return ZG_NO_INDEX;
-}
-
-static uint32_t find_atom(const struct zg_policy_view *v, uint32_t key, struct zg_slice value)
-{
-	const uint32_t mask = v->header->table[ZG_PT_ATOM_SLOTS].count - 1;
-
-	for (uint32_t i = zg_row_hash(key, value) & mask; v->atom_slots[i]; i = (i + 1) & mask) {
-		const struct zg_row_atom *a = &v->atoms[v->atom_slots[i] - 1];
-
-		if (a->key == key && zg_slice_eq(zg_row_slice(v, a->value), value))
-			return v->atom_slots[i] - 1;
-	}
-	return ZG_NO_INDEX;
-}
-
-static uint32_t find_folded(const struct zg_policy_view *v, struct zg_slice server)
-{
-	char folded[FOLDED_MAX];
-
-	server = zg_slice_trim(server);
-	if (server.len > sizeof(folded))
-		return ZG_NO_INDEX;
-	for (size_t i = 0; i < server.len; i++) {
-		char c = server.ptr[i];
-
-		folded[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-	}
-	return find_atom(v, ZG_KEY_SERVER_FOLDED, (struct zg_slice){folded, server.len});
-}
-
-static void add_tag(const struct zg_policy_view *v, struct facts *f, struct zg_slice tag)
-{
-	uint32_t atom = find_atom(v, ZG_KEY_RISK_TAG, tag);
-
-	if (atom == ZG_NO_INDEX)
-		return;
-	for (size_t i = 0; i < f->tag_count; i++)
-		if (f->tag[i] == atom)
-			return;
-	f->tag[f->tag_count++] = atom;
-}
-
-static void gather(const struct zg_policy_view *v, const struct zg_envelope *env, struct facts *f)
-{
-	f->label_count = f->tag_count = 0;
-	f->has_server = f->twice = false;
-	f->server = ZG_NO_INDEX;
-	for (size_t i = 0; i < env->label_count; i++) {
-		const struct zg_label *l = &env->labels[i];
-		uint32_t key = find_key(v, l->key);
-
-		if (key == ZG_NO_INDEX)
-			continue;
-		for (size_t j = 0; j < f->label_count; j++)
-			if (f->label[j].key == key)
-				f->twice = true;
-		f->label[f->label_count++] =
-			(struct fact){key, find_atom(v, key, l->value), l->value};
-		if (zg_slice_eq(l->key, ZG_SLICE("mcp.server"))) {
-			f->has_server = true;
-			f->server = find_folded(v, l->value);
-		}
-	}
-	for (size_t i = 0; i < env->risk_tag_count; i++)
-		add_tag(v, f, env->risk_tags[i]);
-}
-
-static bool listed(const struct zg_policy_view *v, struct zg_row_span span, uint32_t atom)
-{
-	const uint32_t *at = v->values + span.first;
-	uint32_t lo = 0, hi = span.count;
-
-	if (atom == ZG_NO_INDEX)
-		return false;
-	while (hi - lo > 8) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (at[mid] <= atom)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	for (; lo < hi; lo++)
-		if (at[lo] == atom)
-			return true;
-	return false;
-}
-
-static bool label_holds(const struct zg_policy_view *v, const struct facts *f,
-			const struct zg_row_cond *c)
-{
-	const struct fact *fact = NULL;
-
-	for (size_t i = 0; i < f->label_count; i++)
-		if (f->label[i].key == c->key)
-			fact = &f->label[i];
-	if (!fact)
-		return false;
-	if (listed(v, c->atoms, fact->atom))
-		return true;
-	for (uint32_t i = 0; i < c->globs.count; i++)
-		if (zg_star_match(zg_row_slice(v, v->globs[c->globs.first + i]), fact->value))
-			return true;
-	return false;
-}
-
-/* Index of the first tag that is listed, or tag_count. */
-static size_t first_tag(const struct zg_policy_view *v, const struct facts *f,
-			const struct zg_row_cond *c)
-{
-	size_t i = 0;
-
-	while (i < f->tag_count && !listed(v, c->atoms, f->tag[i]))
-		i++;
-	return i;
-}
-
-static bool holds(const struct zg_policy_view *v, const struct facts *f,
-		  const struct zg_row_cond *c)
-{
-	switch ((enum zg_cond_kind)c->kind) {
-	case ZG_CK_LABEL:
-		return label_holds(v, f, c);
-	case ZG_CK_RISK_TAG:
-		return first_tag(v, f, c) < f->tag_count;
-	case ZG_CK_SERVER_NOT_IN:
-		return f->has_server && !listed(v, c->atoms, f->server);
-	case ZG_CK_MAX:
-		break;
-	}
-	return false;
-}
-
-/* All conditions of a span but one. */
-static bool all_hold(const struct zg_policy_view *v, const struct facts *f, struct zg_row_span span,
-		     uint32_t but)
-{
-	for (uint32_t i = 0; i < span.count; i++)
-		if (i != but && !holds(v, f, &v->conds[span.first + i]))
-			return false;
-	return true;
-}
 
 /* Keep the lowest ZG_MATCHED_MAX rule numbers, ascending. */
 static void name_rule(struct zg_decision *d, uint16_t rule)
@@ -241,35 +73,46 @@ static bool tighten(struct zg_constraints *c, const struct zg_row_rule *r)
 
 struct verdict {
 	struct zg_decision *d;
-	const struct facts *facts;
+	struct zg_facts *facts;
 	bool overflow;
 };
 
-static void take(const struct zg_policy_view *v, struct verdict *out, uint16_t number)
+/*
+ * but: a condition known to hold, or ZG_NO_INDEX. A rule of which nobody can
+ * tell whether it matches restricts, and grants nothing.
+ */
+static void take(const struct zg_policy_view *v, struct verdict *out, uint16_t number, uint32_t but)
 {
 	const struct zg_row_rule *r = &v->rules[number];
 	struct zg_decision *d = out->d;
 	enum zg_decision_kind kind = (enum zg_decision_kind)r->decision;
+	enum zg_truth t = zg_rule_holds(v, out->facts, r->match, r->unless, but);
 
-	if (!all_hold(v, out->facts, r->match, r->pivot))
+	if (t == ZG_FALSE)
 		return;
-	if (r->unless.count && all_hold(v, out->facts, r->unless, ZG_NO_INDEX))
+	if (!tighten(&d->constraints, r))
+		out->overflow = true;
+	if (t == ZG_UNKNOWN && kind != ZG_D_DENY && kind != ZG_D_REQUIRE_APPROVAL)
 		return;
 	if (!d->matched || kind < d->kind || (kind == d->kind && number < d->decisive)) {
 		d->kind = kind;
 		d->decisive = number;
 	}
 	name_rule(d, number);
-	if (!tighten(&d->constraints, r))
-		out->overflow = true;
 }
 
 static void visit(const struct zg_policy_view *v, struct verdict *out, uint32_t atom)
 {
-	const struct zg_row_span span = v->atoms[atom].rules;
+	struct zg_row_span span;
 
-	for (uint32_t i = 0; i < span.count; i++)
-		take(v, out, v->postings[span.first + i]);
+	if (atom == ZG_NO_INDEX)
+		return;
+	span = v->atoms[atom].rules;
+	for (uint32_t i = 0; i < span.count; i++) {
+		uint16_t number = v->postings[span.first + i];
+
+		take(v, out, number, v->rules[number].pivot);
+	}
 }
 
 /* A rule may hang at several tags of this call: count it at the first only. */
@@ -282,9 +125,24 @@ static void visit_tag(const struct zg_policy_view *v, struct verdict *out, size_
 		const struct zg_row_rule *r = &v->rules[number];
 
 		if (r->pivot != ZG_NO_INDEX &&
-		    first_tag(v, out->facts, &v->conds[r->match.first + r->pivot]) == tag)
-			take(v, out, number);
+		    zg_first_tag(v, out->facts, &v->conds[r->match.first + r->pivot]) == tag)
+			take(v, out, number, r->pivot);
 	}
+}
+
+/* Rules that were not looked up: all their conditions are open. */
+static void visit_all(const struct zg_policy_view *v, struct verdict *out, struct zg_row_span span)
+{
+	for (uint32_t i = 0; i < span.count; i++)
+		take(v, out, v->postings[span.first + i], ZG_NO_INDEX);
+}
+
+static void visit_fact(const struct zg_policy_view *v, struct verdict *out, int fact)
+{
+	if (out->facts->fact[fact].known)
+		visit(v, out, out->facts->fact[fact].atom);
+	else
+		visit_all(v, out, v->header->unknown[fact]);
 }
 
 static bool profile_may(const struct zg_policy_view *v, const struct zg_row_server *s,
@@ -323,11 +181,14 @@ static bool judge_first(const struct zg_policy_view *v, const struct zg_envelope
 		deny(d, ZG_DR_UNREGISTERED);
 	else if (zg_method_class(v, s, env, &row) == ZG_METHOD_UNKNOWN)
 		deny(d, ZG_DR_UNKNOWN_METHOD);
-	else if (env->principal && !profile_may(v, s, env->principal->profile_id))
+	else if (env->principal && !env->profile_unknown &&
+		 !profile_may(v, s, env->principal->profile_id))
 		deny(d, ZG_DR_PROFILE);
 	else if (env->overflow || env->label_count > ZG_LABELS_MAX ||
 		 env->risk_tag_count > ZG_RISK_TAGS_MAX)
 		deny(d, ZG_DR_OVERFLOW);
+	else if (env->unclear)
+		deny(d, ZG_DR_UNCLEAR);
 	else
 		return true;
 	return false;
@@ -336,21 +197,20 @@ static bool judge_first(const struct zg_policy_view *v, const struct zg_envelope
 void zg_decide(const struct zg_policy *p, const struct zg_envelope *env, struct zg_decision *d)
 {
 	const struct zg_policy_view v = zg_policy_view(p);
-	const struct zg_row_span residual = v.header->residual;
-	struct facts facts;
+	struct zg_facts facts;
 	struct verdict out = {d, &facts, false};
 
 	*d = (struct zg_decision){.decisive = UINT16_MAX};
 	if (!judge_first(&v, env, d))
 		return;
-	gather(&v, env, &facts);
+	zg_facts_gather(p, &v, env, &facts);
 	for (size_t i = 0; i < facts.label_count; i++)
-		if (facts.label[i].atom != ZG_NO_INDEX)
-			visit(&v, &out, facts.label[i].atom);
+		visit(&v, &out, facts.label[i].atom);
 	for (size_t i = 0; i < facts.tag_count; i++)
 		visit_tag(&v, &out, i);
-	for (uint32_t i = 0; i < residual.count; i++)
-		take(&v, &out, v.postings[residual.first + i]);
+	for (int i = 0; v.header->facts && i < ZG_FACT_MAX; i++)
+		visit_fact(&v, &out, i);
+	visit_all(&v, &out, v.header->residual);
 	if (!d->matched)
 		d->kind = (enum zg_decision_kind)v.header->default_decision;
 	else
@@ -384,5 +244,7 @@ bool zg_policy_allowlist_has(const struct zg_policy *p, uint16_t list, struct zg
 
 bool zg_policy_asks_executable(const struct zg_policy *p)
 {
-	return zg_policy_view(p).header->asks_executable != 0;
+	const uint32_t about = 1u << ZG_FACT_EXECUTABLE | 1u << ZG_FACT_SHA256;
+
+	return (zg_policy_view(p).header->facts & about) != 0;
 }

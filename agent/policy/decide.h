@@ -2,7 +2,8 @@
 /*
  * decide.h - the decision, and the questions about a compiled policy. Pure:
  * no I/O, no clock, no allocation, no globals. A struct zg_policy is a checked
- * view of the snapshot's policy section and costs nothing to copy.
+ * view of the snapshot's policy section and costs nothing to copy. Whoever
+ * decides does so alone: regular expressions share scratch memory.
  */
 #ifndef ZG_DECIDE_H
 #define ZG_DECIDE_H
@@ -12,14 +13,20 @@
 #include "envelope.h"
 #include "err.h"
 
+struct zg_regexes;
+
 struct zg_policy {
 	const void *bytes; /* borrowed */
 	size_t size;
+	struct zg_regexes *regexes; /* NULL = has none; copies borrow it */
 };
 
-/* Check every offset and index of the section once. -EBADMSG. */
+/* Check every offset and index of the section once, and take up its regular
+ * expressions. -EBADMSG, -ENOMEM; *p is then untouched. */
 int zg_policy_open(struct zg_policy *p, const void *bytes, size_t size,
 		   struct zg_err *e) ZG_MUST_CHECK;
+/* Once, by who opened it; zero-filled is fine. */
+void zg_policy_close(struct zg_policy *p);
 
 /* Fill env from the registry: action, labels (mcp.* and the server's and the
  * tool's), risk tags. Server, method and tool are given by the caller.
@@ -42,6 +49,11 @@ struct zg_slice zg_policy_rule_place(const struct zg_policy *p, uint16_t rule);
 /* The policy author's `reason` text, or empty. */
 struct zg_slice zg_policy_rule_reason(const struct zg_policy *p, uint16_t rule);
 
+/* What its author says can be done about it, or empty. */
+struct zg_slice zg_policy_rule_remediation(const struct zg_policy *p, uint16_t rule);
+/* Its labels for the record: the i-th; false behind the last. */
+bool zg_policy_rule_label(const struct zg_policy *p, uint16_t rule, size_t i, struct zg_label *out);
+
 /* May this host (lower case, no port, no brackets) be used under list? */
 bool zg_policy_allowlist_has(const struct zg_policy *p, uint16_t list, struct zg_slice host);
 
@@ -52,6 +64,11 @@ struct zg_slice zg_policy_allowlist_entry(const struct zg_policy *p, uint16_t li
 /* One sentence for the person or model: why d is what it is. */
 void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope *env,
 			     const struct zg_decision *d, char *out, size_t size);
+/* What the decisive rule's author says can be done, or empty. */
+struct zg_slice zg_decision_remediation(const struct zg_policy *p, const struct zg_decision *d);
+/* Comma list of key=value: what the matching rules annotate, sorted, each once. */
+void zg_decision_labels_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
+			     size_t size);
 /* Comma list of its risk tags. */
 void zg_envelope_tags_text(const struct zg_envelope *env, char *out, size_t size);
 /* Comma list of the matching rules' ids. */

@@ -22,6 +22,7 @@ enum zg_decision_reason {
 	ZG_DR_OVERFLOW,	      /* more labels, tags or allowlists than can be judged */
 	ZG_DR_UNKNOWN_METHOD, /* a method that no classification covers */
 	ZG_DR_PROFILE,	      /* the caller's profile may not use this server */
+	ZG_DR_UNCLEAR,	      /* classify rules contradict each other about it */
 };
 
 /* What becomes of findings in the output, from the loosest to the tightest. */

@@ -38,7 +38,9 @@ struct zg_envelope {
 	const json_t
 		*arguments; /* parsed; of tools/call its arguments, else its params; NULL = none */
 	uint64_t time_sec;  /* CLOCK_REALTIME, for time windows; 0 = not known */
-	const struct zg_principal *principal; /* NULL offline */
+	const struct zg_principal *principal; /* NULL offline; its empty texts are not known */
+	bool uid_unknown; /* offline: principal's uid, or its profile, was not given */
+	bool profile_unknown;
 	/* more about the principal's process, as the parent attests it; empty = not known */
 	struct zg_slice unit;		  /* systemd's, from the cgroup path */
 	struct zg_slice user;		  /* name of its uid */
@@ -47,6 +49,7 @@ struct zg_envelope {
 	struct zg_slice subject;	  /* of its access token, as label mcp.subject */
 	bool from_server;		  /* the server asks the client, not the other way */
 	bool overflow;			  /* more labels or tags than fit: must be denied */
+	bool unclear; /* classify rules contradict each other, or cannot be judged: denied */
 };
 
 #endif

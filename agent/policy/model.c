@@ -25,6 +25,11 @@ int zg_slice_order(struct zg_slice a, struct zg_slice b)
 	return c ? c : (a.len > b.len) - (a.len < b.len);
 }
 
+bool zg_cond_globs(const struct zg_cond_src *c)
+{
+	return c->kind == ZG_CK_LABEL || (c->kind == ZG_CK_FACT && c->fact != ZG_FACT_SHA256);
+}
+
 struct zg_slice zg_lower_trimmed(struct zg_arena *arena, struct zg_slice s)
 {
 	char *copy;

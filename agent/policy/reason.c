@@ -79,6 +79,12 @@ void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope
 		(void)zg_str_cut(what, sizeof(what), env->method);
 		(void)snprintf(text, sizeof(text), "method '%s' is unknown", what);
 		break;
+	case ZG_DR_UNCLEAR:
+		(void)snprintf(text, sizeof(text),
+			       "the classify rules contradict each other about '%s' on server "
+			       "'%s', or cannot be judged",
+			       what, server);
+		break;
 	case ZG_DR_PROFILE:
 		(void)snprintf(text, sizeof(text), "the caller's profile may not use server '%s'",
 			       server);
@@ -116,4 +122,40 @@ void zg_decision_rules_text(const struct zg_policy *p, const struct zg_decision 
 		used += (size_t)n;
 	}
 	(void)zg_str_cut(out, size, zg_slice_str(text));
+}
+
+struct zg_slice zg_decision_remediation(const struct zg_policy *p, const struct zg_decision *d)
+{
+	return d->reason == ZG_DR_RULE ? zg_policy_rule_remediation(p, d->decisive)
+				       : (struct zg_slice){"", 0};
+}
+
+static int by_label(const void *a, const void *b)
+{
+	const struct zg_label *x = a, *y = b;
+	int c = zg_slice_order(x->key, y->key);
+
+	return c ? c : zg_slice_order(x->value, y->value);
+}
+
+void zg_decision_labels_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
+			     size_t size)
+{
+	struct zg_label label[ZG_ANNOTATIONS_MAX];
+	struct zg_buf b = {.ptr = out, .cap = size - 1, .max = size - 1};
+	size_t n = 0;
+
+	for (uint16_t i = 0; i < d->rule_count; i++)
+		for (size_t j = 0;
+		     n < ZG_ANNOTATIONS_MAX && zg_policy_rule_label(p, d->rule[i], j, &label[n]);
+		     j++)
+			n++;
+	qsort(label, n, sizeof(label[0]), by_label);
+	for (size_t i = 0; i < n; i++) {
+		if (i && by_label(&label[i - 1], &label[i]) == 0)
+			continue;
+		zg_buf_fmt(&b, "%s%.*s=%.*s", b.len ? "," : "", (int)label[i].key.len,
+			   label[i].key.ptr, (int)label[i].value.len, label[i].value.ptr);
+	}
+	out[b.len] = '\0';
 }

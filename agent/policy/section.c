@@ -5,9 +5,10 @@
  * enum is checked here once; afterwards decide.c checks nothing. Whether the
  * rules say what the operator wrote is not something bytes can prove.
  */
-#include "section.h"
-
 #include <errno.h>
+#include <math.h>
+
+#include "regex.h"
 
 static const size_t row_bytes[ZG_PT_MAX] = {
 #define X(NAME, name, type) [ZG_PT_##NAME] = sizeof(type),
@@ -63,6 +64,18 @@ static bool texts_ok(const struct zg_policy_view *v, const struct zg_row_text *t
 	return true;
 }
 
+/* Numbers of rules, or of classes. */
+static bool postings_ok(const struct zg_policy_view *v, struct zg_row_span s,
+			enum zg_policy_table of)
+{
+	if (!span_ok(v, s, ZG_PT_POSTINGS))
+		return false;
+	for (uint32_t i = 0; i < s.count; i++)
+		if (v->postings[s.first + i] >= rows(v, of))
+			return false;
+	return true;
+}
+
 static bool atoms_ok(const struct zg_policy_view *v)
 {
 	for (uint32_t i = 0; i < rows(v, ZG_PT_KEYS); i++)
@@ -72,16 +85,95 @@ static bool atoms_ok(const struct zg_policy_view *v)
 		const struct zg_row_atom *a = &v->atoms[i];
 
 		if (a->key >= rows(v, ZG_PT_KEYS) || !text_ok(v, a->value) ||
-		    !span_ok(v, a->rules, ZG_PT_POSTINGS))
+		    !postings_ok(v, a->rules, ZG_PT_RULES) ||
+		    !postings_ok(v, a->classes, ZG_PT_CLASSES))
 			return false;
 	}
-	for (uint32_t i = 0; i < rows(v, ZG_PT_POSTINGS); i++)
-		if (v->postings[i] >= rows(v, ZG_PT_RULES))
+	for (int f = 0; f < ZG_FACT_MAX; f++)
+		if (!postings_ok(v, v->header->unknown[f], ZG_PT_RULES))
 			return false;
 	return slots_ok(v->key_slots, rows(v, ZG_PT_KEY_SLOTS), rows(v, ZG_PT_KEYS)) &&
 	       slots_ok(v->atom_slots, rows(v, ZG_PT_ATOM_SLOTS), rows(v, ZG_PT_ATOMS)) &&
 	       numbers_ok(v->values, rows(v, ZG_PT_VALUES), rows(v, ZG_PT_ATOMS), 0) &&
-	       span_ok(v, v->header->residual, ZG_PT_POSTINGS);
+	       postings_ok(v, v->header->residual, ZG_PT_RULES) &&
+	       postings_ok(v, v->header->class_residual, ZG_PT_CLASSES);
+}
+
+static bool number_ok(const struct zg_number *n)
+{
+	return n->is_integer <= 1 && isfinite(n->real);
+}
+
+/* What conditions compare with. */
+static bool operands_ok(const struct zg_policy_view *v)
+{
+	for (uint32_t i = 0; i < rows(v, ZG_PT_POINTERS); i++)
+		if (!text_ok(v, v->pointers[i].text) ||
+		    !span_ok(v, v->pointers[i].steps, ZG_PT_STEPS))
+			return false;
+	for (uint32_t i = 0; i < rows(v, ZG_PT_STEPS); i++)
+		if (!text_ok(v, v->steps[i].name))
+			return false;
+	for (uint32_t i = 0; i < rows(v, ZG_PT_SCALARS); i++)
+		if (!text_ok(v, v->scalars[i].text) || !number_ok(&v->scalars[i].number) ||
+		    v->scalars[i].kind >= ZG_SCALAR_MAX)
+			return false;
+	for (uint32_t i = 0; i < rows(v, ZG_PT_BOUNDS); i++)
+		if (!number_ok(&v->bounds[i].min) || !number_ok(&v->bounds[i].max) ||
+		    v->bounds[i].has_min > 1 || v->bounds[i].has_max > 1)
+			return false;
+	for (uint32_t i = 0; i < rows(v, ZG_PT_REGEXES); i++)
+		if (!text_ok(v, v->regexes[i].pattern) ||
+		    !span_ok(v, v->regexes[i].database, ZG_PT_BLOB))
+			return false;
+	return rows(v, ZG_PT_REGEXES) <= ZG_REGEX_MAX &&
+	       numbers_ok(v->refs, rows(v, ZG_PT_REFS), rows(v, ZG_PT_REGEXES), 0);
+}
+
+/* A condition's key, and the table that its span "more" lies in; MAX: any span
+ * of nothing. */
+static bool cond_ok(const struct zg_policy_view *v, const struct zg_row_cond *c)
+{
+	static const struct {
+		uint32_t lowest, keys; /* table */
+		enum zg_policy_table more;
+	} shape[ZG_CK_MAX] = {
+		[ZG_CK_LABEL] = {ZG_KEY_LABELS, ZG_PT_KEYS, ZG_PT_MAX},
+		[ZG_CK_RISK_TAG] = {0, ZG_PT_KEYS, ZG_PT_MAX},
+		[ZG_CK_SERVER_NOT_IN] = {0, ZG_PT_KEYS, ZG_PT_MAX},
+		[ZG_CK_FACT] = {ZG_KEY_FACTS, ZG_PT_KEYS, ZG_PT_MAX},
+		[ZG_CK_UID] = {ZG_KEY_FACTS, ZG_PT_KEYS, ZG_PT_UIDS},
+		[ZG_CK_USER] = {ZG_KEY_FACTS, ZG_PT_KEYS, ZG_PT_UIDS},
+		[ZG_CK_TIME] = {0, ZG_PT_KEYS, ZG_PT_WINDOWS},
+		[ZG_CK_ARG_IS] = {0, ZG_PT_POINTERS, ZG_PT_SCALARS},
+		[ZG_CK_ARG_REGEX] = {0, ZG_PT_POINTERS, ZG_PT_REFS},
+		[ZG_CK_ARG_RANGE] = {0, ZG_PT_POINTERS, ZG_PT_BOUNDS},
+		[ZG_CK_ARG_PRESENT] = {0, ZG_PT_POINTERS, ZG_PT_MAX},
+		[ZG_CK_ARG_ABSENT] = {0, ZG_PT_POINTERS, ZG_PT_MAX},
+	};
+
+	if (c->kind >= ZG_CK_MAX || c->key < shape[c->kind].lowest ||
+	    c->key >= rows(v, shape[c->kind].keys))
+		return false;
+	/* a fact's key is below the labels' */
+	if (shape[c->kind].lowest == ZG_KEY_FACTS && c->key >= ZG_KEY_LABELS)
+		return false;
+	return shape[c->kind].more == ZG_PT_MAX || span_ok(v, c->more, shape[c->kind].more);
+}
+
+static bool classes_ok(const struct zg_policy_view *v)
+{
+	for (uint32_t i = 0; i < rows(v, ZG_PT_CLASSES); i++) {
+		const struct zg_row_class *c = &v->classes[i];
+
+		if (!text_ok(v, c->id) || !text_ok(v, c->place) ||
+		    !span_ok(v, c->match, ZG_PT_CONDS) || !span_ok(v, c->unless, ZG_PT_CONDS) ||
+		    !span_ok(v, c->labels, ZG_PT_LABELS) || !span_ok(v, c->tags, ZG_PT_TAGS) ||
+		    (c->pivot != ZG_NO_INDEX && c->pivot >= c->match.count) ||
+		    c->action > 1 + ZG_ACTION_READ)
+			return false;
+	}
+	return rows(v, ZG_PT_CLASSES) <= ZG_POLICY_RULES_MAX;
 }
 
 static bool rules_ok(const struct zg_policy_view *v)
@@ -89,8 +181,8 @@ static bool rules_ok(const struct zg_policy_view *v)
 	for (uint32_t i = 0; i < rows(v, ZG_PT_CONDS); i++) {
 		const struct zg_row_cond *c = &v->conds[i];
 
-		if (c->kind >= ZG_CK_MAX || c->key >= rows(v, ZG_PT_KEYS) ||
-		    !span_ok(v, c->atoms, ZG_PT_VALUES) || !span_ok(v, c->globs, ZG_PT_GLOBS))
+		if (!cond_ok(v, c) || !span_ok(v, c->atoms, ZG_PT_VALUES) ||
+		    !span_ok(v, c->globs, ZG_PT_GLOBS))
 			return false;
 	}
 	for (uint32_t i = 0; i < rows(v, ZG_PT_LISTS); i++)
@@ -100,6 +192,7 @@ static bool rules_ok(const struct zg_policy_view *v)
 		const struct zg_row_rule *r = &v->rules[i];
 
 		if (!text_ok(v, r->id) || !text_ok(v, r->place) || !text_ok(v, r->reason) ||
+		    !text_ok(v, r->remediation) || !span_ok(v, r->annotate, ZG_PT_LABELS) ||
 		    !span_ok(v, r->match, ZG_PT_CONDS) || !span_ok(v, r->unless, ZG_PT_CONDS) ||
 		    (r->pivot != ZG_NO_INDEX && r->pivot >= r->match.count) ||
 		    (r->allowlist != ZG_NO_ALLOWLIST && r->allowlist >= rows(v, ZG_PT_LISTS)) ||
@@ -139,6 +232,10 @@ static bool registry_ok(const struct zg_policy_view *v)
 		    !span_ok(v, s->tags, ZG_PT_TAGS) || !span_ok(v, s->tools, ZG_PT_TOOLS) ||
 		    !span_ok(v, s->globs, ZG_PT_TOOLS) || !span_ok(v, s->methods, ZG_PT_TOOLS) ||
 		    !span_ok(v, s->method_globs, ZG_PT_TOOLS) ||
+		    !span_ok(v, s->resources, ZG_PT_TOOLS) ||
+		    !span_ok(v, s->resource_globs, ZG_PT_TOOLS) ||
+		    !span_ok(v, s->prompts, ZG_PT_TOOLS) ||
+		    !span_ok(v, s->prompt_globs, ZG_PT_TOOLS) ||
 		    !span_ok(v, s->profiles, ZG_PT_PROFILES))
 			return false;
 	}
@@ -162,50 +259,29 @@ static bool tables_ok(const struct zg_policy_header *h, size_t size)
 
 int zg_policy_open(struct zg_policy *out, const void *bytes, size_t size, struct zg_err *e)
 {
-	const struct zg_policy p = {bytes, size};
+	struct zg_policy p = {bytes, size, NULL};
 	struct zg_policy_view v;
+	int r;
 
 	if (!bytes || (uintptr_t)bytes % 8 || !tables_ok(bytes, size))
 		return zg_err_set(e, EBADMSG, "the compiled policy breaks its own format");
 	v = zg_policy_view(&p);
 	if (!texts_ok(&v, v.globs, rows(&v, ZG_PT_GLOBS)) ||
 	    !texts_ok(&v, v.hosts, rows(&v, ZG_PT_HOSTS)) ||
-	    !texts_ok(&v, v.tags, rows(&v, ZG_PT_TAGS)) || !atoms_ok(&v) || !rules_ok(&v) ||
-	    !registry_ok(&v))
+	    !texts_ok(&v, v.tags, rows(&v, ZG_PT_TAGS)) || !atoms_ok(&v) || !operands_ok(&v) ||
+	    !rules_ok(&v) || !classes_ok(&v) || !registry_ok(&v))
 		return zg_err_set(e, EBADMSG, "the compiled policy breaks its own format");
+	r = zg_regexes_new(&p.regexes, &v);
+	if (r < 0)
+		return zg_err_set(e, -r, "the policy's regular expressions cannot be taken up: %s",
+				  r == -EBADMSG ? "they are damaged or of another kind of CPU"
+						: strerror(-r));
 	*out = p;
 	return 0;
 }
 
-struct zg_slice zg_policy_rule_id(const struct zg_policy *p, uint16_t rule)
+void zg_policy_close(struct zg_policy *p)
 {
-	struct zg_policy_view v = zg_policy_view(p);
-
-	return rule < rows(&v, ZG_PT_RULES) ? zg_row_slice(&v, v.rules[rule].id)
-					    : (struct zg_slice){"", 0};
-}
-
-struct zg_slice zg_policy_rule_place(const struct zg_policy *p, uint16_t rule)
-{
-	struct zg_policy_view v = zg_policy_view(p);
-
-	return rule < rows(&v, ZG_PT_RULES) ? zg_row_slice(&v, v.rules[rule].place)
-					    : (struct zg_slice){"", 0};
-}
-
-struct zg_slice zg_policy_rule_reason(const struct zg_policy *p, uint16_t rule)
-{
-	struct zg_policy_view v = zg_policy_view(p);
-
-	return rule < rows(&v, ZG_PT_RULES) ? zg_row_slice(&v, v.rules[rule].reason)
-					    : (struct zg_slice){"", 0};
-}
-
-struct zg_slice zg_policy_allowlist_entry(const struct zg_policy *p, uint16_t list, size_t i)
-{
-	struct zg_policy_view v = zg_policy_view(p);
-
-	if (list >= rows(&v, ZG_PT_LISTS) || i >= v.lists[list].count)
-		return (struct zg_slice){"", 0};
-	return zg_row_slice(&v, v.hosts[v.lists[list].first + i]);
+	zg_regexes_free(p->regexes);
+	*p = (struct zg_policy){0};
 }

@@ -86,3 +86,4 @@ STR(limit, "ZG_LIMIT", ZG_FINDINGS_LEN) /* the limit that a call found used up *
 STR(owner, "ZG_OWNER", ZG_OWNER_LEN)
 STR(acted_as, "ZG_ACTED_AS", ZG_NAME_LEN) /* submitter, security, owner, approver, agent */
 HEX(entry_sha256, "ZG_ENTRY_SHA256", 32)
+STR(labels, "ZG_LABELS", ZG_REASON_LEN) /* "key=value,...": what the matching rules annotate */

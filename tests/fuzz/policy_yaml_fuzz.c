@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort(); /* what we wrote, we must be able to read */
 		judge(&p, "tools/call", "create_issue");
 		judge(&p, "tools/list", "");
+		zg_policy_close(&p);
 	}
 	zg_diag_release(&diag);
 	zg_arena_release(&arena);

@@ -240,6 +240,7 @@ int zg_policy_test(const struct zg_policy_args *a)
 	}
 	zg_policy_print_diag(stderr, &diag);
 	zg_arena_release(&run.arena);
+	zg_policy_close(&run.policy);
 	zg_loaded_release(&l);
 	zg_diag_release(&diag);
 	return status;

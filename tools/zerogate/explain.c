@@ -290,6 +290,7 @@ int zg_policy_explain(const struct zg_policy_args *a)
 		zg_policy_print_diag(stderr, &diag);
 	}
 	zg_buf_release(&x.out);
+	zg_policy_close(&x.policy);
 	zg_loaded_release(&l);
 	zg_diag_release(&diag);
 	return status;

@@ -28,8 +28,7 @@ static const struct {
 	{"version: v2\nrules: []\n", "p0:1:10: version 'v2' is not supported"},
 	{"version: v1\nrules: []\nrule: []\n", "p0:3:1: unknown key 'rule' in a policy"},
 	{"version: v1\nrules: {}\n", "p0:2:8: rules must be a list"},
-	{"version: v1\nrules: []\nclassify: []\n",
-	 "p0:3:1: 'classify' in a policy is not implemented in this version"},
+	{"version: v1\nrules: []\nclassify: []\n", "p0:3:11: classify must be a list of rules"},
 	{"version: v1\nrules: []\ndefault_decision: allow\n", "p0:3:19: 'allow' is not a decision"},
 	{"version: v1\nrules: []\ndefault_decision: ALLOW_WITH_CONSTRAINTS\n",
 	 "p0:3:19: a default has no constraints, so it cannot be ALLOW_WITH_CONSTRAINTS"},
@@ -48,10 +47,8 @@ static const struct {
 	{RULE "    match: {}\n  - id: r\n    match: {}\n    decision: ALLOW\n",
 	 "p0:6:5: rule id 'r' is used twice"},
 	/* conditions */
-	{RULE "    match: {args: {}}\n",
-	 "p0:5:13: 'args' in match is not implemented in this version"},
-	{RULE "    match: {principal: {}}\n",
-	 "p0:5:13: 'principal' in match is not implemented in this version"},
+	{RULE "    match: {args: {}}\n", "p0:5:19: args must be a map: \"/pointer\": value"},
+	{RULE "    match: {principal: {}}\n", "p0:5:24: principal without a condition"},
 	{RULE "    match:\n      labels: {}\n",
 	 "p0:6:15: labels must be a map: label: value, or label: [values]"},
 	{RULE "    match:\n      labels: {env: []}\n", "p0:6:21: the list is empty"},
@@ -140,7 +137,8 @@ static void all_errors_are_told(void **state)
 	assert_int_equal(w.diag.errors, 3);
 	assert_string_equal(w.diag.item[0].hint,
 			    "DENY, REQUIRE_APPROVAL, ALLOW_WITH_CONSTRAINTS or ALLOW");
-	assert_string_equal(w.diag.item[1].hint, "known: labels, risk_tags, mcp");
+	assert_string_equal(w.diag.item[1].hint,
+			    "known: labels, risk_tags, args, mcp, principal, time");
 	assert_string_equal(w.diag.item[2].file, "p1");
 	world_end(&w);
 }

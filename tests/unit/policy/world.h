@@ -76,6 +76,7 @@ static inline void world_make(struct world *w, const char *main_text, const char
 
 static inline void world_end(struct world *w)
 {
+	zg_policy_close(&w->policy);
 	zg_diag_release(&w->diag);
 	zg_buf_release(&w->snapshot);
 }

@@ -21,6 +21,13 @@ static void count_findings(struct zg_request *r, const struct zg_findings *f)
 
 /* event streams ------------------------------------------------------------- */
 
+/* Another stream would not be held to what this call is held to. */
+static bool keeps_its_stream(const struct zg_request *r)
+{
+	return r->rpc.kind == ZG_RPC_REQUEST &&
+	       (r->decision.constraints.max_output_bytes || r->decision.constraints.redact);
+}
+
 /* Send an event on: as it came, if neither its data nor its id has changed. */
 static int pass_event(struct zg_request *r, const struct zg_sse_event *ev,
 		      const struct zg_slice *data)
@@ -29,7 +36,9 @@ static int pass_event(struct zg_request *r, const struct zg_sse_event *ev,
 	struct zg_slice id = {0};
 	int rc = 0;
 
-	if (ev->id.len) {
+	if (ev->id.len && keeps_its_stream(r)) {
+		id = ZG_SLICE("");
+	} else if (ev->id.len) {
 		r->output.resumable = !zg_era_modern(r->era); /* which has no resumption */
 		rc = zg_session_event_id(r, ev->id, &id);
 	}

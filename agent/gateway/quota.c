@@ -126,6 +126,35 @@ bool zg_quota_limited(const struct zg_request *r)
 	return (c->limit_count || c->has_max_retries) && r->rpc.kind == ZG_RPC_REQUEST;
 }
 
+/* the end ------------------------------------------------------------------------- */
+
+static bool holds(const struct zg_request *r)
+{
+	const struct zg_quota *q = &r->quota;
+
+	return q->sent && q->mode == ZG_QM_TAKE && !q->over &&
+	       (!q->told || q->word == ZG_QS_GRANTED);
+}
+
+void zg_quota_late(struct zg_worker *w, uint64_t call, enum zg_quota_end end)
+{
+	struct zg_msg_quota_done m = {.call = call, .end = end};
+
+	if (w->ledger >= 0 && zg_msg_send(w->ledger, ZG_MSG_QUOTA_DONE, &m, -1) < 0)
+		return; /* lost, it ends with the call's time */
+}
+
+void zg_quota_over(struct zg_request *r, enum zg_quota_end end)
+{
+	if (!holds(r))
+		return;
+	r->quota.over = true;
+	if (!r->quota.elsewhere)
+		zg_quota_late(r->worker, r->call, end);
+}
+
+/* the question --------------------------------------------------------------------- */
+
 static void on_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
 {
 	struct zg_request *r = arg;
@@ -133,7 +162,8 @@ static void on_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *ar
 	zg_worker_read_ledger(r->worker); /* a word that is on its way counts */
 	if (r->quota.told)
 		return;
-	r->quota.told = true; /* refused */
+	zg_quota_over(r, ZG_QE_NEUTRAL); /* of a grant that comes too late */
+	r->quota.told = true;		 /* refused */
 	zg_request_run(r);
 }
 
@@ -245,14 +275,6 @@ void zg_quota_message(struct zg_worker *w, const struct zg_msg_quota_told *m)
 	zg_request_run(r);
 }
 
-static bool holds(const struct zg_request *r)
-{
-	const struct zg_quota *q = &r->quota;
-
-	return q->sent && q->mode == ZG_QM_TAKE && !q->over &&
-	       (!q->told || q->word == ZG_QS_GRANTED);
-}
-
 void zg_quota_resend(struct zg_worker *w)
 {
 	struct zg_request *r;
@@ -261,23 +283,6 @@ void zg_quota_resend(struct zg_worker *w)
 	TAILQ_FOREACH(r, &w->requests, link)
 	if (holds(r) || (r->quota.sent && !r->quota.told))
 		(void)send_ask(r, r->quota.told ? ZG_QM_CLAIM : r->quota.mode);
-}
-
-void zg_quota_late(struct zg_worker *w, uint64_t call, enum zg_quota_end end)
-{
-	struct zg_msg_quota_done m = {.call = call, .end = end};
-
-	if (w->ledger >= 0 && zg_msg_send(w->ledger, ZG_MSG_QUOTA_DONE, &m, -1) < 0)
-		return; /* lost, it ends with the call's time */
-}
-
-void zg_quota_over(struct zg_request *r, enum zg_quota_end end)
-{
-	if (!holds(r))
-		return;
-	r->quota.over = true;
-	if (!r->quota.elsewhere)
-		zg_quota_late(r->worker, r->call, end);
 }
 
 void zg_quota_end(struct zg_request *r)

@@ -81,6 +81,9 @@ static int send_hold(struct zg_request *r)
 	memcpy(m.binding, r->hold.binding, sizeof(m.binding));
 	memcpy(m.args_sha256, r->args_sha256, sizeof(m.args_sha256));
 	memcpy(m.snapshot, r->live->snap.header->id, sizeof(m.snapshot));
+	memcpy(m.definition_sha256, r->pin.sha256, sizeof(m.definition_sha256));
+	m.approvers = r->decision.constraints.approvers;
+	m.action = (uint32_t)r->action;
 	m.args_bytes = r->args_bytes;
 	memcpy(m.approval, r->hold.claim, sizeof(m.approval));
 	m.question = r->hold.question;

@@ -5,7 +5,7 @@
  * binding it computed; who decides is the kernel's word, passed on by the
  * parent. Never talks to a socket.
  */
-#include "approval.h"
+#include "approval_impl.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -23,8 +23,12 @@ static uint64_t clock_ms(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Wall clock as it ran since the start: a jump neither extends nor ends anything. */
-static uint64_t steady_ms(const struct zg_approvals *s)
+uint64_t zg_approvals_wall_ms(void)
+{
+	return clock_ms(CLOCK_REALTIME);
+}
+
+uint64_t zg_approvals_steady_ms(const struct zg_approvals *s)
 {
 	return s->base_ms + clock_ms(CLOCK_BOOTTIME);
 }
@@ -39,6 +43,15 @@ int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail 
 		return rc;
 	new.base_ms = clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
 	rc = zg_store_pending(&new.store, &new.pending);
+	if (rc == 0)
+		rc = zg_store_change(&new.store, &new.change);
+	if (rc == 0) {
+		rc = zg_gates_open(&new.gates, new.store.db, trail, e);
+		if (rc < 0) {
+			zg_store_close(&new.store);
+			return rc;
+		}
+	}
 	if (rc < 0) {
 		zg_store_close(&new.store);
 		return zg_err_at(e, -rc, path, 0, 0, "cannot read the approvals: %s",
@@ -50,19 +63,24 @@ int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail 
 
 void zg_approvals_close(struct zg_approvals *s)
 {
+	zg_gates_close(&s->gates);
 	zg_store_close(&s->store);
 }
 
-void zg_approvals_policy(struct zg_approvals *s, const uint8_t snapshot[32], uint32_t ttl_sec)
+void zg_approvals_policy(struct zg_approvals *s, const uint8_t snapshot[32], uint32_t ttl_sec,
+			 const char *high_risk_tags)
 {
+	s->may_be_stale = true;
+	(void)zg_str_cut(s->high_risk_tags, sizeof(s->high_risk_tags),
+			 zg_slice_str(high_risk_tags));
 	memcpy(s->snapshot, snapshot, sizeof(s->snapshot));
 	s->ttl_sec = ttl_sec ? ttl_sec : ZG_APPROVAL_TTL_SEC;
 }
 
 /* --- evidence -------------------------------------------------------------------- */
 
-static void describe(struct zg_record *r, enum zg_record_kind kind, const struct zg_approval *a,
-		     const char *said)
+void zg_approvals_describe(struct zg_record *r, enum zg_record_kind kind,
+			   const struct zg_approval *a, const char *said)
 {
 	char message[ZG_NAME_LEN + ZG_TOOL_LEN + ZG_SERVER_LEN + 96];
 
@@ -82,6 +100,15 @@ static void describe(struct zg_record *r, enum zg_record_kind kind, const struct
 	zg_record_bytes(r, ZG_RF_snapshot, a->m.snapshot);
 	zg_record_str(r, ZG_RF_approval, zg_slice_str(a->m.approval));
 	zg_record_str(r, ZG_RF_reason, zg_slice_str(a->m.reason));
+	if (a->m.approvers > 1) {
+		ZG_REC_NUM(r, approvers, a->m.approvers);
+		ZG_REC_NUM(r, agreed, a->m.agreed);
+	}
+	if (a->conflict)
+		zg_record_str(r, ZG_RF_conflict,
+			      zg_slice_str(zg_approval_conflict((enum zg_conflict)a->conflict)));
+	if (a->other[0])
+		zg_record_str(r, ZG_RF_other_approval, zg_slice_str(a->other));
 	if (a->m.decided_ms) {
 		ZG_REC_NUM(r, approver_uid, a->m.approver_uid);
 		ZG_REC_NUM(r, approver_pid, a->approver_pid);
@@ -91,23 +118,13 @@ static void describe(struct zg_record *r, enum zg_record_kind kind, const struct
 	}
 }
 
-/* An attempt that came to nothing; if even that cannot be written, the answer
- * to the person is the same. */
-static void tell_refusal(struct zg_approvals *s, const struct zg_approval *a,
-			 const struct zg_ctl_peer *peer, const char *why)
+int zg_approvals_set(struct zg_approvals *s, struct zg_approval *a, enum zg_approval_state from)
 {
-	struct zg_record r;
-
-	describe(&r, ZG_RK_APPROVAL_REFUSE, a, "was not decided");
-	zg_record_str(&r, ZG_RF_reason, zg_slice_str(why));
-	ZG_REC_NUM(&r, approver_uid, peer->uid);
-	ZG_REC_NUM(&r, approver_pid, peer->pid);
-	if (zg_trail_emit(s->trail, &r, 1) < 0)
-		zg_log(ZG_LOG_ERR, "a refused decision on %s could not be recorded", a->m.approval);
+	a->m.change = ++s->change;
+	return zg_store_set(&s->store, a, from);
 }
 
-/* Evidence first, then the transaction: see approval.h. */
-static int conclude(struct zg_approvals *s, const struct zg_record *records, size_t n)
+int zg_approvals_conclude(struct zg_approvals *s, const struct zg_record *records, size_t n)
 {
 	struct zg_record undo;
 	int rc = zg_trail_emit(s->trail, records, n);
@@ -119,7 +136,7 @@ static int conclude(struct zg_approvals *s, const struct zg_record *records, siz
 	rc = zg_store_commit(&s->store);
 	if (rc == 0)
 		return 0;
-	undo = records[n - 1];
+	undo = records[0];
 	undo.kind = ZG_RK_APPROVAL_REFUSE;
 	zg_record_str(&undo, ZG_RF_reason,
 		      ZG_SLICE("storage: the step before could not be stored and is void"));
@@ -163,7 +180,52 @@ static void from_hold(struct zg_approval *a, const struct zg_msg_hold *h)
 	memcpy(a->m.snapshot, h->snapshot, sizeof(h->snapshot));
 	memcpy(a->m.args_text, h->args_text, sizeof(h->args_text));
 	memcpy(a->binding, h->binding, sizeof(h->binding));
+	memcpy(a->m.definition_sha256, h->definition_sha256, sizeof(h->definition_sha256));
+	memcpy(a->m.why, h->why, sizeof(h->why));
 	a->m.args_bytes = h->args_bytes;
+	a->m.action = h->action;
+	a->m.approvers = h->approvers < 1 ? 1 : h->approvers;
+}
+
+/* What of the call is not as it was when it was asked for? */
+static enum zg_conflict differs(const struct zg_approval *a, const struct zg_msg_hold *h)
+{
+	if (memcmp(a->binding, h->binding, sizeof(h->binding)) == 0)
+		return ZG_CONFLICT_NONE;
+	if (strcmp(a->m.server, h->server) != 0 || strcmp(a->m.tool, h->tool) != 0 ||
+	    memcmp(a->m.args_sha256, h->args_sha256, sizeof(h->args_sha256)) != 0)
+		return ZG_CONFLICT_ARGS_CHANGED;
+	if (memcmp(a->m.definition_sha256, h->definition_sha256, sizeof(h->definition_sha256)) != 0)
+		return ZG_CONFLICT_TOOL_CHANGED;
+	if (memcmp(a->m.snapshot, h->snapshot, sizeof(h->snapshot)) != 0)
+		return ZG_CONFLICT_POLICY_CHANGED;
+	return ZG_CONFLICT_ARGS_CHANGED; /* another caller, or what is not shown of a name */
+}
+
+/* Why is this call asked for anew, though one much like it was decided, or waits? The
+ * same call first; then one with other arguments that was approved, or waits. */
+static void near_miss(struct zg_approvals *s, const struct zg_msg_hold *h, struct zg_approval *a)
+{
+	static const enum zg_approval_state near[] = {ZG_AS_APPROVED, ZG_AS_PENDING};
+	struct zg_approval other;
+	int rc = zg_store_same(&s->store, h, &other);
+
+	if (rc == 0) {
+		a->conflict = differs(&other, h);
+		if (a->conflict == ZG_CONFLICT_NONE && other.m.state == ZG_AS_CONSUMED)
+			a->conflict = ZG_CONFLICT_CONSUMED;
+		else if (a->conflict == ZG_CONFLICT_NONE)
+			a->conflict = ZG_CONFLICT_EXPIRED;
+	}
+	for (size_t i = 0; i < 2 && rc == -ENOENT; i++) {
+		rc = zg_store_near(&s->store, h, near[i], &other);
+		if (rc == 0)
+			a->conflict = ZG_CONFLICT_ARGS_CHANGED;
+	}
+	if (rc == 0)
+		memcpy(a->other, other.m.approval, sizeof(a->other));
+	else if (rc != -ENOENT)
+		zg_log(ZG_LOG_WARN, "earlier approvals could not be read: %s", strerror(-rc));
 }
 
 static enum zg_hold_state ask(struct zg_approvals *s, const struct zg_msg_hold *h,
@@ -175,8 +237,12 @@ static enum zg_hold_state ask(struct zg_approvals *s, const struct zg_msg_hold *
 	if (s->pending >= ZG_APPROVALS_PENDING_MAX)
 		return refuse(out, "too many approvals are pending on this host");
 	from_hold(out, h);
+	near_miss(s, h, out);
+	out->m.change = ++s->change;
+	if (memcmp(h->snapshot, s->snapshot, sizeof(s->snapshot)) != 0)
+		s->may_be_stale = true;
 	out->m.created_ms = clock_ms(CLOCK_REALTIME);
-	out->m.expires_ms = steady_ms(s) + (uint64_t)s->ttl_sec * 1000;
+	out->m.expires_ms = zg_approvals_steady_ms(s) + (uint64_t)s->ttl_sec * 1000;
 	rc = new_id(out->m.approval);
 	if (rc == 0)
 		rc = zg_store_begin(&s->store);
@@ -187,8 +253,8 @@ static enum zg_hold_state ask(struct zg_approvals *s, const struct zg_msg_hold *
 		zg_store_rollback(&s->store);
 		return refuse(out, "the approval could not be stored");
 	}
-	describe(&r, ZG_RK_APPROVAL_REQUEST, out, "waits for a decision");
-	if (conclude(s, &r, 1) < 0)
+	zg_approvals_describe(&r, ZG_RK_APPROVAL_REQUEST, out, "waits for a decision");
+	if (zg_approvals_conclude(s, &r, 1) < 0)
 		return refuse(out, "the approval could not be stored");
 	s->pending++;
 	return ZG_HOLD_PENDING;
@@ -202,41 +268,23 @@ static enum zg_hold_state consume(struct zg_approvals *s, struct zg_approval *a)
 	if (rc < 0)
 		return refuse(a, "the use of the approval could not be stored");
 	a->m.state = ZG_AS_CONSUMED;
-	rc = zg_store_set(&s->store, a, ZG_AS_APPROVED);
+	rc = zg_approvals_set(s, a, ZG_AS_APPROVED);
 	if (rc < 0) {
 		zg_store_rollback(&s->store);
 		return refuse(a, "the use of the approval could not be stored");
 	}
-	describe(&r, ZG_RK_APPROVAL_CONSUME, a, "is executed now");
-	if (conclude(s, &r, 1) < 0)
+	zg_approvals_describe(&r, ZG_RK_APPROVAL_CONSUME, a, "is executed now");
+	if (zg_approvals_conclude(s, &r, 1) < 0)
 		return refuse(a, "the use of the approval could not be stored");
 	return ZG_HOLD_GRANTED;
 }
 
 static enum zg_hold_state conflict(struct zg_approval *a, enum zg_conflict which)
 {
-	static const char *const texts[] = {
-#define X(NAME, text, hint) [ZG_CONFLICT_##NAME] = text ": " hint,
-#include "tbl/conflict.h"
-#undef X
-	};
-
 	a->conflict = which;
-	(void)zg_str_cut(a->m.reason, sizeof(a->m.reason), zg_slice_str(texts[which]));
+	(void)snprintf(a->m.reason, sizeof(a->m.reason), "%s: %s", zg_approval_conflict(which),
+		       zg_approval_conflict_hint(which));
 	return which == ZG_CONFLICT_CONSUMED ? ZG_HOLD_SUPERSEDED : ZG_HOLD_EXPIRED;
-}
-
-/* What of the call is not as it was when it was asked for? */
-static enum zg_conflict differs(const struct zg_approval *a, const struct zg_msg_hold *h)
-{
-	if (memcmp(a->binding, h->binding, sizeof(h->binding)) == 0)
-		return ZG_CONFLICT_NONE;
-	if (strcmp(a->m.server, h->server) != 0 || strcmp(a->m.tool, h->tool) != 0 ||
-	    memcmp(a->m.args_sha256, h->args_sha256, sizeof(h->args_sha256)) != 0)
-		return ZG_CONFLICT_ARGS_CHANGED;
-	if (memcmp(a->m.snapshot, h->snapshot, sizeof(h->snapshot)) != 0)
-		return ZG_CONFLICT_POLICY_CHANGED;
-	return ZG_CONFLICT_TOOL_CHANGED;
 }
 
 static int withdraw(struct zg_approvals *s, struct zg_approval *a);
@@ -289,7 +337,7 @@ enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg
 		return refuse(out, "the audit log cannot be written");
 	if (h->approval[0])
 		return claim(s, h, out);
-	rc = zg_store_live(&s->store, h->binding, steady_ms(s), out);
+	rc = zg_store_live(&s->store, h->binding, zg_approvals_steady_ms(s), out);
 	if (rc == -ENOENT)
 		return ask(s, h, out);
 	if (rc < 0)
@@ -308,117 +356,6 @@ enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg
 	return refuse(out, "the stored approval is in no usable state");
 }
 
-/* --- deciding -------------------------------------------------------------------- */
-
-static int no(struct zg_msg_ctl_end *end, int error, const char *what, const char *hint)
-{
-	*end = (struct zg_msg_ctl_end){.error = -error, .exit = 1};
-	(void)zg_str_cut(end->what, sizeof(end->what), zg_slice_str(what));
-	(void)zg_str_cut(end->hint, sizeof(end->hint), zg_slice_str(hint));
-	return -error;
-}
-
-/* May this peer decide at all, and about this one? */
-static int may_decide(const struct zg_approval *a, const struct zg_ctl_peer *peer,
-		      struct zg_msg_ctl_end *end)
-{
-	if (peer->governed)
-		return no(end, EPERM, "governed: a process in a governed cgroup cannot decide",
-			  "decide from a session outside");
-	if (!(peer->roles & ZG_ROLE_APPROVER))
-		return no(end, EPERM, "not_approver: only root and the approvers' group decide",
-			  "ask to be added to the group that zerogate.yaml names under approvers");
-	if (peer->uid == a->m.principal.uid)
-		return no(end, EPERM, "self_approval: the user who asked cannot decide",
-			  "another approver has to");
-	return 0;
-}
-
-/* Is there still something to decide? */
-static int can_be_decided(const struct zg_approvals *s, const struct zg_approval *a,
-			  struct zg_msg_ctl_end *end)
-{
-	switch ((enum zg_approval_state)a->m.state) {
-	case ZG_AS_APPROVED:
-	case ZG_AS_DENIED:
-		return no(end, EALREADY, "already_decided: somebody decided before", "");
-	case ZG_AS_CONSUMED:
-		return no(end, EALREADY, "consumed: it was approved and has been used", "");
-	case ZG_AS_PENDING:
-	case ZG_AS_EXPIRED:
-		break;
-	}
-	if (memcmp(a->m.snapshot, s->snapshot, sizeof(s->snapshot)) != 0)
-		return no(end, ESTALE, "policy_changed: the policy it was asked under is gone",
-			  "the client asks again when it retries the call");
-	if (a->m.state == ZG_AS_EXPIRED || a->m.expires_ms <= steady_ms(s))
-		return no(end, ETIME, "expired: it was not decided in time",
-			  "the client asks again when it retries the call");
-	return 0;
-}
-
-static int decide(struct zg_approvals *s, const struct zg_msg_ctl_approval_decide *d,
-		  const struct zg_ctl_peer *peer, bool waiting, struct zg_approval *a)
-{
-	struct zg_record r[2];
-	bool used = d->approve && waiting;
-	int rc;
-
-	a->m.state = used ? ZG_AS_CONSUMED : d->approve ? ZG_AS_APPROVED : ZG_AS_DENIED;
-	a->m.decided_ms = clock_ms(CLOCK_REALTIME);
-	a->m.approver_uid = peer->uid;
-	a->approver_pid = peer->pid;
-	(void)zg_str_cut(a->m.reason, sizeof(a->m.reason), zg_slice_str(d->reason));
-	describe(&r[0], d->approve ? ZG_RK_APPROVAL_APPROVE : ZG_RK_APPROVAL_DENY, a,
-		 d->approve ? "was approved" : "was denied");
-	describe(&r[1], ZG_RK_APPROVAL_CONSUME, a, "is executed now");
-	rc = zg_store_begin(&s->store);
-	if (rc < 0)
-		return rc;
-	rc = zg_store_set(&s->store, a, ZG_AS_PENDING);
-	if (rc < 0) {
-		zg_store_rollback(&s->store);
-		return rc;
-	}
-	rc = conclude(s, r, used ? 2 : 1);
-	if (rc == 0)
-		s->pending--;
-	return rc;
-}
-
-int zg_approvals_decide(struct zg_approvals *s, const struct zg_msg_ctl_approval_decide *d,
-			const struct zg_ctl_peer *peer, bool waiting, struct zg_approval *out,
-			struct zg_msg_ctl_end *end)
-{
-	struct zg_approval a;
-	int rc = zg_store_get(&s->store, d->approval, &a);
-
-	if (rc == -ENOENT) {
-		/* nor does a stranger learn which ids exist */
-		a = (struct zg_approval){0};
-		rc = peer->governed || !(peer->roles & ZG_ROLE_APPROVER)
-			     ? may_decide(&a, peer, end)
-			     : no(end, ENOENT, "not_found: there is no such approval",
-				  "zerogate approvals list");
-		return rc;
-	}
-	if (rc < 0)
-		return no(end, -rc, "storage: the approvals cannot be read", "");
-	rc = may_decide(&a, peer, end);
-	if (rc == 0)
-		rc = can_be_decided(s, &a, end);
-	if (rc < 0) {
-		tell_refusal(s, &a, peer, end->what);
-		return rc;
-	}
-	rc = decide(s, d, peer, waiting, &a);
-	if (rc < 0)
-		return no(end, -rc, "storage: the decision could not be stored and does not hold",
-			  "see zerogate status; is the disk full?");
-	*out = a;
-	return 0;
-}
-
 /* --- time ------------------------------------------------------------------------- */
 
 static int make_void(struct zg_approvals *s, struct zg_approval *a, const char *why)
@@ -429,16 +366,16 @@ static int make_void(struct zg_approvals *s, struct zg_approval *a, const char *
 
 	a->m.state = ZG_AS_EXPIRED;
 	(void)zg_str_cut(a->m.reason, sizeof(a->m.reason), zg_slice_str(why));
-	describe(&r, ZG_RK_APPROVAL_EXPIRE, a, "is void");
+	zg_approvals_describe(&r, ZG_RK_APPROVAL_EXPIRE, a, "is void");
 	rc = zg_store_begin(&s->store);
 	if (rc < 0)
 		return rc;
-	rc = zg_store_set(&s->store, a, was);
+	rc = zg_approvals_set(s, a, was);
 	if (rc < 0) {
 		zg_store_rollback(&s->store);
 		return rc;
 	}
-	rc = conclude(s, &r, 1);
+	rc = zg_approvals_conclude(s, &r, 1);
 	if (rc == 0 && was == ZG_AS_PENDING)
 		s->pending--;
 	return rc;
@@ -453,11 +390,12 @@ int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out)
 {
 	struct zg_approval a;
 	const char *why = "expired";
-	int rc = zg_store_due(&s->store, steady_ms(s), &a);
+	int rc = zg_store_due(&s->store, zg_approvals_steady_ms(s), &a);
 
-	if (rc == -ENOENT) {
+	if (rc == -ENOENT && s->may_be_stale) {
 		why = "policy_changed";
 		rc = zg_store_stale(&s->store, s->snapshot, &a);
+		s->may_be_stale = rc != -ENOENT;
 	}
 	if (rc == 0)
 		rc = make_void(s, &a, why);
@@ -468,7 +406,13 @@ int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out)
 
 int zg_approvals_prune(struct zg_approvals *s)
 {
-	uint64_t now = steady_ms(s);
+	uint64_t now = zg_approvals_steady_ms(s);
 
 	return now > KEEP_MS ? zg_store_prune(&s->store, now - KEEP_MS) : 0;
+}
+
+void zg_approvals_outcome(struct zg_approvals *s, const char *approval, const char *outcome)
+{
+	if (zg_store_outcome(&s->store, approval, outcome, ++s->change) < 0)
+		zg_log(ZG_LOG_WARN, "what came of %s could not be noted; the log has it", approval);
 }

@@ -3,6 +3,9 @@
  * approval.h - who asked, who decided, and whether it was used: one SQLite
  * file, approvals.db (WAL, synchronous=FULL), in the ledger's folder.
  *
+ * As many different people as the policy says must agree; one no is no. One who may
+ * break the glass is enough alone, and trips a gate where that is of high risk.
+ *
  * An approval is bound to one exact call (zg_msg_hold.binding). It goes
  * pending -> approved | denied | expired, approved -> consumed | expired, and
  * never back. Each step is one transaction; its audit record is on disk before
@@ -13,6 +16,8 @@
 #ifndef ZG_APPROVAL_H
 #define ZG_APPROVAL_H
 
+#include "gate.h"
+#include "pin.h"
 #include "trail.h"
 
 struct sqlite3;
@@ -22,7 +27,9 @@ struct zg_approval {
 	struct zg_msg_ctl_approval m;
 	uint8_t binding[32];
 	uint32_t approver_pid;
-	uint32_t conflict; /* enum zg_conflict: why a call does not find it; never stored */
+	/* of a call that asks, never stored: why it does not find another one */
+	uint32_t conflict; /* enum zg_conflict */
+	char other[ZG_NAME_LEN];
 	int64_t row;
 };
 
@@ -36,9 +43,19 @@ enum zg_store_statement {
 	ZG_ST_DUE,
 	ZG_ST_STALE,
 	ZG_ST_PAGE,
+	ZG_ST_OPEN,
+	ZG_ST_CHANGED,
+	ZG_ST_PAST,
+	ZG_ST_SAME,
+	ZG_ST_NEAR,
 	ZG_ST_SET,
+	ZG_ST_OUTCOME,
 	ZG_ST_PENDING,
+	ZG_ST_CHANGE,
 	ZG_ST_PRUNE,
+	ZG_ST_VOTE,
+	ZG_ST_VOTES,
+	ZG_ST_VOTED,
 	ZG_ST_MAX
 };
 
@@ -63,15 +80,41 @@ int zg_store_live(struct zg_store *s, const uint8_t binding[32], uint64_t now,
 int zg_store_due(struct zg_store *s, uint64_t now, struct zg_approval *out) ZG_MUST_CHECK;
 int zg_store_stale(struct zg_store *s, const uint8_t snapshot[32],
 		   struct zg_approval *out) ZG_MUST_CHECK;
-/* the next one after a row number; all = decided and used ones too */
-int zg_store_page(struct zg_store *s, int64_t after, bool all,
+/* the next after a row number: of all, or of those in one state */
+int zg_store_page(struct zg_store *s, int64_t after, struct zg_approval *out) ZG_MUST_CHECK;
+int zg_store_open_page(struct zg_store *s, int64_t after, enum zg_approval_state state,
+		       struct zg_approval *out) ZG_MUST_CHECK;
+/* the next after a number of change */
+int zg_store_changed(struct zg_store *s, uint64_t after, struct zg_approval *out) ZG_MUST_CHECK;
+/* the next older one about the same tool that does not wait any more */
+int zg_store_past(struct zg_store *s, const struct zg_approval *of, int64_t before,
+		  struct zg_approval *out) ZG_MUST_CHECK;
+/* the newest of the same principal and tool as a call: with the same arguments, or in
+ * one state */
+int zg_store_same(struct zg_store *s, const struct zg_msg_hold *h,
+		  struct zg_approval *out) ZG_MUST_CHECK;
+int zg_store_near(struct zg_store *s, const struct zg_msg_hold *h, enum zg_approval_state state,
 		  struct zg_approval *out) ZG_MUST_CHECK;
 /* a's state, decision and reason, if the stored state is still from */
 int zg_store_set(struct zg_store *s, const struct zg_approval *a,
 		 enum zg_approval_state from) ZG_MUST_CHECK;
+/* what came of it, once it was used */
+int zg_store_outcome(struct zg_store *s, const char *id, const char *outcome,
+		     uint64_t change) ZG_MUST_CHECK;
 int zg_store_pending(struct zg_store *s, uint64_t *out) ZG_MUST_CHECK;
+int zg_store_change(struct zg_store *s, uint64_t *out) ZG_MUST_CHECK; /* the last number */
 /* forget what came to its end before */
 int zg_store_prune(struct zg_store *s, uint64_t before) ZG_MUST_CHECK;
+/* -EEXIST: this person has said that already */
+int zg_store_vote(struct zg_store *s, const char *id,
+		  const struct zg_msg_ctl_approval_vote *v) ZG_MUST_CHECK;
+/* the next after *row, which moves; 0 = from the first */
+int zg_store_votes(struct zg_store *s, const char *id, int64_t *row,
+		   struct zg_msg_ctl_approval_vote *out) ZG_MUST_CHECK;
+int zg_store_voted(struct zg_store *s, const char *id, uint32_t uid, bool approve,
+		   uint64_t *out) ZG_MUST_CHECK;
+/* for those who look at query plans */
+const char *zg_store_sql(enum zg_store_statement which);
 
 /* approval.c: the rules. */
 struct zg_approvals {
@@ -80,8 +123,13 @@ struct zg_approvals {
 	uint64_t base_ms; /* wall clock minus CLOCK_BOOTTIME at the start: later jumps do not count
 			   */
 	uint64_t pending;
+	uint64_t change;   /* the last number: every change of a row has a higher one */
+	bool may_be_stale; /* one may be bound to another snapshot */
 	uint32_t ttl_sec;
-	uint8_t snapshot[32]; /* in force */
+	uint8_t snapshot[32];		      /* in force */
+	char high_risk_tags[ZG_FINDINGS_LEN]; /* by comma */
+	struct zg_gates gates;
+	struct zg_pins *pins; /* NULL: what became of a tool is not asked */
 };
 
 int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail *trail,
@@ -95,10 +143,10 @@ void zg_approvals_close(struct zg_approvals *s);
 enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg_hold *h,
 				     struct zg_approval *out);
 
-/* A person decides. waiting: a call waits for it, so approving uses it up at
- * once. 0: done, out is the approval (APPROVED, CONSUMED or DENIED). Else
- * -errno and end says why, first word self_approval, not_approver, governed,
- * not_found, already_decided, consumed, expired, policy_changed or storage. */
+/* A person decides (vote.c). waiting: a call waits for it, so that the last of those who
+ * must agree uses it up at once. 0: done, out is the approval (PENDING while others have to
+ * agree, APPROVED, CONSUMED or DENIED). Else -errno and end says why: its first word is
+ * the text of a conflict, not_found or storage. */
 int zg_approvals_decide(struct zg_approvals *s, const struct zg_msg_ctl_approval_decide *d,
 			const struct zg_ctl_peer *peer, bool waiting, struct zg_approval *out,
 			struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
@@ -108,7 +156,11 @@ int zg_approvals_decide(struct zg_approvals *s, const struct zg_msg_ctl_approval
 int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out) ZG_MUST_CHECK;
 
 /* Another policy is in force: what was bound to the old one is void. */
-void zg_approvals_policy(struct zg_approvals *s, const uint8_t snapshot[32], uint32_t ttl_sec);
+void zg_approvals_policy(struct zg_approvals *s, const uint8_t snapshot[32], uint32_t ttl_sec,
+			 const char *high_risk_tags);
+
+/* What came of an execution, for those who decide on the same tool later. */
+void zg_approvals_outcome(struct zg_approvals *s, const char *approval, const char *outcome);
 
 /* Forget what ended long ago. */
 int zg_approvals_prune(struct zg_approvals *s) ZG_MUST_CHECK;

@@ -283,6 +283,8 @@ static const struct {
 	{ZG_MSG_CTL_SERVERS_LIST, zg_ctl_servers_list, false},
 	{ZG_MSG_CTL_SERVER_SUBMIT, zg_ctl_server_submit, true},
 	{ZG_MSG_CTL_SERVER_DECIDE, zg_ctl_server_decide, true},
+	{ZG_MSG_CTL_GATES_LIST, zg_ctl_gates_list, true},
+	{ZG_MSG_CTL_GATE_LIFT, zg_ctl_gate_lift, true},
 };
 
 static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
@@ -292,11 +294,13 @@ static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 		    h->bytes > sizeof(h->body))
 			continue;
 		if (!verbs[i].own_check && h->peer.governed)
-			zg_ctl_set_end(k, EPERM, "governed: not for a process in a governed cgroup",
+			zg_ctl_set_end(k, EPERM,
+				       "not_authorised: not for a process in a governed cgroup",
 				       "ask from a session outside");
 		else if (!verbs[i].own_check && !h->peer.roles && !h->peer.owners)
 			zg_ctl_set_end(
-				k, EPERM, "not_approver: only for root and the approvers' group",
+				k, EPERM,
+				"not_authorised: only for root and the groups of those who decide",
 				"ask to be added to the group that zerogate.yaml names under "
 				"approvers");
 		else

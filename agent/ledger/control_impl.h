@@ -27,6 +27,9 @@ struct zg_ctl_client {
 	bool follow;	      /* the log as it grows; of definitions: their texts, too */
 	bool all;
 	int64_t row;
+	uint32_t phase;			 /* of a verb: what comes next */
+	uint64_t seen;			 /* of approvals: the changes up to this number */
+	char approval[ZG_NAME_LEN];	 /* that is shown */
 	struct zg_msg_ctl_pin_show pins; /* which definitions */
 	unsigned texts;			 /* of the row: 2 and 1 are still to be sent */
 	size_t offset;			 /* in the one that is */
@@ -69,5 +72,7 @@ void zg_ctl_approval_decide(struct zg_ctl_client *k, const struct zg_msg_ctl_han
 void zg_ctl_servers_list(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 void zg_ctl_server_submit(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 void zg_ctl_server_decide(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
+void zg_ctl_gates_list(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
+void zg_ctl_gate_lift(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h);
 
 #endif

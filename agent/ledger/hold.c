@@ -105,8 +105,18 @@ static void answer(struct zg_holds *h, uint32_t link, const struct zg_hold_answe
 	l->queue[l->queued++] = *m;
 }
 
+/* Whoever follows the list hears of it in a round of the loop of its own. */
+static void tell_change(struct zg_holds *h)
+{
+	if (h->told == h->approvals->change || !h->changed)
+		return;
+	h->told = h->approvals->change;
+	event_active(h->changed, EV_TIMEOUT, 0);
+}
+
 static void flush_all(struct zg_holds *h)
 {
+	tell_change(h);
 	for (int i = 0; i < ZG_WORKERS_MAX; i++) {
 		struct zg_hold_link *l = &h->link[i];
 
@@ -130,6 +140,9 @@ static void tell(struct zg_holds *h, const struct zg_waiter *w, enum zg_hold_sta
 	memcpy(m.body.hold.approval, a->m.approval, sizeof(m.body.hold.approval));
 	(void)zg_str_cut(m.body.hold.reason, sizeof(m.body.hold.reason), zg_slice_str(reason));
 	m.body.hold.conflict = a->conflict;
+	memcpy(m.body.hold.other, a->other, sizeof(m.body.hold.other));
+	m.body.hold.approvers = a->m.approvers;
+	m.body.hold.agreed = a->m.agreed;
 	answer(h, w->link, &m);
 }
 
@@ -160,17 +173,18 @@ static bool waits(const struct zg_holds *h, const char *approval)
 }
 
 int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide *d,
-		    const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end)
+		    const struct zg_ctl_peer *peer, struct zg_approval *out,
+		    struct zg_msg_ctl_end *end)
 {
-	struct zg_approval a;
-	int rc = zg_approvals_decide(h->approvals, d, peer, waits(h, d->approval), &a, end);
+	int rc = zg_approvals_decide(h->approvals, d, peer, waits(h, d->approval), out, end);
 
 	if (rc < 0)
 		return rc;
-	if (d->approve)
-		tell_waiters(h, &a, ZG_HOLD_GRANTED, ZG_HOLD_SUPERSEDED, a.m.reason);
-	else
-		tell_waiters(h, &a, ZG_HOLD_DENIED, ZG_HOLD_DENIED, a.m.reason);
+	if (out->m.state == ZG_AS_DENIED)
+		tell_waiters(h, out, ZG_HOLD_DENIED, ZG_HOLD_DENIED, out->m.reason);
+	else if (out->m.state != ZG_AS_PENDING)
+		tell_waiters(h, out, ZG_HOLD_GRANTED, ZG_HOLD_SUPERSEDED, out->m.reason);
+	tell_change(h);
 	return 0;
 }
 
@@ -197,6 +211,7 @@ static void terminate(struct zg_msg_hold *m)
 	ZG_MSG_TEXT(m->tool);
 	ZG_MSG_TEXT(m->rules);
 	ZG_MSG_TEXT(m->risk_tags);
+	ZG_MSG_TEXT(m->why);
 	ZG_MSG_TEXT(m->args_text);
 	ZG_MSG_TEXT(m->approval);
 }

@@ -63,6 +63,8 @@ struct zg_holds {
 	struct zg_hold_link link[ZG_WORKERS_MAX];
 	struct zg_waiter *waiters; /* oldest first */
 	size_t count;
+	struct event *changed; /* made active when an approval changed; NULL: nobody follows */
+	uint64_t told;	       /* up to this change */
 };
 
 int zg_holds_init(struct zg_holds *h, struct event_base *base,
@@ -74,7 +76,8 @@ int zg_holds_link(struct zg_holds *h, uint32_t worker, int sock) ZG_MUST_CHECK;
 
 /* A person decides; whoever waits is told. As zg_approvals_decide. */
 int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide *d,
-		    const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
+		    const struct zg_ctl_peer *peer, struct zg_approval *out,
+		    struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
 
 /* A person accepts a definition; all gateways are told. As zg_pins_trust. */
 int zg_holds_trust(struct zg_holds *h, const struct zg_msg_ctl_pin_trust *t,

@@ -55,11 +55,12 @@ struct ledger {
 	uint64_t used_at; /* when the last uses of servers were stored */
 	enum zg_durability durability;
 	uint32_t ttl_sec;
+	char high_risk_tags[ZG_FINDINGS_LEN];
 	uint8_t snapshot[32];
 	bool running; /* initialised; else things are only collected */
 	int status;
 	struct event_base *base;
-	struct event *on_channel, *on_wake, *on_pace, *on_tick;
+	struct event *on_channel, *on_wake, *on_pace, *on_tick, *on_change;
 	struct zg_trail trail;
 	struct zg_approvals approvals;
 	struct zg_pins pins;
@@ -78,6 +79,18 @@ static uint64_t seconds(void)
 }
 
 /* --- records --------------------------------------------------------------------- */
+
+/* Of the records that were just taken: what came of calls that somebody approved. */
+static void note_outcomes(struct ledger *l)
+{
+	for (size_t i = 0; i < l->trail.batch_count; i++) {
+		const struct zg_record *r = &l->trail.batch[i].record;
+
+		if (r->kind == ZG_RK_CALL_OUTCOME && ZG_REC_HAS(r, approval) &&
+		    ZG_REC_HAS(r, outcome))
+			zg_approvals_outcome(&l->approvals, r->approval, r->outcome);
+	}
+}
 
 /*
  * Where one record came more follow, so the next look is a moment later and
@@ -100,6 +113,8 @@ static void on_pace(evutil_socket_t fd, short what, void *arg)
 		any = any || l->trail.drained > 0;
 		for (size_t n = 0; rc >= 0 && n < l->trail.drained; n++)
 			zg_servers_used(&l->servers, &l->trail.batch[n].record);
+		if (rc >= 0)
+			note_outcomes(l);
 	}
 	if (rc >= 0 && (any || !zg_trail_may_sleep(&l->trail)) &&
 	    event_add(l->on_pace, rc > 0 ? &at_once : &pace) < 0)
@@ -156,6 +171,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 			zg_log(ZG_LOG_WARN,
 			       "old approvals could not be deleted; tried again later");
 	}
+	zg_controls_wake(&l->controls);
+}
+
+static void on_change(evutil_socket_t fd, short what, void *arg)
+{
+	struct ledger *l = arg;
+
+	(void)fd;
+	(void)what;
 	zg_controls_wake(&l->controls);
 }
 
@@ -233,6 +257,7 @@ static int take_snapshot(struct ledger *l, const struct zg_msg *m)
 	memcpy(&said, m->body, sizeof(said));
 	memcpy(l->snapshot, said.id, sizeof(l->snapshot));
 	l->ttl_sec = s.settings->approval_ttl_sec;
+	memcpy(l->high_risk_tags, s.settings->high_risk_tags, sizeof(l->high_risk_tags));
 	l->durability = (enum zg_durability)s.settings->durability;
 	rc = zg_pins_registry(&l->pins, &s);
 	if (rc == 0)
@@ -244,7 +269,7 @@ static int take_snapshot(struct ledger *l, const struct zg_msg *m)
 		return 0;
 	zg_audit_set_durability(l->trail.audit, l->durability);
 	zg_audit_set_snapshot(l->trail.audit, l->snapshot);
-	zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec);
+	zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec, l->high_risk_tags);
 	zg_holds_tick(&l->holds);
 	ok.generation = said.generation;
 	return zg_msg_send(l->channel, ZG_MSG_SNAPSHOT_OK, &ok, -1);
@@ -346,12 +371,13 @@ static int open_files(struct ledger *l, struct zg_err *e)
 		rc = zg_tokens_open(&l->tokens, &l->approvals.store, e);
 	if (rc == 0)
 		rc = zg_pins_open(&l->pins, PINS, &l->trail, e);
+	l->approvals.pins = &l->pins;
 	if (rc == 0)
 		rc = zg_servers_open(&l->servers, SERVERS, l->state_dir, &l->trail, e);
 	if (rc == 0 && (rc = zg_servers_mirror_all(&l->servers)) < 0)
 		return zg_err_set(e, -rc, "cannot write registry/: %s", strerror(-rc));
 	if (rc == 0)
-		zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec);
+		zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec, l->high_risk_tags);
 	return rc;
 }
 
@@ -375,8 +401,11 @@ static int open_sockets(struct ledger *l, struct zg_err *e)
 	l->on_wake = event_new(l->base, l->wake, EV_READ | EV_PERSIST, on_wake, l);
 	l->on_pace = event_new(l->base, -1, 0, on_pace, l);
 	l->on_tick = event_new(l->base, -1, EV_PERSIST, on_tick, l);
+	l->on_change = event_new(l->base, -1, 0, on_change, l);
+	l->holds.changed = l->on_change;
 	if (rc < 0 || evutil_make_socket_nonblocking(l->wake) < 0 || !l->on_wake || !l->on_pace ||
-	    !l->on_tick || event_add(l->on_wake, NULL) < 0 || event_add(l->on_tick, &second) < 0)
+	    !l->on_tick || !l->on_change || event_add(l->on_wake, NULL) < 0 ||
+	    event_add(l->on_tick, &second) < 0)
 		return zg_err_set(e, ENOMEM, "cannot set up the event loop");
 	return 0;
 }
@@ -432,7 +461,7 @@ static void finish(struct ledger *l)
 
 static void release(struct ledger *l)
 {
-	struct event *events[] = {l->on_channel, l->on_wake, l->on_pace, l->on_tick};
+	struct event *events[] = {l->on_channel, l->on_wake, l->on_pace, l->on_tick, l->on_change};
 
 	if (l->running) {
 		zg_controls_release(&l->controls);

@@ -400,10 +400,11 @@ static int may_trust(struct zg_pins *p, const struct zg_msg_ctl_pin_trust *t,
 	int rc;
 
 	if (peer->governed)
-		return no(end, EPERM, "governed: a process in a governed cgroup cannot accept",
+		return no(end, EPERM,
+			  "not_authorised: a process in a governed cgroup cannot accept",
 			  "accept from a session outside");
 	if (!(peer->roles & ZG_ROLE_APPROVER))
-		return no(end, EPERM, "not_approver: only root and the approvers' group accept",
+		return no(end, EPERM, "not_authorised: only root and the approvers' group accept",
 			  "ask to be added to the group that zerogate.yaml names under approvers");
 	rc = zg_pins_get(p, t->server, t->kind, t->name, pin);
 	if (rc == -ENOENT)

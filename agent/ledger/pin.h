@@ -105,7 +105,7 @@ void zg_pins_question(struct zg_pins *p, const struct zg_msg_pin_seen *q, struct
 		      struct zg_msg_pin_state *out, bool *news);
 
 /* A person accepts what was seen. 0 and out; or -errno and end says why, first
- * word governed, not_approver, not_found, changed, already or storage. */
+ * word not_authorised, not_found, changed, already or storage. */
 int zg_pins_trust(struct zg_pins *p, const struct zg_msg_ctl_pin_trust *t,
 		  const struct zg_ctl_peer *peer, struct zg_msg_pin_state *out,
 		  struct zg_msg_ctl_end *end) ZG_MUST_CHECK;

@@ -7,8 +7,6 @@
 
 #include "slice.h"
 
-#define SCHEMA_VERSION 1
-
 int zg_sqlite_error(int rc)
 {
 	switch (rc & 0xff) {
@@ -64,24 +62,31 @@ static int read_version(sqlite3 *db, int *out)
 	return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
-static int make_schema(sqlite3 *db, const char *schema)
+/* All steps that are missing, or none. */
+static int make_schema(sqlite3 *db, const char *const *steps, int count)
 {
 	int version = 0, rc;
 
 	rc = read_version(db, &version);
-	if (rc != SQLITE_OK || version == SCHEMA_VERSION)
+	if (rc != SQLITE_OK || version == count)
 		return rc;
-	if (version != 0)
+	if (version < 0 || version > count)
 		return SQLITE_MISMATCH;
 	rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(db, schema, NULL, NULL, NULL);
+	for (int i = version; i < count && rc == SQLITE_OK; i++)
+		rc = sqlite3_exec(db, steps[i], NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
 	return rc;
 }
 
 int zg_sqlite_open(sqlite3 **db, const char *path, const char *schema, const char *pragmas)
+{
+	return zg_sqlite_open_steps(db, path, &schema, 1, pragmas);
+}
+
+int zg_sqlite_open_steps(sqlite3 **db, const char *path, const char *const *steps, int count,
+			 const char *pragmas)
 {
 	static const char common[] = "PRAGMA journal_mode = WAL; PRAGMA trusted_schema = OFF;"
 				     "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;";
@@ -98,7 +103,7 @@ int zg_sqlite_open(sqlite3 **db, const char *path, const char *schema, const cha
 		rc = sqlite3_exec(*db, common, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(*db, pragmas, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? make_schema(*db, schema) : rc;
+	return rc == SQLITE_OK ? make_schema(*db, steps, count) : rc;
 }
 
 /* rows ------------------------------------------------------------------------- */

@@ -16,6 +16,11 @@ struct sqlite3_stmt;
  * was written by another version. *db must be closed in any case. */
 int zg_sqlite_open(struct sqlite3 **db, const char *path, const char *schema, const char *pragmas);
 
+/* The same for a schema that grew: step n leads from version n to n + 1 and says so
+ * in user_version. An older file takes the steps that it lacks, at once. */
+int zg_sqlite_open_steps(struct sqlite3 **db, const char *path, const char *const *steps, int count,
+			 const char *pragmas);
+
 int zg_sqlite_error(int rc); /* -errno */
 
 enum zg_sqlite_type { T_TEXT, T_BLOB, T_U32, T_U64 };

@@ -10,42 +10,48 @@
 #include "approval.h"
 #include "sqlite.h"
 
-/* name, type, member, constraint; the order of the table's columns */
-#define FIRST_COLUMN(X) X(id, T_TEXT, m.approval, "TEXT NOT NULL UNIQUE CHECK (length(id) = 13)")
+/* name, type, member; the file has the same columns in an order of its own */
+#define FIRST_COLUMN(X) X(id, T_TEXT, m.approval)
 #define OTHER_COLUMNS(X)                                                                           \
-	X(state, T_U32, m.state, "INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4)")                 \
-	X(binding, T_BLOB, binding, "BLOB NOT NULL CHECK (length(binding) = 32)")                  \
-	X(snapshot, T_BLOB, m.snapshot, "BLOB NOT NULL CHECK (length(snapshot) = 32)")             \
-	X(created_ms, T_U64, m.created_ms, "INTEGER NOT NULL")                                     \
-	X(decided_ms, T_U64, m.decided_ms, "INTEGER NOT NULL")                                     \
-	X(expires_ms, T_U64, m.expires_ms, "INTEGER NOT NULL")                                     \
-	X(approver_uid, T_U32, m.approver_uid, "INTEGER NOT NULL")                                 \
-	X(approver_pid, T_U32, approver_pid, "INTEGER NOT NULL")                                   \
-	X(reason, T_TEXT, m.reason, "TEXT NOT NULL")                                               \
-	X(cgroup_id, T_U64, m.principal.cgroup_id, "INTEGER NOT NULL")                             \
-	X(start_ns, T_U64, m.principal.start_ns, "INTEGER NOT NULL")                               \
-	X(pid, T_U32, m.principal.pid, "INTEGER NOT NULL")                                         \
-	X(uid, T_U32, m.principal.uid, "INTEGER NOT NULL")                                         \
-	X(gid, T_U32, m.principal.gid, "INTEGER NOT NULL")                                         \
-	X(profile_id, T_U32, m.principal.profile_id, "INTEGER NOT NULL")                           \
-	X(profile, T_TEXT, m.principal.profile, "TEXT NOT NULL")                                   \
-	X(cgroup, T_TEXT, m.principal.cgroup, "TEXT NOT NULL")                                     \
-	X(comm, T_TEXT, m.principal.comm, "TEXT NOT NULL")                                         \
-	X(server, T_TEXT, m.server, "TEXT NOT NULL")                                               \
-	X(method, T_TEXT, m.method, "TEXT NOT NULL")                                               \
-	X(tool, T_TEXT, m.tool, "TEXT NOT NULL")                                                   \
-	X(rules, T_TEXT, m.rules, "TEXT NOT NULL")                                                 \
-	X(risk_tags, T_TEXT, m.risk_tags, "TEXT NOT NULL")                                         \
-	X(args_sha256, T_BLOB, m.args_sha256, "BLOB NOT NULL CHECK (length(args_sha256) = 32)")    \
-	X(args_bytes, T_U64, m.args_bytes, "INTEGER NOT NULL")                                     \
-	X(args_text, T_TEXT, m.args_text, "TEXT NOT NULL")
+	X(state, T_U32, m.state)                                                                   \
+	X(binding, T_BLOB, binding)                                                                \
+	X(snapshot, T_BLOB, m.snapshot)                                                            \
+	X(created_ms, T_U64, m.created_ms)                                                         \
+	X(decided_ms, T_U64, m.decided_ms)                                                         \
+	X(expires_ms, T_U64, m.expires_ms)                                                         \
+	X(approver_uid, T_U32, m.approver_uid)                                                     \
+	X(approver_pid, T_U32, approver_pid)                                                       \
+	X(reason, T_TEXT, m.reason)                                                                \
+	X(cgroup_id, T_U64, m.principal.cgroup_id)                                                 \
+	X(start_ns, T_U64, m.principal.start_ns)                                                   \
+	X(pid, T_U32, m.principal.pid)                                                             \
+	X(uid, T_U32, m.principal.uid)                                                             \
+	X(gid, T_U32, m.principal.gid)                                                             \
+	X(profile_id, T_U32, m.principal.profile_id)                                               \
+	X(profile, T_TEXT, m.principal.profile)                                                    \
+	X(cgroup, T_TEXT, m.principal.cgroup)                                                      \
+	X(comm, T_TEXT, m.principal.comm)                                                          \
+	X(server, T_TEXT, m.server)                                                                \
+	X(method, T_TEXT, m.method)                                                                \
+	X(tool, T_TEXT, m.tool)                                                                    \
+	X(rules, T_TEXT, m.rules)                                                                  \
+	X(risk_tags, T_TEXT, m.risk_tags)                                                          \
+	X(args_sha256, T_BLOB, m.args_sha256)                                                      \
+	X(args_bytes, T_U64, m.args_bytes)                                                         \
+	X(args_text, T_TEXT, m.args_text)                                                          \
+	X(definition_sha256, T_BLOB, m.definition_sha256)                                          \
+	X(approvers, T_U32, m.approvers)                                                           \
+	X(agreed, T_U32, m.agreed)                                                                 \
+	X(action, T_U32, m.action)                                                                 \
+	X(break_glass, T_U32, m.break_glass)                                                       \
+	X(change, T_U64, m.change)                                                                 \
+	X(outcome, T_TEXT, m.outcome)                                                              \
+	X(why, T_TEXT, m.why)
 
-#define DEFINE_FIRST(name, type, member, sql) #name " " sql
-#define DEFINE(name, type, member, sql)	      ", " #name " " sql
-#define NAME_FIRST(name, type, member, sql)   #name
-#define NAME(name, type, member, sql)	      ", " #name
-#define MARK(name, type, member, sql)	      ", ?"
-#define ROW(name, type, member, sql)                                                               \
+#define NAME_FIRST(name, type, member) #name
+#define NAME(name, type, member)       ", " #name
+#define MARK(name, type, member)       ", ?"
+#define ROW(name, type, member)                                                                    \
 	{type, offsetof(struct zg_approval, member), sizeof(((struct zg_approval *)0)->member)},
 #define COLUMNS FIRST_COLUMN(NAME_FIRST) OTHER_COLUMNS(NAME)
 
@@ -53,15 +59,70 @@ static const struct zg_sqlite_column columns[] = {FIRST_COLUMN(ROW) OTHER_COLUMN
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 
-/* at most one approval of a binding can still lead to an execution */
-static const char schema[] = "CREATE TABLE approval (" FIRST_COLUMN(DEFINE_FIRST) OTHER_COLUMNS(
-	DEFINE) ") STRICT;"
-		"CREATE UNIQUE INDEX approval_usable ON approval (binding) WHERE state IN (0, 1);"
-		"CREATE INDEX approval_binding ON approval (binding);"
-		"CREATE INDEX approval_due ON approval (expires_ms) WHERE state IN (0, 1);"
-		"PRAGMA user_version = 1;";
+/* The first version, as it was; what came since is a step of its own. At most one
+ * approval of a binding can still lead to an execution. */
+static const char version_1[] =
+	"CREATE TABLE approval (id TEXT NOT NULL UNIQUE CHECK (length(id) = 13)"
+	", state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4)"
+	", binding BLOB NOT NULL CHECK (length(binding) = 32)"
+	", snapshot BLOB NOT NULL CHECK (length(snapshot) = 32)"
+	", created_ms INTEGER NOT NULL, decided_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL"
+	", approver_uid INTEGER NOT NULL, approver_pid INTEGER NOT NULL, reason TEXT NOT NULL"
+	", cgroup_id INTEGER NOT NULL, start_ns INTEGER NOT NULL, pid INTEGER NOT NULL"
+	", uid INTEGER NOT NULL, gid INTEGER NOT NULL, profile_id INTEGER NOT NULL"
+	", profile TEXT NOT NULL, cgroup TEXT NOT NULL, comm TEXT NOT NULL"
+	", server TEXT NOT NULL, method TEXT NOT NULL, tool TEXT NOT NULL"
+	", rules TEXT NOT NULL, risk_tags TEXT NOT NULL"
+	", args_sha256 BLOB NOT NULL CHECK (length(args_sha256) = 32)"
+	", args_bytes INTEGER NOT NULL, args_text TEXT NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX approval_usable ON approval (binding) WHERE state IN (0, 1);"
+	"CREATE INDEX approval_binding ON approval (binding);"
+	"CREATE INDEX approval_due ON approval (expires_ms) WHERE state IN (0, 1);"
+	"PRAGMA user_version = 1;";
+
+/* Several approvers, conflicts of retries, a list that is followed; and no question
+ * that looks at every row. */
+static const char version_2[] =
+	"ALTER TABLE approval ADD COLUMN definition_sha256 BLOB NOT NULL DEFAULT "
+	"X'0000000000000000000000000000000000000000000000000000000000000000';"
+	"ALTER TABLE approval ADD COLUMN approvers INTEGER NOT NULL DEFAULT 1;"
+	"ALTER TABLE approval ADD COLUMN agreed INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE approval ADD COLUMN action INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE approval ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE approval ADD COLUMN change INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE approval ADD COLUMN outcome TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE approval ADD COLUMN why TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX approval_state ON approval (state);"
+	"CREATE INDEX approval_ended ON approval (expires_ms) WHERE state IN (2, 3, 4);"
+	"CREATE INDEX approval_same ON approval (args_sha256, cgroup, server, tool);"
+	"CREATE INDEX approval_near ON approval (cgroup, server, tool, state);"
+	"CREATE INDEX approval_tool ON approval (server, tool);"
+	"CREATE INDEX approval_change ON approval (change);"
+	"CREATE TABLE vote (approval TEXT NOT NULL, uid INTEGER NOT NULL, pid INTEGER NOT NULL"
+	", time_ms INTEGER NOT NULL, approve INTEGER NOT NULL, break_glass INTEGER NOT NULL"
+	", reason TEXT NOT NULL, UNIQUE (approval, uid, approve)) STRICT;"
+	"CREATE TRIGGER approval_gone AFTER DELETE ON approval BEGIN "
+	"DELETE FROM vote WHERE approval = OLD.id; END;"
+	"PRAGMA user_version = 2;";
+
+static const char *const versions[] = {version_1, version_2};
+
+#define VOTE(X)                                                                                    \
+	X(uid, T_U32)                                                                              \
+	X(pid, T_U32) X(time_ms, T_U64) X(approve, T_U32) X(break_glass, T_U32) X(reason, T_TEXT)
+#define VOTE_ROW(name, type)                                                                       \
+	{type, offsetof(struct zg_msg_ctl_approval_vote, name),                                    \
+	 sizeof(((struct zg_msg_ctl_approval_vote *)0)->name)},
+#define VOTE_NAME(name, type) ", " #name
+
+static const struct zg_sqlite_column vote_columns[] = {VOTE(VOTE_ROW)};
+
+#define VOTE_COLUMN_COUNT (sizeof(vote_columns) / sizeof(vote_columns[0]))
 
 #define SELECT "SELECT rowid, " COLUMNS " FROM approval "
+#define SUBJECT                                                                                    \
+	"cgroup = ?1 AND server = ?2 AND tool = ?3 AND method = ?4 AND profile = ?5 AND uid = ?6"
+#define NEWEST " ORDER BY rowid DESC LIMIT 1"
 
 static const char *const sql[ZG_ST_MAX] = {
 	[ZG_ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -73,18 +134,39 @@ static const char *const sql[ZG_ST_MAX] = {
 			      "ORDER BY state = 2, rowid DESC LIMIT 1",
 	[ZG_ST_DUE] = SELECT "WHERE state IN (0, 1) AND expires_ms <= ?1 LIMIT 1",
 	[ZG_ST_STALE] = SELECT "WHERE state IN (0, 1) AND snapshot <> ?1 LIMIT 1",
-	[ZG_ST_PAGE] = SELECT "WHERE rowid > ?1 AND (?2 OR state IN (0, 1)) ORDER BY rowid LIMIT 1",
+	[ZG_ST_PAGE] = SELECT "WHERE rowid > ?1 ORDER BY rowid LIMIT 1",
+	[ZG_ST_OPEN] = SELECT "WHERE rowid > ?1 AND state = ?2 ORDER BY rowid LIMIT 1",
+	[ZG_ST_CHANGED] = SELECT "WHERE change > ?1 ORDER BY change LIMIT 1",
+	[ZG_ST_PAST] = SELECT "WHERE rowid < ?1 AND server = ?2 AND tool = ?3 AND state > 0" NEWEST,
+	[ZG_ST_SAME] = SELECT "WHERE " SUBJECT " AND args_sha256 = ?7" NEWEST,
+	[ZG_ST_NEAR] = SELECT "WHERE " SUBJECT " AND state = ?7" NEWEST,
 	[ZG_ST_SET] = "UPDATE approval SET state = ?2, decided_ms = ?3, approver_uid = ?4, "
-		      "approver_pid = ?5, reason = ?6 WHERE id = ?1 AND state = ?7",
+		      "approver_pid = ?5, agreed = ?6, break_glass = ?7, change = ?8, reason = ?9 "
+		      "WHERE id = ?1 AND state = ?10",
+	[ZG_ST_OUTCOME] = "UPDATE approval SET outcome = ?2, change = ?3 "
+			  "WHERE id = ?1 AND state = 3 AND outcome IN ('', 'deferred')",
 	[ZG_ST_PENDING] = "SELECT count(*) FROM approval WHERE state = 0",
-	[ZG_ST_PRUNE] = "DELETE FROM approval WHERE state NOT IN (0, 1) AND expires_ms < ?1",
+	[ZG_ST_CHANGE] = "SELECT coalesce(max(change), 0) FROM approval",
+	[ZG_ST_PRUNE] = "DELETE FROM approval WHERE state IN (2, 3, 4) AND expires_ms < ?1",
+	[ZG_ST_VOTE] =
+		"INSERT INTO vote (approval" VOTE(VOTE_NAME) ") VALUES (?, ?, ?, ?, ?, ?, ?)",
+	[ZG_ST_VOTES] =
+		"SELECT rowid" VOTE(VOTE_NAME) " FROM vote WHERE approval = ?1 AND rowid > ?2 "
+					       "ORDER BY rowid LIMIT 1",
+	[ZG_ST_VOTED] =
+		"SELECT count(*) FROM vote WHERE approval = ?1 AND uid = ?2 AND approve = ?3",
 };
+
+const char *zg_store_sql(enum zg_store_statement which)
+{
+	return sql[which];
+}
 
 /* --- opening ------------------------------------------------------------------- */
 
 static int set_up(struct zg_store *s, const char *path)
 {
-	int rc = zg_sqlite_open(&s->db, path, schema, "PRAGMA synchronous = FULL;");
+	int rc = zg_sqlite_open_steps(&s->db, path, versions, 2, "PRAGMA synchronous = FULL;");
 
 	for (int i = 0; i < ZG_ST_MAX && rc == SQLITE_OK; i++)
 		rc = sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -210,41 +292,136 @@ int zg_store_stale(struct zg_store *s, const uint8_t snapshot[32], struct zg_app
 	return one(st, sqlite3_bind_blob(st, 1, snapshot, 32, SQLITE_STATIC), out);
 }
 
-int zg_store_page(struct zg_store *s, int64_t after, bool all, struct zg_approval *out)
+int zg_store_page(struct zg_store *s, int64_t after, struct zg_approval *out)
 {
 	sqlite3_stmt *st = s->statement[ZG_ST_PAGE];
+
+	return one(st, sqlite3_bind_int64(st, 1, after), out);
+}
+
+int zg_store_open_page(struct zg_store *s, int64_t after, enum zg_approval_state state,
+		       struct zg_approval *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_OPEN];
 	int rc = sqlite3_bind_int64(st, 1, after);
 
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int(st, 2, all);
+		rc = sqlite3_bind_int(st, 2, (int)state);
+	return one(st, rc, out);
+}
+
+int zg_store_changed(struct zg_store *s, uint64_t after, struct zg_approval *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_CHANGED];
+
+	return one(st, sqlite3_bind_int64(st, 1, (sqlite3_int64)after), out);
+}
+
+static int bind_texts(sqlite3_stmt *st, int at, const char *const *texts, int n)
+{
+	int rc = SQLITE_OK;
+
+	for (int i = 0; i < n && rc == SQLITE_OK; i++)
+		rc = sqlite3_bind_text(st, at + i, texts[i], -1, SQLITE_STATIC);
+	return rc;
+}
+
+int zg_store_past(struct zg_store *s, const struct zg_approval *of, int64_t before,
+		  struct zg_approval *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_PAST];
+	const char *const texts[] = {of->m.server, of->m.tool};
+	int rc = sqlite3_bind_int64(st, 1, before);
+
+	if (rc == SQLITE_OK)
+		rc = bind_texts(st, 2, texts, 2);
+	return one(st, rc, out);
+}
+
+/* Of the same principal, server and tool as a call; the seventh value is the caller's. */
+static int bind_subject(sqlite3_stmt *st, const struct zg_msg_hold *h)
+{
+	const char *const texts[] = {h->principal.cgroup, h->server, h->tool, h->method,
+				     h->principal.profile};
+	int rc = bind_texts(st, 1, texts, 5);
+
+	return rc == SQLITE_OK ? sqlite3_bind_int64(st, 6, h->principal.uid) : rc;
+}
+
+int zg_store_same(struct zg_store *s, const struct zg_msg_hold *h, struct zg_approval *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_SAME];
+	int rc = bind_subject(st, h);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_blob(st, 7, h->args_sha256, sizeof(h->args_sha256),
+				       SQLITE_STATIC);
+	return one(st, rc, out);
+}
+
+int zg_store_near(struct zg_store *s, const struct zg_msg_hold *h, enum zg_approval_state state,
+		  struct zg_approval *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_NEAR];
+	int rc = bind_subject(st, h);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(st, 7, (int)state);
 	return one(st, rc, out);
 }
 
 int zg_store_set(struct zg_store *s, const struct zg_approval *a, enum zg_approval_state from)
 {
 	sqlite3_stmt *st = s->statement[ZG_ST_SET];
-	const sqlite3_int64 numbers[] = {(sqlite3_int64)a->m.state, (sqlite3_int64)a->m.decided_ms,
-					 a->m.approver_uid, a->approver_pid};
+	const sqlite3_int64 numbers[] = {(sqlite3_int64)a->m.state,
+					 (sqlite3_int64)a->m.decided_ms,
+					 a->m.approver_uid,
+					 a->approver_pid,
+					 a->m.agreed,
+					 a->m.break_glass,
+					 (sqlite3_int64)a->m.change};
+	const int count = sizeof(numbers) / sizeof(numbers[0]);
 	int rc = sqlite3_bind_text(st, 1, a->m.approval, -1, SQLITE_STATIC);
 
-	for (int i = 0; i < 4 && rc == SQLITE_OK; i++)
+	for (int i = 0; i < count && rc == SQLITE_OK; i++)
 		rc = sqlite3_bind_int64(st, i + 2, numbers[i]);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_text(st, 6, a->m.reason, -1, SQLITE_STATIC);
+		rc = sqlite3_bind_text(st, count + 2, a->m.reason, -1, SQLITE_STATIC);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int(st, 7, (int)from);
+		rc = sqlite3_bind_int(st, count + 3, (int)from);
 	rc = zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
 	return rc == 0 && sqlite3_changes(s->db) != 1 ? -ENOENT : rc;
 }
 
-int zg_store_pending(struct zg_store *s, uint64_t *out)
+int zg_store_outcome(struct zg_store *s, const char *id, const char *outcome, uint64_t change)
 {
-	sqlite3_stmt *st = s->statement[ZG_ST_PENDING];
-	int rc = sqlite3_step(st);
+	sqlite3_stmt *st = s->statement[ZG_ST_OUTCOME];
+	const char *const texts[] = {id, outcome};
+	int rc = bind_texts(st, 1, texts, 2);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(st, 3, (sqlite3_int64)change);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+}
+
+/* A bound statement that yields one number. */
+static int number(sqlite3_stmt *st, int bound, uint64_t *out)
+{
+	int rc = bound == SQLITE_OK ? sqlite3_step(st) : bound;
 
 	if (rc == SQLITE_ROW)
 		*out = (uint64_t)sqlite3_column_int64(st, 0);
 	return zg_sqlite_finish(st, rc);
+}
+
+int zg_store_pending(struct zg_store *s, uint64_t *out)
+{
+	return number(s->statement[ZG_ST_PENDING], SQLITE_OK, out);
+}
+
+int zg_store_change(struct zg_store *s, uint64_t *out)
+{
+	return number(s->statement[ZG_ST_CHANGE], SQLITE_OK, out);
 }
 
 int zg_store_prune(struct zg_store *s, uint64_t before)
@@ -253,4 +430,50 @@ int zg_store_prune(struct zg_store *s, uint64_t before)
 	int rc = sqlite3_bind_int64(st, 1, (sqlite3_int64)before);
 
 	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+}
+
+/* --- votes ------------------------------------------------------------------------ */
+
+int zg_store_vote(struct zg_store *s, const char *id, const struct zg_msg_ctl_approval_vote *v)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_VOTE];
+	int rc = sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+
+	for (size_t i = 0; i < VOTE_COLUMN_COUNT && rc == SQLITE_OK; i++)
+		rc = zg_sqlite_bind(st, (int)i + 2, &vote_columns[i], v);
+	return zg_sqlite_finish(st, rc == SQLITE_OK ? sqlite3_step(st) : rc);
+}
+
+int zg_store_votes(struct zg_store *s, const char *id, int64_t *row,
+		   struct zg_msg_ctl_approval_vote *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_VOTES];
+	int rc = sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+	bool found;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(st, 2, *row);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	found = rc == SQLITE_ROW;
+	if (found) {
+		*out = (struct zg_msg_ctl_approval_vote){0};
+		*row = sqlite3_column_int64(st, 0);
+		for (size_t i = 0; i < VOTE_COLUMN_COUNT; i++)
+			zg_sqlite_read(st, (int)i + 1, &vote_columns[i], out);
+	}
+	rc = zg_sqlite_finish(st, rc);
+	return rc == 0 && !found ? -ENOENT : rc;
+}
+
+int zg_store_voted(struct zg_store *s, const char *id, uint32_t uid, bool approve, uint64_t *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_VOTED];
+	int rc = sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(st, 2, uid);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int(st, 3, approve);
+	return number(st, rc, out);
 }

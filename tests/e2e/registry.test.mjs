@@ -101,7 +101,7 @@ describe('the life of a server', needs(), () => {
 		const approve = (who, ...more) => servers(who, 'approve', 'wiki', '--reason', 'looks fine', ...more);
 		await refused(servers(security, 'approve', 'wiki'), 'approve needs --reason', 2);
 		await refused(approve(submitter), 'not_authorised');
-		await refused(approve(nobody), 'not_approver');
+		await refused(approve(nobody), 'not_authorised');
 		await refused(approve({ uid: submitter.uid, groups: '50' }), 'self_approval');
 		await refused(approve(security, '--as', 'owner'), 'not_authorised');
 		await refused(approve(owner, '--as', 'security'), 'not_authorised');

@@ -5,25 +5,24 @@
  * reach the terminal with their control characters made visible. Who may
  * decide is the agent's business; nothing is checked here.
  */
+#include "approvals.h"
+
 #include <getopt.h>
-#include <unistd.h>
 
-#include "buf.h"
-#include "cli.h"
 #include "digest.h"
-
-#define JSON_BYTES_MAX 262144 /* a row with all texts escaped */
 
 static int usage(void)
 {
 	fputs("usage: zerogate approvals list [--all]\n"
 	      "       zerogate approvals show ID\n"
-	      "       zerogate approvals approve|deny ID [--reason TEXT]\n",
+	      "       zerogate approvals watch\n"
+	      "       zerogate approvals approve ID [--reason TEXT] [--break-glass]\n"
+	      "       zerogate approvals deny ID [--reason TEXT]\n",
 	      stderr);
 	return ZG_EXIT_USAGE;
 }
 
-static const char *state_text(uint32_t state)
+const char *zg_approval_state_text(uint32_t state)
 {
 	switch ((enum zg_approval_state)state) {
 	case ZG_AS_PENDING:
@@ -40,8 +39,9 @@ static const char *state_text(uint32_t state)
 	return "unknown";
 }
 
-static void terminate(struct zg_msg_ctl_approval *a)
+void zg_approval_take(struct zg_msg_ctl_approval *a, const struct zg_msg *m)
 {
+	memcpy(a, m->body, sizeof(*a));
 	ZG_MSG_TEXT(a->approval);
 	ZG_MSG_TEXT(a->principal.profile);
 	ZG_MSG_TEXT(a->principal.cgroup);
@@ -52,10 +52,12 @@ static void terminate(struct zg_msg_ctl_approval *a)
 	ZG_MSG_TEXT(a->rules);
 	ZG_MSG_TEXT(a->risk_tags);
 	ZG_MSG_TEXT(a->reason);
+	ZG_MSG_TEXT(a->outcome);
+	ZG_MSG_TEXT(a->why);
 	ZG_MSG_TEXT(a->args_text);
 }
 
-static uint64_t now_ms(void)
+uint64_t zg_approvals_now_ms(void)
 {
 	struct timespec now;
 
@@ -63,8 +65,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* "3m", "2h": as long as from a to b; "-" if b came first. */
-static const char *span(char *out, size_t size, uint64_t a, uint64_t b)
+const char *zg_approvals_span(char *out, size_t size, uint64_t a, uint64_t b)
 {
 	static const struct {
 		uint64_t seconds;
@@ -84,20 +85,35 @@ static const char *span(char *out, size_t size, uint64_t a, uint64_t b)
 
 /* --- JSON: one object a line ----------------------------------------------------- */
 
-static void json_text(struct zg_buf *b, const char *name, const char *value)
+void zg_approvals_text(struct zg_buf *b, const char *name, const char *value)
 {
 	zg_buf_fmt(b, ",\"%s\":", name);
 	zg_buf_json(b, zg_slice_str(value));
 }
 
-static void json_number(struct zg_buf *b, const char *name, uint64_t value)
+void zg_approvals_number(struct zg_buf *b, const char *name, uint64_t value)
 {
 	zg_buf_fmt(b, ",\"%s\":%llu", name, (unsigned long long)value);
 }
 
-static int print_json(const struct zg_msg_ctl_approval *a, bool arguments)
+int zg_approvals_print(const struct zg_buf *b)
 {
-	zg_autobuf b = ZG_BUF(JSON_BYTES_MAX);
+	if (zg_buf_ok(b) && fwrite(b->ptr, 1, b->len, stdout) == b->len && fflush(stdout) == 0)
+		return ZG_EXIT_OK;
+	fputs("zerogate: the answer cannot be printed\n", stderr);
+	return ZG_EXIT_NO;
+}
+
+static void json_hex(struct zg_buf *b, const char *name, const uint8_t digest[32])
+{
+	char hex[65];
+
+	zg_hex(hex, digest, 32);
+	zg_approvals_text(b, name, hex);
+}
+
+void zg_approval_json(struct zg_buf *b, const struct zg_msg_ctl_approval *a, bool arguments)
+{
 	const char *names[] = {"profile", "cgroup", "comm",  "server",
 			       "method",  "tool",   "rules", "risk_tags"};
 	const char *values[] = {a->principal.profile,
@@ -108,36 +124,48 @@ static int print_json(const struct zg_msg_ctl_approval *a, bool arguments)
 				a->tool,
 				a->rules,
 				a->risk_tags};
-	char hex[65];
 
-	zg_buf_str(&b, "{\"approval\":");
-	zg_buf_json(&b, zg_slice_str(a->approval));
-	json_text(&b, "state", state_text(a->state));
-	json_number(&b, "created_ms", a->created_ms);
-	json_number(&b, "expires_ms", a->expires_ms);
+	zg_buf_str(b, "\"approval\":");
+	zg_buf_json(b, zg_slice_str(a->approval));
+	zg_approvals_text(b, "state", zg_approval_state_text(a->state));
+	zg_approvals_number(b, "created_ms", a->created_ms);
+	zg_approvals_number(b, "expires_ms", a->expires_ms);
 	if (a->decided_ms) {
-		json_number(&b, "decided_ms", a->decided_ms);
-		json_number(&b, "approver_uid", a->approver_uid);
+		zg_approvals_number(b, "decided_ms", a->decided_ms);
+		zg_approvals_number(b, "approver_uid", a->approver_uid);
 	}
 	if (a->reason[0])
-		json_text(&b, "reason", a->reason);
+		zg_approvals_text(b, "reason", a->reason);
+	if (a->outcome[0])
+		zg_approvals_text(b, "outcome", a->outcome);
+	zg_approvals_number(b, "approvers", a->approvers);
+	zg_approvals_number(b, "agreed", a->agreed);
+	if (a->break_glass)
+		zg_buf_str(b, ",\"break_glass\":true");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		json_text(&b, names[i], values[i]);
-	json_number(&b, "uid", a->principal.uid);
-	json_number(&b, "pid", a->principal.pid);
-	json_number(&b, "args_bytes", a->args_bytes);
-	zg_hex(hex, a->args_sha256, 32);
-	json_text(&b, "args_sha256", hex);
-	zg_hex(hex, a->snapshot, 32);
-	json_text(&b, "snapshot", hex);
-	if (arguments)
-		json_text(&b, "arguments", a->args_text);
+		zg_approvals_text(b, names[i], values[i]);
+	zg_approvals_text(b, "action", a->action ? "read" : "write");
+	zg_approvals_number(b, "uid", a->principal.uid);
+	zg_approvals_number(b, "pid", a->principal.pid);
+	zg_approvals_number(b, "args_bytes", a->args_bytes);
+	json_hex(b, "args_sha256", a->args_sha256);
+	json_hex(b, "definition_sha256", a->definition_sha256);
+	json_hex(b, "snapshot", a->snapshot);
+	if (!arguments)
+		return;
+	if (a->why[0])
+		zg_approvals_text(b, "why", a->why);
+	zg_approvals_text(b, "arguments", a->args_text);
+}
+
+static int print_json(const struct zg_msg_ctl_approval *a)
+{
+	zg_autobuf b = ZG_BUF(ZG_APPROVALS_JSON_MAX);
+
+	zg_buf_char(&b, '{');
+	zg_approval_json(&b, a, false);
 	zg_buf_str(&b, "}\n");
-	if (!zg_buf_ok(&b) || fwrite(b.ptr, 1, b.len, stdout) != b.len) {
-		fputs("zerogate: the answer cannot be printed\n", stderr);
-		return ZG_EXIT_NO;
-	}
-	return ZG_EXIT_OK;
+	return zg_approvals_print(&b);
 }
 
 /* --- for people -------------------------------------------------------------------- */
@@ -150,126 +178,74 @@ static void cell(const char *text, int width)
 	printf("%*s", width > n ? width - n : 1, "");
 }
 
-static void print_header(void)
+void zg_approvals_header(void)
 {
-	puts("APPROVAL       STATE     AGE   LEFT  UID    SERVER            TOOL");
+	fputs("APPROVAL       STATE         AGE   LEFT  UID    SERVER            TOOL", stdout);
 }
 
-static void print_row(const struct zg_msg_ctl_approval *a)
+void zg_approval_row(const struct zg_msg_ctl_approval *a)
 {
-	char age[32], left[32];
-	uint64_t now = now_ms();
+	char age[32], left[32], state[32];
+	uint64_t now = zg_approvals_now_ms();
 
+	(void)snprintf(state, sizeof(state), "%s", zg_approval_state_text(a->state));
+	if (a->state == ZG_AS_PENDING && a->approvers > 1)
+		(void)snprintf(state, sizeof(state), "%u of %u", a->agreed, a->approvers);
 	cell(a->approval, 15);
-	cell(state_text(a->state), 10);
-	cell(span(age, sizeof(age), a->created_ms, now), 6);
-	cell(a->state <= ZG_AS_APPROVED ? span(left, sizeof(left), now, a->expires_ms) : "-", 6);
+	cell(state, 14);
+	cell(zg_approvals_span(age, sizeof(age), a->created_ms, now), 6);
+	cell(a->state <= ZG_AS_APPROVED ? zg_approvals_span(left, sizeof(left), now, a->expires_ms)
+					: "-",
+	     6);
 	printf("%-6u ", a->principal.uid);
 	cell(a->server, 18);
 	zg_print_safe(stdout, a->tool[0] ? a->tool : a->method);
-	putchar('\n');
 }
 
-static void line(const char *name, const char *value)
+void zg_approval_said(const struct zg_msg_ctl_approval *now)
 {
-	if (!value[0])
-		return;
-	printf("%-12s", name);
-	zg_print_safe(stdout, value);
-	putchar('\n');
-}
-
-static void print_whole(const struct zg_msg_ctl_approval *a)
-{
-	char text[128], age[32], hex[65];
-	uint64_t now = now_ms();
-
-	line("approval", a->approval);
-	line("state", state_text(a->state));
-	line("asked", span(age, sizeof(age), a->created_ms, now));
-	if (a->state <= ZG_AS_APPROVED)
-		line("expires in", span(age, sizeof(age), now, a->expires_ms));
-	line("server", a->server);
-	line("method", a->method);
-	line("tool", a->tool);
-	line("risk tags", a->risk_tags);
-	line("rules", a->rules);
-	(void)snprintf(text, sizeof(text), "uid %u, pid %u, profile %s", a->principal.uid,
-		       a->principal.pid, a->principal.profile);
-	line("asked by", text);
-	line("command", a->principal.comm);
-	line("cgroup", a->principal.cgroup);
-	if (a->decided_ms) {
-		(void)snprintf(text, sizeof(text), "uid %u", a->approver_uid);
-		line("decided by", text);
-	}
-	line("reason", a->reason);
-	zg_hex(hex, a->snapshot, 32);
-	line("policy", hex);
-	zg_hex(hex, a->args_sha256, 32);
-	line("args sha256", hex);
-	(void)snprintf(text, sizeof(text),
-		       "%llu bytes, secrets masked:", (unsigned long long)a->args_bytes);
-	line("arguments", text);
-	/* line breaks that the agent put in are layout, the rest is content */
-	for (const char *at = a->args_text; *at;) {
-		size_t n = strcspn(at, "\n");
-		char part[ZG_ARGS_TEXT_LEN];
-
-		(void)zg_str_cut(part, sizeof(part), (struct zg_slice){at, n});
-		fputs("  ", stdout);
-		zg_print_safe(stdout, part);
-		putchar('\n');
-		at += n + (at[n] == '\n');
-	}
+	zg_print_safe(stdout, now->approval);
+	if (now->state == ZG_AS_PENDING)
+		printf(": agreed, %u of %u; others have to as well\n", now->agreed, now->approvers);
+	else
+		printf(": %s%s\n", now->state == ZG_AS_DENIED ? "denied" : "approved",
+		       now->break_glass ? " (break-glass)" : "");
 }
 
 /* --- verbs ----------------------------------------------------------------------- */
 
-static int ask(struct zg_cli *cli, enum zg_msg_type type, const void *body, bool whole)
+int zg_approval_decide(struct zg_cli *cli, const struct zg_msg_ctl_approval_decide *m,
+		       struct zg_msg_ctl_approval *now)
 {
-	struct zg_msg_ctl_approval a;
-	struct zg_msg m = {.fd = -1};
-	int status = ZG_EXIT_DAEMON, rc, printed = ZG_EXIT_OK;
-	bool table = !cli->json && !whole;
 	zg_autofd int sock = zg_ctl_connect(cli);
+	struct zg_msg answer = {.fd = -1};
+	int status = ZG_EXIT_DAEMON, rc;
 
-	if (sock < 0 || zg_ctl_request(sock, type, body) < 0)
+	if (sock < 0 || zg_ctl_request(sock, ZG_MSG_CTL_APPROVAL_DECIDE, m) < 0)
 		return ZG_EXIT_DAEMON;
-	while ((rc = zg_ctl_next(sock, &m, &status)) > 0) {
-		if (m.type != ZG_MSG_CTL_APPROVAL) {
-			zg_msg_release(&m);
-			continue;
-		}
-		memcpy(&a, m.body, sizeof(a));
-		terminate(&a);
-		if (cli->json)
-			printed = print_json(&a, whole);
-		else if (whole)
-			print_whole(&a);
-		else {
-			if (table)
-				print_header();
-			table = false;
-			print_row(&a);
-		}
+	while ((rc = zg_ctl_next(sock, &answer, &status)) > 0) {
+		if (answer.type == ZG_MSG_CTL_APPROVAL)
+			zg_approval_take(now, &answer);
+		zg_msg_release(&answer);
 	}
-	if (rc < 0)
-		return ZG_EXIT_DAEMON;
-	if (table && status == ZG_EXIT_OK)
-		puts("nothing waits for approval");
-	return status ? status : printed;
+	return rc < 0 ? ZG_EXIT_DAEMON : status;
 }
 
 static int decide(struct zg_cli *cli, bool approve, int argc, char **argv)
 {
 	static const struct option options[] = {{"reason", required_argument, NULL, 'r'},
+						{"break-glass", no_argument, NULL, 'b'},
 						{NULL, 0, NULL, 0}};
 	struct zg_msg_ctl_approval_decide m = {.approve = approve};
+	struct zg_msg_ctl_approval now = {0};
 	int c, status;
 
 	optind = 0; /* main() stopped at the verb; here options may follow operands */
 	while ((c = getopt_long(argc, argv, "r:", options, NULL)) != -1) {
+		if (c == 'b' && approve) {
+			m.break_glass = 1;
+			continue;
+		}
 		if (c != 'r')
 			return usage();
 		if (!zg_str_cut(m.reason, sizeof(m.reason), zg_slice_str(optarg))) {
@@ -280,13 +256,18 @@ static int decide(struct zg_cli *cli, bool approve, int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		return usage();
-	(void)zg_str_cut(m.approval, sizeof(m.approval), zg_slice_str(argv[optind]));
-	status = ask(cli, ZG_MSG_CTL_APPROVAL_DECIDE, &m, true);
-	if (status == ZG_EXIT_OK && !cli->json) {
-		zg_print_safe(stdout, m.approval);
-		puts(approve ? ": approved" : ": denied");
+	if (m.break_glass && !m.reason[0]) {
+		fputs("zerogate: breaking the glass takes a reason: --reason TEXT\n", stderr);
+		return ZG_EXIT_USAGE;
 	}
-	return status;
+	(void)zg_str_cut(m.approval, sizeof(m.approval), zg_slice_str(argv[optind]));
+	status = zg_approval_decide(cli, &m, &now);
+	if (status != ZG_EXIT_OK)
+		return status;
+	if (cli->json)
+		return print_json(&now);
+	zg_approval_said(&now);
+	return ZG_EXIT_OK;
 }
 
 static int list(struct zg_cli *cli, int argc, char **argv)
@@ -294,7 +275,11 @@ static int list(struct zg_cli *cli, int argc, char **argv)
 	static const struct option options[] = {{"all", no_argument, NULL, 'a'},
 						{NULL, 0, NULL, 0}};
 	struct zg_msg_ctl_approvals_list m = {0};
-	int c;
+	struct zg_msg_ctl_approval a;
+	struct zg_msg answer = {.fd = -1};
+	int c, rc, status = ZG_EXIT_DAEMON, printed = ZG_EXIT_OK;
+	bool first = true;
+	zg_autofd int sock = -1;
 
 	optind = 0; /* main() stopped at the verb; here options may follow operands */
 	while ((c = getopt_long(argc, argv, "a", options, NULL)) != -1) {
@@ -302,12 +287,37 @@ static int list(struct zg_cli *cli, int argc, char **argv)
 			return usage();
 		m.all = 1;
 	}
-	return optind == argc ? ask(cli, ZG_MSG_CTL_APPROVALS_LIST, &m, false) : usage();
+	if (optind != argc)
+		return usage();
+	sock = zg_ctl_connect(cli);
+	if (sock < 0 || zg_ctl_request(sock, ZG_MSG_CTL_APPROVALS_LIST, &m) < 0)
+		return ZG_EXIT_DAEMON;
+	while ((rc = zg_ctl_next(sock, &answer, &status)) > 0) {
+		if (answer.type == ZG_MSG_CTL_APPROVAL) {
+			zg_approval_take(&a, &answer);
+			if (cli->json) {
+				printed = print_json(&a);
+			} else {
+				if (first)
+					zg_approvals_header();
+				putchar('\n');
+				zg_approval_row(&a);
+			}
+			first = false;
+		}
+		zg_msg_release(&answer);
+	}
+	if (!first && !cli->json)
+		putchar('\n');
+	if (rc < 0)
+		return ZG_EXIT_DAEMON;
+	if (first && status == ZG_EXIT_OK && !cli->json)
+		puts("nothing waits for approval");
+	return status ? status : printed;
 }
 
 int zg_verb_approvals(struct zg_cli *cli, int argc, char **argv)
 {
-	struct zg_msg_ctl_approval_show show = {0};
 	const char *verb = argc > 1 ? argv[1] : "";
 
 	argc--;
@@ -318,8 +328,9 @@ int zg_verb_approvals(struct zg_cli *cli, int argc, char **argv)
 		return decide(cli, true, argc, argv);
 	if (strcmp(verb, "deny") == 0)
 		return decide(cli, false, argc, argv);
-	if (strcmp(verb, "show") != 0 || argc != 2)
-		return usage();
-	(void)zg_str_cut(show.approval, sizeof(show.approval), zg_slice_str(argv[1]));
-	return ask(cli, ZG_MSG_CTL_APPROVAL_SHOW, &show, true);
+	if (strcmp(verb, "show") == 0 && argc == 2)
+		return zg_approval_show(cli, argv[1]);
+	if (strcmp(verb, "watch") == 0 && argc == 1)
+		return zg_approvals_watch(cli);
+	return usage();
 }

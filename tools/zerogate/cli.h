@@ -32,6 +32,7 @@ int zg_verb_network(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_detach(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_init(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_stdio(struct zg_cli *cli, int argc, char **argv);
+int zg_verb_gates(struct zg_cli *cli, int argc, char **argv);
 int zg_verb_doctor(struct zg_cli *cli, int argc, char **argv);
 
 /* Connect to the agent. A descriptor, or -1 after saying why and what to do
@@ -49,6 +50,10 @@ int zg_ctl_simple(const struct zg_cli *cli, enum zg_msg_type type, const void *b
 
 /* The agent's status (status.c). 0, or the exit status after saying why. */
 int zg_cli_status(const struct zg_cli *cli, struct zg_msg_ctl_status *out);
+
+/* All gates (gates.c); out is zeroed by the caller. An exit status. */
+int zg_cli_gates(struct zg_cli *cli, struct zg_msg_ctl_gate out[ZG_GATES]);
+const char *zg_cli_gate_text(uint32_t gate);
 
 /* Is the gate whole? An optional layer that this kernel has not does not count. */
 bool zg_cli_enforces(const struct zg_msg_ctl_status *s);

@@ -16,13 +16,16 @@ struct verb {
 
 static const struct verb verbs[] = {
 	/* one row a verb, by name */
-	{"approvals", "list [--all] | show ID | approve|deny ID [--reason TEXT]",
+	{"approvals",
+	 "list [--all] | show ID | watch | approve ID [--break-glass] [--reason TEXT] | deny ID "
+	 "[--reason TEXT]",
 	 zg_verb_approvals},
 	{"audit", "tail [-n N] [-f] | verify [--pubkey FILE] [--config FILE | DIR | FILE...]",
 	 zg_verb_audit},
 	{"contain", "PROFILE [--reason TEXT]", zg_verb_contain},
 	{"detach", "", zg_verb_detach},
 	{"doctor", "", zg_verb_doctor},
+	{"gates", "[list] | lift NAME --reason TEXT", zg_verb_gates},
 	{"init", "[--file FILE]... [--write-registry FOLDER] [--apply|--undo]", zg_verb_init},
 	{"network", "learn [--profile NAME] [--since 2h|7d|TIME] [--audit DIR]", zg_verb_network},
 	{"policy", "check|test|explain [--config FILE] ...", zg_verb_policy},

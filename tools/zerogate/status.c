@@ -28,7 +28,25 @@ static void print_proofs(const struct zg_msg_ctl_status *s)
 	printf("unknown      %" PRIu64 " server connections\n", s->unknown_servers);
 }
 
-static void print_text(const struct zg_msg_ctl_status *s)
+/* Names of gates that are tripped, by comma; one that cannot be told counts. */
+static void tripped_gates(struct zg_cli *cli, const struct zg_msg_ctl_status *s, char *out,
+			  size_t size)
+{
+	struct zg_msg_ctl_gate all[ZG_GATES] = {0};
+	size_t used = 0;
+
+	out[0] = '\0';
+	if (!s->ledger_ready || zg_cli_gates(cli, all) != ZG_EXIT_OK) {
+		(void)snprintf(out, size, "unknown");
+		return;
+	}
+	for (uint32_t i = 0; i < ZG_GATES; i++)
+		if (all[i].tripped && used < size)
+			used += (size_t)snprintf(out + used, size - used, "%s%s", used ? "," : "",
+						 zg_cli_gate_text(i));
+}
+
+static void print_text(const struct zg_msg_ctl_status *s, const char *gates)
 {
 	char id[65];
 
@@ -49,6 +67,7 @@ static void print_text(const struct zg_msg_ctl_status *s)
 		zg_print_safe(stdout, s->contained);
 		putchar('\n');
 	}
+	printf("gates        %s\n", gates[0] ? gates : "none is tripped");
 	print_proofs(s);
 	printf("denials      %" PRIu64 " (%" PRIu64 " not recorded)\n", s->denials, s->events_lost);
 	if (s->last_reload_error[0]) {
@@ -58,7 +77,7 @@ static void print_text(const struct zg_msg_ctl_status *s)
 	}
 }
 
-static int print_json(const struct zg_msg_ctl_status *s)
+static int print_json(const struct zg_msg_ctl_status *s, const char *gates)
 {
 	zg_autobuf out = ZG_BUF(16384);
 	char id[65];
@@ -85,6 +104,8 @@ static int print_json(const struct zg_msg_ctl_status *s)
 		zg_buf_fmt(&out, ",\"%s\":%" PRIu64, numbers[i].name, numbers[i].value);
 	zg_buf_str(&out, ",\"contained\":");
 	zg_buf_json(&out, zg_slice_str(s->contained));
+	zg_buf_str(&out, ",\"gates_tripped\":");
+	zg_buf_json(&out, zg_slice_str(gates));
 	zg_buf_str(&out, ",\"last_reload_error\":");
 	zg_buf_json(&out, zg_slice_str(s->last_reload_error));
 	zg_buf_str(&out, "}\n");
@@ -129,6 +150,7 @@ bool zg_cli_enforces(const struct zg_msg_ctl_status *s)
 int zg_verb_status(struct zg_cli *cli, int argc, char **argv)
 {
 	struct zg_msg_ctl_status s;
+	char gates[ZG_REASON_LEN];
 	int rc;
 
 	(void)argv;
@@ -139,9 +161,10 @@ int zg_verb_status(struct zg_cli *cli, int argc, char **argv)
 	rc = zg_cli_status(cli, &s);
 	if (rc != 0)
 		return rc;
+	tripped_gates(cli, &s, gates, sizeof(gates));
 	if (!cli->json)
-		print_text(&s);
-	else if (print_json(&s) < 0)
+		print_text(&s, gates);
+	else if (print_json(&s, gates) < 0)
 		return ZG_EXIT_NO;
 	return zg_cli_enforces(&s) && s.ledger_ready && s.workers_ready == s.workers ? ZG_EXIT_OK
 										     : ZG_EXIT_NO;

@@ -294,21 +294,31 @@ static inline int control_as(const struct role *r, enum zg_msg_type type, const 
 	((struct zg_ctl_peer){                                                                     \
 		.pid = 99, .uid = PERSON_UID, .gid = PERSON_UID, .roles = ZG_ROLE_APPROVER})
 
+/* How a request ends, whatever rows come before. */
+static inline struct zg_msg_ctl_end ends(int sock)
+{
+	struct zg_msg_ctl_end end;
+	struct zg_msg m;
+
+	do {
+		struct pollfd p = {.fd = sock, .events = POLLIN};
+
+		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+		assert_int_equal(zg_msg_recv(sock, &m), 0);
+	} while (m.type != ZG_MSG_CTL_END);
+	(void)close(sock);
+	memcpy(&end, m.body, sizeof(end));
+	return end;
+}
+
 /* Decide; returns how the request ended. */
 static inline struct zg_msg_ctl_end decide_as(const struct role *r, const char *id, bool approve,
 					      struct zg_ctl_peer peer)
 {
 	struct zg_msg_ctl_approval_decide d = {.approve = approve, .reason = "because"};
-	struct zg_msg_ctl_end end;
-	struct zg_msg m;
-	int sock;
 
 	(void)zg_str_cut(d.approval, sizeof(d.approval), zg_slice_str(id));
-	sock = control_as(r, ZG_MSG_CTL_APPROVAL_DECIDE, &d, peer);
-	receive(sock, &m, ZG_MSG_CTL_END);
-	(void)close(sock);
-	memcpy(&end, m.body, sizeof(end));
-	return end;
+	return ends(control_as(r, ZG_MSG_CTL_APPROVAL_DECIDE, &d, peer));
 }
 
 static inline struct zg_msg_ctl_approval show(const struct role *r, const char *id)
@@ -322,8 +332,7 @@ static inline struct zg_msg_ctl_approval show(const struct role *r, const char *
 	sock = control_as(r, ZG_MSG_CTL_APPROVAL_SHOW, &ask, APPROVER);
 	receive(sock, &m, ZG_MSG_CTL_APPROVAL);
 	memcpy(&a, m.body, sizeof(a));
-	receive(sock, &m, ZG_MSG_CTL_END);
-	(void)close(sock);
+	assert_int_equal(ends(sock).error, 0);
 	return a;
 }
 

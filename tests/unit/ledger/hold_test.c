@@ -109,15 +109,15 @@ static void who_may_not_decide(void **state)
 	struct zg_ctl_peer peer = APPROVER;
 
 	peer.roles = 0;
-	refused(r, decide_as(r, s.approval, true, peer), "not_approver");
+	refused(r, decide_as(r, s.approval, true, peer), "not_authorised");
 	peer = APPROVER;
 	peer.uid = AGENT_UID;
 	refused(r, decide_as(r, s.approval, true, peer), "self_approval");
 	peer = APPROVER;
 	peer.governed = 1;
 	peer.uid = 0;
-	refused(r, decide_as(r, s.approval, true, peer), "governed");
-	refused(r, decide_as(r, s.approval, false, peer), "governed");
+	refused(r, decide_as(r, s.approval, true, peer), "not_authorised");
+	refused(r, decide_as(r, s.approval, false, peer), "not_authorised");
 	assert_int_equal(show(r, s.approval).state, ZG_AS_PENDING);
 	assert_memory_equal(decide_as(r, "ap-0000000000", true, APPROVER).what, "not_found", 9);
 }
@@ -245,8 +245,7 @@ static void hostile_gateways_lose_their_link_only(void **state)
 	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
 	assert_int_equal(zg_msg_recv(r->gateway[0], &m), -EPIPE);
 	/* texts that never end stay inside their fields */
-	memset(h.server, 'A',
-	       offsetof(struct zg_msg_hold, approval) - offsetof(struct zg_msg_hold, server));
+	memset(h.server, 'A', sizeof(h) - offsetof(struct zg_msg_hold, server));
 	memset(&h.principal.profile, '\n', sizeof(h.principal.profile));
 	memcpy(h.snapshot, r->snapshot, 32);
 	(void)hold_gets(r, 1, &h, ZG_HOLD_REFUSED); /* nor is that a question */

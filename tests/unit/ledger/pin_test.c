@@ -288,8 +288,11 @@ static void only_approvers_outside_accept(void **state)
 		int error;
 		const char *word;
 	} row[] = {
-		{{.uid = 1000}, "one", -EPERM, "not_approver"},
-		{{.uid = 0, .roles = ZG_ROLE_APPROVER, .governed = 1}, "one", -EPERM, "governed"},
+		{{.uid = 1000}, "one", -EPERM, "not_authorised"},
+		{{.uid = 0, .roles = ZG_ROLE_APPROVER, .governed = 1},
+		 "one",
+		 -EPERM,
+		 "not_authorised"},
 		{approver, "none", -ENOENT, "not_found"},
 	};
 	struct zg_msg_ctl_end end;

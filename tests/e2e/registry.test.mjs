@@ -267,4 +267,52 @@ describe('the life of a server', needs(), () => {
 			await other.close();
 		}
 	});
+
+	test('discover: a refused destination and a client\'s entry, with what registering takes', async () => {
+		const other = await startServer();
+		try {
+			assert.equal((await inside.do('open', { name: 'refused', host: '127.0.0.1', port: other.port })).error?.code, 'EPERM');
+			await agent.record((r) => r.kind === 'kernel.deny' && r.port === other.port, 'kernel.deny');
+			const cursor = path.join(agent.dir, 'mcp.json');
+			fs.writeFileSync(cursor, JSON.stringify({ mcpServers: {
+				Notes: { url: 'http://127.0.0.1:4/mcp' }, known: { url: server.url() }, tool: { command: '/bin/cat', args: [] } } }));
+			const { rows } = await agent.zg(['--json', 'servers', 'discover', '--file', cursor]);
+			const refusedOne = rows.find((r) => r.where === `127.0.0.1:${other.port}`);
+			assert.equal(refusedOne.source, 'kernel.deny');
+			assert.ok(refusedOne.count >= 1 && refusedOne.first <= refusedOne.last);
+			assert.match(refusedOne.who, /^agent, /);
+			assert.equal(refusedOne.registered, '');
+			assert.equal(rows.find((r) => r.where === server.url()).registered, 'live');
+			const notes = rows.find((r) => r.where === 'http://127.0.0.1:4/mcp');
+			assert.equal(notes.source, cursor);
+			assert.ok(rows.some((r) => r.where === '/bin/cat'));
+			// what is emitted can be edited and submitted
+			const { stdout } = await agent.zg(['servers', 'discover', '--file', cursor, '--emit', String(refusedOne.n)]);
+			const emitted = JSON.parse(stdout);
+			emitted._meta['dev.zerogate/registry'].owner = 'Tests';
+			await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: JSON.stringify(emitted) }));
+			assert.equal((await row(emitted._meta['dev.zerogate/registry'].id)).state, 'submitted');
+		} finally {
+			await other.close();
+		}
+	});
+
+	test('import: documents of the official registry become submissions', async () => {
+		const official = (name, port) => ({ $schema: 'https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json',
+			name, description: 'd', version: '2.0.1', remotes: [{ type: 'streamable-http', url: `http://127.0.0.1:${port}/mcp` }] });
+		const list = { servers: [
+			{ server: official('io.github.acme/Alpha.Server', 5), _meta: { 'io.modelcontextprotocol.registry/official': { status: 'active' } } },
+			{ server: official('io.github.acme/beta', 6), _meta: {} },
+		], metadata: { count: 2 } };
+		await done(agent.zg(['servers', 'import', '-', '--owner', 'Tests'], { ...submitter, input: JSON.stringify(list) }));
+		assert.equal((await row('alpha-server')).version, '2.0.1');
+		assert.equal((await row('beta')).state, 'submitted');
+		const folder = path.join(agent.dir, 'imports');
+		fs.mkdirSync(folder);
+		fs.writeFileSync(path.join(folder, 'one.json'), JSON.stringify(official('x/gamma', 7)));
+		const { stdout } = await agent.zg(['servers', 'import', folder, '--owner', 'Tests', '--id', 'third', '--print']);
+		assert.deepEqual(JSON.parse(stdout)._meta, { 'dev.zerogate/registry': { id: 'third', owner: 'Tests' } });
+		await refused(agent.zg(['servers', 'import', folder, '--owner', 'Tests'], nobody), 'not_authorised');
+		assert.equal((await agent.zg(['servers', 'import', folder])).code, 2);
+	});
 });

@@ -260,6 +260,53 @@ static int run(struct zg_init *in, const struct options *o)
 	return status;
 }
 
+static void visit(const char *path, zg_init_file_fn *fn, void *arg)
+{
+	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES);
+	struct target t;
+	struct stat st;
+	json_t *root = NULL;
+	int rc = open_target(path, &t);
+
+	if (rc == 0)
+		rc = read_file(&t, t.base, &text, &st);
+	if (rc == 0)
+		root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+	if (root)
+		fn(arg, path, root);
+	else
+		(void)complain("read", &t, rc < 0 ? rc : -EINVAL);
+	json_decref(root);
+	zg_close_(&t.dir);
+}
+
+static void visit_folder(const char *folder, const char *const *names, size_t count,
+			 zg_init_file_fn *fn, void *arg)
+{
+	for (size_t i = 0; i < count; i++) {
+		zg_autofree char *path = NULL;
+		struct stat st;
+
+		if (asprintf(&path, "%s/%s", folder, names[i]) >= 0 && lstat(path, &st) == 0)
+			visit(path, fn, arg);
+	}
+}
+
+void zg_init_files(const char *const *file, size_t count, zg_init_file_fn *fn, void *arg)
+{
+	const char *home = getenv("HOME");
+	zg_autofree char *cwd = getcwd(NULL, 0);
+
+	for (size_t i = 0; i < count; i++)
+		visit(file[i], fn, arg);
+	if (count)
+		return;
+	if (home && home[0] == '/')
+		visit_folder(home, in_home, sizeof(in_home) / sizeof(in_home[0]), fn, arg);
+	if (cwd && (!home || strcmp(cwd, home) != 0))
+		visit_folder(cwd, here, sizeof(here) / sizeof(here[0]), fn, arg);
+}
+
 /* The registry, as the agent would have it. */
 static int open_registry(const char *config, struct zg_snapshot *s)
 {

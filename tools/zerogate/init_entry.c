@@ -302,3 +302,39 @@ void zg_init_walk(struct zg_init *in, json_t *root)
 		walk_list(in, json_object_get(project, "mcpServers"));
 	}
 }
+
+/* without a change ----------------------------------------------------------------------- */
+
+static void each_of(const json_t *list, zg_init_found_fn *fn, void *arg)
+{
+	const char *name;
+	json_t *server;
+
+	json_object_foreach((json_t *)(uintptr_t)list, name, server)
+	{
+		const char *command = text_of(server, "command");
+		zg_autofree char *program = command ? find_program(command) : NULL;
+		char id[ZG_STDIO_ID_LEN];
+		json_t *entry;
+
+		word(name, id, sizeof(id));
+		entry = proposal(id, server, command ? program ? program : command : NULL);
+		fn(arg, name, server, entry);
+		json_decref(entry);
+	}
+}
+
+void zg_init_each(const json_t *root, zg_init_found_fn *fn, void *arg)
+{
+	const char *path;
+	json_t *project;
+
+	each_of(json_object_get(root, "mcpServers"), fn, arg);
+	each_of(json_object_get(root, "servers"), fn, arg);
+	each_of(json_object_get(json_object_get(root, "mcp"), "servers"), fn, arg);
+	json_object_foreach(json_object_get(root, "projects"), path, project)
+	{
+		(void)path;
+		each_of(json_object_get(project, "mcpServers"), fn, arg);
+	}
+}

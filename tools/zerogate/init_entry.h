@@ -22,4 +22,14 @@ struct zg_init {
 /* Look at every list of servers in root, change what is registered, and print it. */
 void zg_init_walk(struct zg_init *in, json_t *root);
 
+/* Every server of every list in root, as it stands, with a registry entry to review
+ * (NULL: no memory). */
+typedef void zg_init_found_fn(void *arg, const char *name, const json_t *server,
+			      const json_t *entry);
+void zg_init_each(const json_t *root, zg_init_found_fn *fn, void *arg);
+
+/* init.c: every client's configuration that is found, or of those named. */
+typedef void zg_init_file_fn(void *arg, const char *path, const json_t *root);
+void zg_init_files(const char *const *file, size_t count, zg_init_file_fn *fn, void *arg);
+
 #endif

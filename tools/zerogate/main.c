@@ -34,7 +34,10 @@ static const struct verb verbs[] = {
 	{"run", "[--profile NAME] -- COMMAND...", zg_verb_run},
 	{"scan", "[--json] [--lines] FILE|-", zg_verb_scan},
 	{"servers",
-	 "pins [ID] | diff ID [NAME] | trust ID NAME|--all [--sha256 HEX] [--reason TEXT]",
+	 "list | show ID | add FILE|- | import FILE|DIR|- --owner NAME | approve ID --reason TEXT "
+	 "| "
+	 "suspend ID | resume ID --reason TEXT | revoke ID | discover [--emit N] | pins [ID] | "
+	 "diff ID [NAME] | trust ID NAME|--all [--sha256 HEX] [--reason TEXT]",
 	 zg_verb_servers},
 	{"status", "", zg_verb_status},
 	{"stdio", "SERVER", zg_verb_stdio},

@@ -30,6 +30,10 @@ int zg_servers_usage(void)
 	fputs("usage: zerogate servers pins [ID]\n"
 	      "       zerogate servers diff ID [NAME]\n"
 	      "       zerogate servers list | show ID | add FILE|- [--reason TEXT]\n"
+	      "       zerogate servers import FILE|DIR|- --owner NAME [--id ID] [--print] "
+	      "[--reason "
+	      "TEXT]\n"
+	      "       zerogate servers discover [--emit N] [--file CLIENT-CONFIG]... [--log FILE]\n"
 	      "       zerogate servers approve ID --reason TEXT [--as security|owner] [--sha256 "
 	      "HEX]\n"
 	      "       zerogate servers suspend|resume|revoke ID [--reason TEXT]\n"
@@ -355,6 +359,8 @@ static const struct {
 	{"list", zg_servers_list},
 	{"show", zg_servers_show_one},
 	{"add", zg_servers_add},
+	{"import", zg_servers_import},
+	{"discover", zg_servers_discover},
 	{"approve", zg_servers_life},
 	{"suspend", zg_servers_life},
 	{"resume", zg_servers_life},

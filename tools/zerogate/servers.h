@@ -19,6 +19,9 @@ int zg_servers_show_one(struct zg_cli *cli, int argc, char **argv); /* servers_s
 int zg_servers_add(struct zg_cli *cli, int argc, char **argv);	    /* servers_add.c */
 int zg_servers_life(struct zg_cli *cli, int argc, char **argv);	    /* servers_life.c */
 
+int zg_servers_import(struct zg_cli *cli, int argc, char **argv);   /* servers_import.c */
+int zg_servers_discover(struct zg_cli *cli, int argc, char **argv); /* servers_discover.c */
+
 /* servers_add.c: check an entry by the agent's own reader, errors to stderr with
  * their places, and submit it. name is for people. */
 int zg_servers_submit_text(struct zg_cli *cli, const char *name, struct zg_slice text,

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TOOLS, needs, startAgent, until } from './agent.mjs';
 import { plant } from './planted.mjs';
-import { RawClient } from './raw.mjs';
-import { startServer } from './servers.mjs';
+import { RawClient, messages } from './raw.mjs';
+import { startServer, startSse } from './servers.mjs';
 
 const rule = (id, match, constraints, decision = 'ALLOW_WITH_CONSTRAINTS') =>
 	`  - ${JSON.stringify({ id, match, decision, constraints })}\n`;
@@ -16,6 +16,8 @@ rules:
   - {id: all, match: {}, decision: ALLOW}
 ${rule('paced', { labels: { 'mcp.tool': 'read_issue', 'mcp.server': 'github' } }, { rate: { calls: 6, per: 'hour', by: ['principal', 'server'] } })
 + rule('daily', { labels: { 'mcp.tool': 'create_issue' } }, { rate: [{ calls: 1, per: 'day' }, { calls: 100, per: 'second' }] }, 'REQUIRE_APPROVAL')
++ rule('pair', { labels: { 'mcp.server': 'old', 'mcp.tool': 'create_draft' } }, { max_concurrent: 1 })
++ rule('batched', { labels: { 'mcp.server': 'jira', 'mcp.tool': 'create_draft' } }, { rate: { calls: 3, per: 'day', by: ['tool', 'cgroup'] } })
 + rule('few', { labels: { 'mcp.tool': 'slow_read' } }, { max_concurrent: 2, max_runtime_sec: 60 })
 + rule('tries', { labels: { 'mcp.tool': 'fail' } }, { max_retries: 1 })
 + rule('small', { labels: { 'mcp.tool': ['big', 'count_to'] } }, { max_output_bytes: 4000 })
@@ -26,13 +28,14 @@ const textOf = (result) => result.content[0].text;
 
 describe('limits', needs(), () => {
 	const secrets = plant();
-	let agent, sse, json, inside;
+	let agent, sse, json, old, inside;
 
 	before(async () => {
-		[sse, json] = await Promise.all([startServer({ secrets }), startServer({ secrets, json: true })]);
+		[sse, json, old] = await Promise.all([startServer({ secrets }), startServer({ secrets, json: true }), startSse()]);
 		agent = await startAgent({ workers: 3, policy: POLICY, servers: [
 			{ id: 'github', url: sse.url(), tools: { ...TOOLS, fail: { action: 'read' } } },
 			{ id: 'jira', url: json.url(), tools: TOOLS },
+			{ id: 'old', url: old.url(), type: 'sse', tools: TOOLS },
 		] });
 		inside = await agent.inside();
 		for (const sdk of [1, 2])
@@ -41,7 +44,7 @@ describe('limits', needs(), () => {
 	});
 	after(async () => {
 		await agent?.stop();
-		await Promise.all([sse?.close(), json?.close()]);
+		await Promise.all([sse?.close(), json?.close(), old?.close()]);
 	});
 
 	const workersOf = (match) => new Set(agent.records().filter(match).map((r) => r.worker));
@@ -147,6 +150,33 @@ describe('limits', needs(), () => {
 		}
 		assert.ok(workersOf((r) => r.tool === 'fail' && r.kind === 'call.outcome').size > 1, 'several workers took part');
 		assert.equal((await agent.record((r) => r.tool === 'fail' && r.kind === 'call.deny')).limit, 'max_retries: 1');
+	});
+
+	test('the members of a batch are counted one by one', async () => {
+		const raw = await until(() => new RawClient(inside, agent.url('jira')).open('2025-03-26').catch(() => undefined), 'the workers to be back');
+		const batch = Array.from({ length: 5 }, (_, id) => ({ jsonrpc: '2.0', id: id + 100, method: 'tools/call',
+			params: { name: 'create_draft', arguments: { title: `t${id}` } } }));
+		const answers = messages(await raw.post(batch)).flat();
+		assert.equal(answers.length, 5);
+		assert.equal(answers.filter((m) => m.result.isError).length, 2);
+		assert.equal(json.executed.create_draft, 3);
+	});
+
+	test('a call of HTTP+SSE is under way until its answer comes on the stream', async () => {
+		await until(async () => !(await inside.do('connect', { url: agent.url('old').replace(/mcp$/, 'sse'), client: 'old', sdk: 'sse' })).error, 'a connection');
+		let release;
+		old.pause = () => new Promise((done) => { release = done; });
+		const arrived = new Promise((done) => old.once('execute', done));
+		const first = inside.tool('create_draft', { title: 'one' }, { client: 'old' });
+		await arrived;
+		for (let i = 0; i < 4; i++)
+			assert.match(textOf(await inside.tool('create_draft', { title: 'two' }, { client: 'old' })), /rule pair: 1 call at once/);
+		old.pause = undefined;
+		release();
+		assert.equal(textOf(await first), 'created #1');
+		assert.equal(textOf(await inside.tool('create_draft', { title: 'three' }, { client: 'old' })), 'created #2');
+		// what the shared stream cannot be held to is not begun
+		assert.match(textOf(await inside.tool('big', { bytes: 10 }, { client: 'old' })), /max_output_bytes cannot be enforced over HTTP\+SSE/);
 	});
 
 	for (const sdk of [1, 2])

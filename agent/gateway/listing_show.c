@@ -12,7 +12,9 @@ static bool may_use(const struct zg_request *r, const struct zg_listing *l,
 	struct zg_envelope env = {.server = zg_slice_str(r->server->id),
 				  .tool = zg_list_item_name(l, it),
 				  .principal = &r->principal,
-				  .subject = zg_slice_str(r->subject)};
+				  .subject = zg_slice_str(r->subject),
+				  .time_sec = zg_real_sec(),
+				  .preview = true};
 	struct zg_decision d;
 
 	if (!zg_list_uses[it->section].use)

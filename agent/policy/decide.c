@@ -88,6 +88,8 @@ static void take(const struct zg_policy_view *v, struct verdict *out, uint16_t n
 	enum zg_decision_kind kind = (enum zg_decision_kind)r->decision;
 	enum zg_truth t = zg_rule_holds(v, out->facts, r->match, r->unless, but);
 
+	if (t == ZG_UNKNOWN && out->facts->env->preview)
+		t = kind == ZG_D_DENY || kind == ZG_D_REQUIRE_APPROVAL ? ZG_FALSE : ZG_TRUE;
 	if (t == ZG_FALSE)
 		return;
 	if (!tighten(&d->constraints, r))

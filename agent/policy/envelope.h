@@ -49,6 +49,8 @@ struct zg_envelope {
 	struct zg_slice subject;	  /* of its access token, as label mcp.subject */
 	bool from_server;		  /* the server asks the client, not the other way */
 	bool overflow;			  /* more labels or tags than fit: must be denied */
+	/* a list is filtered: would some call, whatever its arguments, be let through? */
+	bool preview;
 	bool unclear; /* classify rules contradict each other, or cannot be judged: denied */
 };
 

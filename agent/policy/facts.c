@@ -303,7 +303,7 @@ enum zg_truth zg_cond_holds(const struct zg_policy_view *v, struct zg_facts *f,
 	case ZG_CK_ARG_RANGE:
 	case ZG_CK_ARG_PRESENT:
 	case ZG_CK_ARG_ABSENT:
-		return zg_arg_holds(v, f, c);
+		return f->env->preview ? ZG_UNKNOWN : zg_arg_holds(v, f, c);
 	case ZG_CK_MAX:
 		break;
 	}

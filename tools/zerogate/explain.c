@@ -9,6 +9,7 @@
 #include "constraints.h"
 #include "load.h"
 #include "policy.h"
+#include "who.h"
 
 struct explain {
 	struct zg_policy policy;
@@ -103,7 +104,8 @@ static int replace_tags(struct zg_envelope *env, const json_t *tags, struct zg_e
 static int known_members(const json_t *j, struct zg_err *e)
 {
 	static const char *const known[] = {"server", "tool",	   "method",	"arguments",
-					    "labels", "risk_tags", "principal", "direction"};
+					    "labels", "risk_tags", "principal", "direction",
+					    "time"};
 	const char *key;
 	json_t *v;
 
@@ -123,6 +125,7 @@ int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelo
 		    struct zg_decision *d, struct zg_err *e)
 {
 	const json_t *labels = optional(j, "labels"), *tags = optional(j, "risk_tags");
+	struct zg_who who;
 	int r;
 
 	*env = (struct zg_envelope){0};
@@ -131,8 +134,11 @@ int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelo
 	r = known_members(j, e);
 	if (r == 0)
 		r = read_texts(env, j, e);
+	if (r == 0)
+		r = zg_who_read(j, &who, env, e);
 	if (r < 0)
 		return r;
+	env->arguments = optional(j, "arguments");
 	/* what it cannot classify, zg_decide denies and says so */
 	if (zg_envelope_classify(p, env) < 0)
 		env->action = ZG_ACTION_WRITE;
@@ -142,6 +148,9 @@ int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelo
 		r = replace_tags(env, tags, e);
 	if (r == 0)
 		zg_decide(p, env, d);
+	/* these are this function's own; no text about d needs them */
+	env->principal = NULL;
+	env->executable_sha256 = NULL;
 	return r;
 }
 
@@ -160,6 +169,10 @@ static void put_answer(struct explain *x, const struct zg_envelope *env,
 	zg_constraints_put(&x->policy, &d->constraints, &x->out);
 	zg_buf_str(&x->out, ",\"reason\":");
 	zg_buf_json(&x->out, zg_slice_str(reason));
+	if (zg_decision_remediation(&x->policy, d).len) {
+		zg_buf_str(&x->out, ",\"remediation\":");
+		zg_buf_json(&x->out, zg_decision_remediation(&x->policy, d));
+	}
 	zg_buf_fmt(&x->out, ",\"snapshot\":\"%s\"}\n", x->snapshot);
 }
 
@@ -170,6 +183,10 @@ static void put_people(struct explain *x, const struct zg_envelope *env,
 
 	zg_decision_reason_text(&x->policy, env, d, reason, sizeof(reason));
 	zg_buf_fmt(&x->out, "%s: %s\n", zg_decision_text(d->kind), reason);
+	if (zg_decision_remediation(&x->policy, d).len)
+		zg_buf_fmt(&x->out, "  what can be done: %.*s\n",
+			   (int)zg_decision_remediation(&x->policy, d).len,
+			   zg_decision_remediation(&x->policy, d).ptr);
 	for (uint16_t i = 0; i < d->rule_count; i++) {
 		struct zg_slice id = zg_policy_rule_id(&x->policy, d->rule[i]);
 		struct zg_slice at = zg_policy_rule_place(&x->policy, d->rule[i]);

@@ -360,6 +360,24 @@ static void resources_and_prompts_have_labels_and_classes(void **state)
 	world_end(&w);
 }
 
+static void a_list_shows_what_some_call_may_do(void **state)
+{
+	struct zg_envelope env = {.server = ZG_SLICE("github"),
+				  .method = ZG_SLICE("tools/call"),
+				  .tool = ZG_SLICE("push"),
+				  .preview = true};
+	struct zg_decision d;
+	struct world w;
+
+	(void)state;
+	world_rules(&w, "  - id: a\n    decision: ALLOW\n    match: {args: {/a: x}}\n"
+			"  - id: b\n    decision: DENY\n    match: {args: {/a: y}}\n");
+	assert_int_equal(zg_envelope_classify(&w.policy, &env), 0);
+	zg_decide(&w.policy, &env, &d);
+	assert_int_equal(d.kind, ZG_D_ALLOW);
+	world_end(&w);
+}
+
 static void rules_annotate_and_advise(void **state)
 {
 	char text[256];
@@ -391,6 +409,7 @@ int main(void)
 		cmocka_unit_test(windows_open_and_close),
 		cmocka_unit_test(classify_rules_say_what_a_call_is),
 		cmocka_unit_test(resources_and_prompts_have_labels_and_classes),
+		cmocka_unit_test(a_list_shows_what_some_call_may_do),
 		cmocka_unit_test(rules_annotate_and_advise),
 	};
 

@@ -12,13 +12,25 @@ static size_t skip_space(struct zg_slice s, size_t at)
 	return at;
 }
 
-/* The end of the string that begins at `at`. */
+/* The end of the string that begins at `at`: a quote with an even number of
+ * backslashes before it. Each is counted for one quote only. */
 static size_t skip_string(struct zg_slice s, size_t at)
 {
-	for (at++; at < s.len && s.ptr[at] != '"'; at++)
-		if (s.ptr[at] == '\\')
-			at++;
-	return at < s.len ? at + 1 : s.len;
+	size_t from = at + 1;
+
+	for (at = from; at < s.len; at++) {
+		const char *quote = memchr(s.ptr + at, '"', s.len - at);
+		size_t slashes = 0;
+
+		if (!quote)
+			break;
+		at = (size_t)(quote - s.ptr);
+		while (at - slashes > from && quote[-1 - (ptrdiff_t)slashes] == '\\')
+			slashes++;
+		if (slashes % 2 == 0)
+			return at + 1;
+	}
+	return s.len;
 }
 
 static size_t skip_value(struct zg_slice s, size_t at)

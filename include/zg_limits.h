@@ -76,6 +76,8 @@
 #define ZG_CONFIG_FILES_MAX	4096	  /* policies and servers together */
 #define ZG_CONFIG_FILE_BYTES	4194304	  /* one policy or registry file */
 #define ZG_CONFIGURE_SEC	60	  /* compiling a million prefixes takes a few */
+#define ZG_SIGNERS_MAX		8	  /* keys that a policy may be signed with */
+#define ZG_SIGNATURE_BYTES	16384	  /* policy.sig: one signature takes 250 */
 #define ZG_WATCH_ROWS		64	  /* names and folders that are looked at for changes */
 #define ZG_WATCH_WRITERS	64	  /* files that are being written at once */
 #define ZG_WATCH_QUIET_MS	250	  /* a change is loaded when no other followed so long, */

@@ -22,23 +22,28 @@
 
 #define ZG_SNAPSHOT_MAGIC 0x31535a47u /* "GZS1" little-endian */
 
+/* Beside the policies: who signed the snapshot that they make. */
+#define ZG_SIGNATURE_FILE "policy.sig"
+
 enum zg_section {
-	ZG_S_SETTINGS = 0, /* one struct zg_settings */
-	ZG_S_PROFILES,	   /* struct zg_profile_def[] */
-	ZG_S_CGROUPS,	   /* struct zg_cgroup_def[] */
-	ZG_S_PREFIXES,	   /* struct zg_prefix_def[], sorted by (addr, prefixlen) */
-	ZG_S_RULES,	   /* struct zg_rule_def[] */
-	ZG_S_SERVERS,	   /* struct zg_server_def[], sorted by id */
-	ZG_S_ENDPOINTS,	   /* struct zg_endpoint_def[], sorted by (addr, port) */
-	ZG_S_POLICY,	   /* bytes; only agent/policy reads them, and checks them */
-	ZG_S_SCANDB,	   /* bytes; a serialised pattern database of agent/scan */
-	ZG_S_UNIX,	   /* struct zg_unix_def[], sorted by (profile, path) */
-	ZG_S_NAMES,	   /* struct zg_name_def[], sorted by (profile, pattern) */
-	ZG_S_EXECS,	   /* struct zg_exec_def[] */
-	ZG_S_STDIO,	   /* struct zg_stdio_def[], in the order of their servers */
-	ZG_S_TEXT,	   /* bytes: texts of ZG_S_STDIO, each with its NUL */
-	ZG_S_CREDENTIALS,  /* struct zg_credential_def[] */
-	ZG_S_AUTH_KEYS,	   /* struct zg_auth_key[], in the order of listeners and issuers */
+	ZG_S_SETTINGS = 0,  /* one struct zg_settings */
+	ZG_S_PROFILES,	    /* struct zg_profile_def[] */
+	ZG_S_CGROUPS,	    /* struct zg_cgroup_def[] */
+	ZG_S_PREFIXES,	    /* struct zg_prefix_def[], sorted by (addr, prefixlen) */
+	ZG_S_RULES,	    /* struct zg_rule_def[] */
+	ZG_S_SERVERS,	    /* struct zg_server_def[], sorted by id */
+	ZG_S_ENDPOINTS,	    /* struct zg_endpoint_def[], sorted by (addr, port) */
+	ZG_S_POLICY,	    /* bytes; only agent/policy reads them, and checks them */
+	ZG_S_SCANDB,	    /* bytes; a serialised pattern database of agent/scan */
+	ZG_S_UNIX,	    /* struct zg_unix_def[], sorted by (profile, path) */
+	ZG_S_NAMES,	    /* struct zg_name_def[], sorted by (profile, pattern) */
+	ZG_S_EXECS,	    /* struct zg_exec_def[] */
+	ZG_S_STDIO,	    /* struct zg_stdio_def[], in the order of their servers */
+	ZG_S_TEXT,	    /* bytes: texts of ZG_S_STDIO, each with its NUL */
+	ZG_S_CREDENTIALS,   /* struct zg_credential_def[] */
+	ZG_S_AUTH_KEYS,	    /* struct zg_auth_key[], in the order of listeners and issuers */
+	ZG_S_SHADOW_POLICY, /* bytes, as ZG_S_POLICY: tried out, never obeyed */
+	ZG_S_SHADOW,	    /* struct zg_shadow_def[]: one, if there is a candidate */
 	ZG_S_MAX,
 };
 
@@ -149,7 +154,21 @@ struct zg_settings {
 	uint32_t owner_count;
 	uint32_t files_submit;	   /* a file in servers/ needs two approvals */
 	uint32_t reload_on_change; /* files that change are loaded without being told */
+	uint32_t require_signed;   /* so many of the signers; 0 = none */
+	uint32_t signer_count;
 	uint32_t pad;
+	char signer[ZG_SIGNERS_MAX][ZG_PATH_LEN]; /* a key in base64, or its file */
+	char shadow_policies[ZG_PATH_LEN];	  /* "" = none */
+};
+
+/* What became of the policy that is tried out. */
+struct zg_shadow_def {
+	uint8_t id[32]; /* of the effective candidate and the registry in force */
+	uint32_t rules;
+	uint32_t broken; /* it is not asked; the rest says why */
+	uint32_t line, column;
+	char file[ZG_PATH_LEN];
+	char what[ZG_REASON_LEN];
 };
 
 struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */

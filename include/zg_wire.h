@@ -155,6 +155,10 @@ enum zg_config_file {
 	ZG_CF_JWKS,	 /* keys of an issuer: in the order of the listeners that name one */
 	ZG_CF_FETCHED,	 /* struct zg_fetched_keys[]: keys of issuers as they were fetched last */
 	ZG_CF_REGISTRY,	 /* what the ledger says of a server: config/registry_state.c */
+	ZG_CF_SHADOW,	 /* a policy that is tried out beside the one in force */
+	ZG_CF_SIGNER,	 /* a public key: in the order of the settings that name one */
+	ZG_CF_SIGNATURE, /* who signed it all: policy.sig */
+	ZG_CF_KINDS,
 };
 
 struct zg_fetched_keys {
@@ -623,6 +627,11 @@ struct zg_msg_ctl_status {
 	uint64_t proofs_failed;		 /* rounds that found enforcement broken */
 	uint64_t proved_ns;		 /* CLOCK_REALTIME of the last whole round */
 	uint64_t unknown_servers;	 /* connections that nothing allows, found established */
+	uint64_t shadow_calls;		 /* that the shadow policy was asked about */
+	uint64_t shadow_stricter;	 /* of them: it would decide so, */
+	uint64_t shadow_looser;		 /* or so, */
+	uint64_t shadow_other;		 /* or bind them otherwise */
+	char shadow[ZG_REASON_LEN];	 /* "", "on trial: ..." or "broken: ..." */
 	char enforcement[ZG_REASON_LEN]; /* "full", "degraded: ...", "broken: ..." */
 	char last_reload_error[ZG_REASON_LEN];
 	char contained[ZG_REASON_LEN]; /* profiles, by comma; cut at the end */

@@ -40,6 +40,7 @@ struct zg_ring_shared {
 	_Atomic uint32_t sleeping;		     /* the consumer wants the eventfd rung */
 	_Atomic uint32_t waiting;		     /* the producer sleeps on room */
 	_Atomic uint32_t room;			     /* futex: changes when there may be room */
+	_Alignas(CACHE_LINE) _Atomic uint64_t counter[ZG_RC_MAX]; /* the producer's */
 	_Alignas(CACHE_LINE) struct slot slot[ZG_RECORD_SLOTS];
 };
 
@@ -101,6 +102,22 @@ size_t zg_ring_room(const struct zg_ring *r)
 
 	/* a consumer that breaks the ring makes it full, and the push says so */
 	return used > ZG_RECORD_SLOTS ? 0 : (size_t)(ZG_RECORD_SLOTS - used);
+}
+
+void zg_ring_count(struct zg_ring *r, enum zg_ring_counter which)
+{
+	atomic_fetch_add_explicit(&r->shared->counter[which], 1, memory_order_relaxed);
+}
+
+void zg_ring_uncount(struct zg_ring *r)
+{
+	for (int i = 0; i < ZG_RC_MAX; i++)
+		atomic_store_explicit(&r->shared->counter[i], 0, memory_order_relaxed);
+}
+
+uint64_t zg_ring_counted(const struct zg_ring *r, enum zg_ring_counter which)
+{
+	return atomic_load_explicit(&r->shared->counter[which], memory_order_relaxed);
 }
 
 enum zg_ring_state zg_ring_state(const struct zg_ring *r)

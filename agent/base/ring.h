@@ -27,6 +27,16 @@ enum zg_ring_state {
 	ZG_RING_FAILED = 2, /* the ledger cannot write (disk full, I/O error) */
 };
 
+/* What a producer counts beside its records, for the parent's status: its own word,
+ * as its records are; never the base of a decision. */
+enum zg_ring_counter {
+	ZG_RC_SHADOW_CALLS = 0, /* a policy on trial was asked */
+	ZG_RC_SHADOW_STRICTER,
+	ZG_RC_SHADOW_LOOSER,
+	ZG_RC_SHADOW_OTHER,
+	ZG_RC_MAX
+};
+
 struct zg_ring_shared;
 
 struct zg_ring {
@@ -58,6 +68,11 @@ size_t zg_ring_room(const struct zg_ring *r);
 /* The state, and what the producer should tell people. */
 enum zg_ring_state zg_ring_state(const struct zg_ring *r);
 void zg_ring_set_state(struct zg_ring *r, enum zg_ring_state state); /* parent, ledger */
+
+/* Producer: one more; all from 0 again. Whoever has it mapped: read. */
+void zg_ring_count(struct zg_ring *r, enum zg_ring_counter which);
+void zg_ring_uncount(struct zg_ring *r);
+uint64_t zg_ring_counted(const struct zg_ring *r, enum zg_ring_counter which);
 
 /* Consumer: look at the record after the last peeked one without taking it;
  * *seq is its number in this ring, from 1, never reused. 0 or -EAGAIN, -EPROTO.

@@ -27,6 +27,8 @@ static const size_t element[ZG_S_MAX] = {
 	[ZG_S_TEXT] = 1,
 	[ZG_S_CREDENTIALS] = sizeof(struct zg_credential_def),
 	[ZG_S_AUTH_KEYS] = sizeof(struct zg_auth_key),
+	[ZG_S_SHADOW_POLICY] = 1,
+	[ZG_S_SHADOW] = sizeof(struct zg_shadow_def),
 };
 
 static bool sections_ok(const struct zg_snapshot_header *h, size_t bytes)
@@ -89,6 +91,16 @@ static bool owners_ok(const struct zg_settings *s)
 	return true;
 }
 
+static bool signers_ok(const struct zg_settings *s)
+{
+	if (s->signer_count > ZG_SIGNERS_MAX || s->require_signed > s->signer_count)
+		return false;
+	for (uint32_t i = 0; i < s->signer_count; i++)
+		if (!ENDS(s->signer[i]) || !s->signer[i][0])
+			return false;
+	return true;
+}
+
 static bool settings_ok(const struct zg_settings *s)
 {
 	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
@@ -99,7 +111,8 @@ static bool settings_ok(const struct zg_settings *s)
 	       s->workers <= ZG_WORKERS_MAX && s->hold_sec <= ZG_HOLD_MAX_SEC &&
 	       s->durability <= ZG_DURABILITY_SYNC && s->dns_count <= ZG_DNS_UPSTREAM_MAX &&
 	       s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC && s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC &&
-	       s->reload_on_change <= 1 && all_auth_ok(s) && proxy_ok(&s->proxy);
+	       s->reload_on_change <= 1 && signers_ok(s) && ENDS(s->shadow_policies) &&
+	       all_auth_ok(s) && proxy_ok(&s->proxy);
 }
 
 static bool profile_known(const struct zg_snapshot *s, uint32_t id)
@@ -235,6 +248,11 @@ static bool content_ok(const struct zg_snapshot *s)
 	return true;
 }
 
+static bool shadow_ok(const struct zg_shadow_def *d, size_t count)
+{
+	return !count || (count == 1 && d->broken <= 1 && ENDS(d->file) && ENDS(d->what));
+}
+
 static const void *section(const struct zg_snapshot *s, enum zg_section which, size_t *count)
 {
 	const struct zg_section_ref *r = &s->header->section[which];
@@ -279,6 +297,11 @@ int zg_snapshot_open(struct zg_snapshot *out, int fd, struct zg_err *e)
 	s.text = section(&s, ZG_S_TEXT, &s.text_bytes);
 	s.credentials = section(&s, ZG_S_CREDENTIALS, &s.credential_count);
 	s.auth_keys = section(&s, ZG_S_AUTH_KEYS, &s.auth_key_count);
+	s.shadow_policy = section(&s, ZG_S_SHADOW_POLICY, &s.shadow_policy_bytes);
+	s.shadow = section(&s, ZG_S_SHADOW, &one);
+	if (!shadow_ok(s.shadow, one))
+		goto broken;
+	s.shadow = one ? s.shadow : NULL;
 	if (!content_ok(&s))
 		goto broken;
 	*out = s;

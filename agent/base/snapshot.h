@@ -40,6 +40,9 @@ struct zg_snapshot {
 	size_t credential_count;
 	const struct zg_auth_key *auth_keys;
 	size_t auth_key_count;
+	const void *shadow_policy;
+	size_t shadow_policy_bytes;
+	const struct zg_shadow_def *shadow; /* NULL = none is tried out */
 };
 
 /* Map and check fd, which must carry F_SEAL_SHRINK|GROW|WRITE|SEAL; it may be
@@ -66,5 +69,11 @@ const struct zg_endpoint_def *zg_snapshot_endpoints(const struct zg_snapshot *s,
 const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile);
 /* Kernel profile id of a name, ZG_PROFILE_NONE if there is none. */
 uint32_t zg_snapshot_profile_id(const struct zg_snapshot *s, struct zg_slice name);
+
+/* A signer is a public key of 32 bytes in base64, or else the path of one. */
+static inline bool zg_signer_is_key(const char *signer)
+{
+	return strlen(signer) == 44 && signer[43] == '=';
+}
 
 #endif

@@ -24,6 +24,9 @@ void zg_build_free(struct zg_build *b);
 void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name,
 		  struct zg_slice text);
 
+/* Whoever asks wants to know what it would be, signed or not. */
+void zg_build_unsigned(struct zg_build *b);
+
 /* After ZG_CF_MAIN was added: its settings. */
 const struct zg_settings *zg_build_settings(const struct zg_build *b);
 

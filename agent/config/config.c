@@ -51,7 +51,7 @@ static void take_file(struct zg_build *b, struct zg_diag *diag, struct zg_msg *m
 	r = zg_buf_read(&text, m->fd);
 	if (r < 0 && r != -EFBIG)
 		zg_diag_error(diag, body->name, 0, 0, "cannot be read: %s", strerror(-r));
-	else if (body->kind > ZG_CF_REGISTRY)
+	else if (body->kind >= ZG_CF_KINDS)
 		zg_diag_error(diag, body->name, 0, 0, "unknown kind of file");
 	else
 		zg_build_add(b, (enum zg_config_file)body->kind, body->name, zg_buf_slice(&text));

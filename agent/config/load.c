@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "snapshot.h"
 
 struct loader {
 	struct zg_build *build;
@@ -123,17 +126,40 @@ static void load_jwks(struct loader *l, const char *config, const struct zg_sett
 				load_file(l, ZG_CF_JWKS, path);
 }
 
+/* Whose signatures count, and what they signed. */
+static void load_signatures(struct loader *l, const char *config, const struct zg_loaded *made,
+			    const struct zg_settings *s)
+{
+	char path[2 * ZG_PATH_LEN];
+
+	for (uint32_t i = 0; i < s->signer_count; i++)
+		if (!zg_signer_is_key(s->signer[i]) && resolve(l, config, s->signer[i], path))
+			load_file(l, ZG_CF_SIGNER, path);
+	if (snprintf(path, sizeof(path), "%s/" ZG_SIGNATURE_FILE, made->policies) < ZG_PATH_LEN &&
+	    access(path, F_OK) == 0)
+		load_file(l, ZG_CF_SIGNATURE, path);
+}
+
 int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
+{
+	return zg_load_as(out, config, ZG_LOAD_UNSIGNED, diag);
+}
+
+int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
+	       struct zg_diag *diag)
 {
 	struct loader l = {.build = zg_build_new(diag), .diag = diag};
 	struct zg_loaded made = {.snapshot = ZG_BUF(ZG_SNAPSHOT_BYTES)};
 	const struct zg_settings *s;
+	char shadow[ZG_PATH_LEN];
 	int r = -EINVAL;
 
 	if (!l.build) {
 		zg_diag_error(diag, "", 0, 0, "out of memory");
 		return -EINVAL;
 	}
+	if (how == ZG_LOAD_UNSIGNED)
+		zg_build_unsigned(l.build);
 	load_file(&l, ZG_CF_MAIN, config);
 	s = zg_build_settings(l.build);
 	if (!diag->errors && resolve(&l, config, s->policies, made.policies) &&
@@ -141,6 +167,10 @@ int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
 		load_folder(&l, ZG_CF_POLICY, made.policies, ".yaml");
 		load_folder(&l, ZG_CF_SERVER, made.servers, ".json");
 		load_jwks(&l, config, s);
+		if (how == ZG_LOAD_SIGNED && s->require_signed)
+			load_signatures(&l, config, &made, s);
+		if (s->shadow_policies[0] && resolve(&l, config, s->shadow_policies, shadow))
+			load_folder(&l, ZG_CF_SHADOW, shadow, ".yaml");
 		r = zg_build_finish(l.build, ZG_BUILD_POLICY, &made.snapshot, made.id,
 				    &made.counts);
 	}

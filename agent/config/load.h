@@ -21,6 +21,11 @@ struct zg_loaded {
  * group could change a notice: the agent refuses both. Notices may be there in
  * both cases. */
 int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag) ZG_MUST_CHECK;
+
+/* As zg_load, which takes it unsigned; signed it must be as the agent wants it. */
+enum zg_load_how { ZG_LOAD_UNSIGNED = 0, ZG_LOAD_SIGNED };
+int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
+	       struct zg_diag *diag) ZG_MUST_CHECK;
 void zg_loaded_release(struct zg_loaded *l);
 
 /* The policy section; valid while l lives. NULL + 0 when there is none. */

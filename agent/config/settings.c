@@ -152,6 +152,7 @@ TEXT_FIELD(runtime_dir)
 TEXT_FIELD(pin_dir)
 TEXT_FIELD(user)
 TEXT_FIELD(ledger_user)
+TEXT_FIELD(shadow_policies)
 #undef TEXT_FIELD
 
 static void parse_cgroup_root(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -319,6 +320,9 @@ static const struct zg_yaml_field settings_fields[] = {
 	{"tls", parse_tls, false},
 	{"proxy", parse_proxy, false},
 	{"reload", parse_reload, false},
+	{"shadow_policies", parse_shadow_policies, false},
+	{"policy_signers", zg_signers_parse, false},
+	{"require_signed", zg_require_signed_parse, false},
 };
 
 void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
@@ -337,6 +341,7 @@ void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		s->settings.listen_count = 2;
 	}
 	zg_listen_check(ctx, s);
+	zg_signers_check(ctx, y, &s->settings);
 	if (strcmp(s->settings.user, s->settings.ledger_user) == 0) {
 		zg_yaml_error(ctx, y, "user and ledger_user are the same");
 		zg_diag_hint(ctx->diag, "a gateway must not be able to touch the ledger");

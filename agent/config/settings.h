@@ -107,6 +107,13 @@ void zg_approvers_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 void zg_owners_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 void zg_registry_settings_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 
+/* The values of "policy_signers:" and "require_signed:" (signers.c); into is the
+ * zg_settings_src. Then what both say together. */
+void zg_signers_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
+void zg_require_signed_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
+void zg_signers_check(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
+		      const struct zg_settings *s);
+
 /* Fill s from the text of zerogate.yaml; errors go to ctx->diag. */
 void zg_settings_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		       struct zg_settings_src *s);

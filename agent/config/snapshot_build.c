@@ -17,6 +17,8 @@
 #include "registry.h"
 #include "scan.h"
 #include "settings.h"
+#include "signature.h"
+#include "snapshot.h"
 #include "auth.h"
 #include "stdio_build.h"
 #include "tables.h"
@@ -37,6 +39,23 @@ struct zg_build {
 	uint32_t jwks;		 /* files of keys that were read */
 	const struct zg_fetched_keys *fetched;
 	size_t fetched_count;
+	struct zg_policy_src shadow;
+	struct zg_diag shadow_diag; /* its errors are nobody else's */
+	size_t shadows;		    /* files of it */
+	uint8_t signer[ZG_SIGNERS_MAX][ZG_SIGN_KEY];
+	uint32_t signers; /* files of them */
+	struct zg_signatures signatures;
+	const char *signed_in; /* the file of those; NULL = none */
+	bool unsigned_will_do;
+	struct file_text *files, **last; /* in their order; the ledger's are not among them */
+};
+
+/* A file as it was read, for who must know what the files alone say. */
+struct file_text {
+	enum zg_config_file kind;
+	const char *name;
+	struct zg_slice text;
+	struct file_text *next;
 };
 
 /* What is put together before the header is written. */
@@ -51,6 +70,7 @@ struct zg_build *zg_build_new(struct zg_diag *diag)
 	if (b) {
 		zg_arena_init(&b->arena, ZG_BUILD_BYTES);
 		b->diag = diag;
+		b->last = &b->files;
 		b->auth_keys = ZG_BUF(ZG_LISTEN_MAX * ZG_ISSUERS_MAX * ZG_AUTH_KEYS_MAX *
 				      sizeof(struct zg_auth_key));
 	}
@@ -62,8 +82,57 @@ void zg_build_free(struct zg_build *b)
 	if (!b)
 		return;
 	zg_buf_release(&b->auth_keys);
+	zg_diag_release(&b->shadow_diag);
 	zg_arena_release(&b->arena);
 	free(b);
+}
+
+/* Keys in files, in the order in which the settings name them. */
+static void add_signer(struct zg_build *b, const char *file, struct zg_slice text)
+{
+	if (b->signers == ZG_SIGNERS_MAX)
+		return; /* check_signed counts them */
+	if (zg_sign_key(text, b->signer[b->signers++]) < 0) {
+		zg_diag_error(b->diag, file, 0, 0, "it is not the public key of a signer");
+		zg_diag_hint(b->diag, "Ed25519: PEM, or 32 bytes in base64");
+	}
+}
+
+static void add_signatures(struct zg_build *b, const char *file, struct zg_slice text)
+{
+	struct zg_err e;
+
+	if (zg_signatures_read(text, file, &b->signatures, &e) == 0)
+		b->signed_in = file;
+	else if (b->settings.settings.require_signed)
+		zg_diag_add(b->diag, &e);
+}
+
+static void add_shadow(struct zg_build *b, const struct zg_yaml_ctx *ctx, struct zg_slice text)
+{
+	const struct zg_yaml_ctx own = {ctx->file, ctx->arena, &b->shadow_diag};
+
+	b->shadows++;
+	zg_policy_parse(&own, text, &b->shadow);
+}
+
+static bool keep(struct zg_build *b, enum zg_config_file kind, const char *name,
+		 struct zg_slice text)
+{
+	struct file_text *f = zg_arena_alloc(&b->arena, sizeof(*f));
+	const char *copy = f ? zg_arena_copy(&b->arena, text) : NULL;
+
+	if (!copy)
+		return false;
+	*f = (struct file_text){kind, name, {copy, text.len}, NULL};
+	*b->last = f;
+	b->last = &f->next;
+	return true;
+}
+
+void zg_build_unsigned(struct zg_build *b)
+{
+	b->unsigned_will_do = true;
 }
 
 void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name,
@@ -71,7 +140,8 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 {
 	struct zg_yaml_ctx ctx = {zg_arena_copy(&b->arena, zg_slice_str(name)), &b->arena, b->diag};
 
-	if (!ctx.file) {
+	if (!ctx.file ||
+	    (kind != ZG_CF_REGISTRY && kind != ZG_CF_SHADOW && !keep(b, kind, ctx.file, text))) {
 		zg_diag_error(b->diag, name, 0, 0, "the files need too much memory together");
 		return;
 	}
@@ -105,6 +175,17 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 	case ZG_CF_FETCHED:
 		b->fetched = (const void *)zg_arena_copy(&b->arena, text);
 		b->fetched_count = b->fetched ? text.len / sizeof(*b->fetched) : 0;
+		return;
+	case ZG_CF_SHADOW:
+		add_shadow(b, &ctx, text);
+		return;
+	case ZG_CF_SIGNER:
+		add_signer(b, ctx.file, text);
+		return;
+	case ZG_CF_SIGNATURE:
+		add_signatures(b, ctx.file, text);
+		return;
+	case ZG_CF_KINDS:
 		return;
 	}
 }
@@ -340,6 +421,56 @@ static int put_names(struct zg_build *b, struct sections *s)
 	return r;
 }
 
+static struct zg_slice *profile_names(struct zg_build *b)
+{
+	struct zg_slice *names =
+		zg_arena_alloc(&b->arena, (b->settings.profile_count + 1) * sizeof(*names));
+
+	for (size_t i = 0; names && i < b->settings.profile_count; i++)
+		names[i] = b->settings.profiles[i].name;
+	return names;
+}
+
+/* The policy on trial, with the registry in force. Whatever is wrong with it is
+ * written down for people, and nothing else. */
+static int put_shadow(struct zg_build *b, struct sections *s, struct zg_server_src *server,
+		      const struct zg_slice *names)
+{
+	struct zg_shadow_def def = {.rules = (uint32_t)b->shadow.rule_count};
+	zg_autobuf section = ZG_BUF(ZG_SNAPSHOT_BYTES);
+	zg_autobuf text = ZG_BUF(ZG_SNAPSHOT_BYTES);
+	struct zg_err e = {0};
+
+	if (!b->shadows)
+		return 0;
+	if (!names)
+		return -ENOMEM;
+	zg_policy_check(&b->shadow, &b->arena, &b->shadow_diag);
+	if (!b->shadow_diag.errors &&
+	    (zg_policy_compile(&b->shadow, server, b->registry.count, &b->arena, &section, &e) <
+		     0 ||
+	     zg_canonical(&text, &b->shadow, b->server, b->registry.count, names, &b->arena) < 0))
+		zg_diag_add(&b->shadow_diag, &e);
+	if (b->shadow_diag.errors) {
+		const struct zg_err *first = &b->shadow_diag.item[0];
+
+		for (size_t i = 0; i < b->shadow_diag.kept && b->shadow_diag.notice[i]; i++)
+			first = &b->shadow_diag.item[i + 1];
+		def.broken = 1;
+		def.line = first->line;
+		def.column = first->column;
+		memcpy(def.file, first->file, sizeof(def.file));
+		memcpy(def.what, first->what, sizeof(def.what));
+		zg_diag_notice(b->diag, def.file, def.line, def.column, "shadow policy: %.200s",
+			       def.what);
+	} else {
+		zg_sha256(def.id, text.ptr, text.len);
+		zg_buf_add(&s->buf[ZG_S_SHADOW_POLICY], section.ptr, section.len);
+	}
+	zg_buf_add(&s->buf[ZG_S_SHADOW], &def, sizeof(def));
+	return 0;
+}
+
 static int put_policy(struct zg_build *b, struct sections *s)
 {
 	struct zg_server_src *server =
@@ -355,7 +486,7 @@ static int put_policy(struct zg_build *b, struct sections *s)
 			      &s->buf[ZG_S_POLICY], &e);
 	if (r < 0)
 		zg_diag_add(b->diag, &e);
-	return r;
+	return r < 0 ? r : put_shadow(b, s, server, profile_names(b));
 }
 
 static int put_scandb(struct zg_build *b, struct sections *s)
@@ -371,18 +502,85 @@ static int put_scandb(struct zg_build *b, struct sections *s)
 static int snapshot_id(struct zg_build *b, uint8_t id[32])
 {
 	zg_autobuf text = ZG_BUF(ZG_SNAPSHOT_BYTES);
-	struct zg_slice *names =
-		zg_arena_alloc(&b->arena, (b->settings.profile_count + 1) * sizeof(*names));
+	struct zg_slice *names = profile_names(b);
 	int r;
 
 	if (!names)
 		return -ENOMEM;
-	for (size_t i = 0; i < b->settings.profile_count; i++)
-		names[i] = b->settings.profiles[i].name;
 	r = zg_canonical(&text, &b->policy, b->server, b->registry.count, names, &b->arena);
 	if (r == 0)
 		zg_sha256(id, text.ptr, text.len);
 	return r;
+}
+
+/* People sign files. What the ledger has decided since, the revocation of a server
+ * above all, is in force without another signature. */
+static int signed_id(struct zg_build *b, const uint8_t id[32], uint8_t out[32])
+{
+	zg_autobuf ignored = ZG_BUF(ZG_SNAPSHOT_BYTES);
+	struct zg_diag diag = {0};
+	struct zg_build *alone;
+	int r = -ENOMEM;
+
+	if (!b->registry.marks) {
+		memcpy(out, id, 32);
+		return 0;
+	}
+	alone = zg_build_new(&diag);
+	if (alone) {
+		zg_build_unsigned(alone);
+		for (const struct file_text *f = b->files; f; f = f->next)
+			zg_build_add(alone, f->kind, f->name, f->text);
+		r = zg_build_finish(alone, ZG_BUILD_POLICY, &ignored, out, NULL);
+	}
+	zg_build_free(alone);
+	zg_diag_release(&diag);
+	return r;
+}
+
+/* Is what these files say what the required signers signed? */
+static void check_signed(struct zg_build *b, const uint8_t id[32])
+{
+	const struct zg_settings *s = zg_build_settings(b);
+	uint8_t key[ZG_SIGNERS_MAX][ZG_SIGN_KEY], of_files[32];
+	uint32_t file = 0;
+	size_t count;
+	char hex[65];
+
+	if (!s->require_signed || b->unsigned_will_do)
+		return;
+	for (uint32_t i = 0; i < s->signer_count; i++) {
+		bool inline_key = zg_signer_is_key(s->signer[i]);
+
+		if (inline_key && zg_sign_key(zg_slice_str(s->signer[i]), key[i]) == 0)
+			continue;
+		if (inline_key || file == b->signers) {
+			file = UINT32_MAX;
+			break;
+		}
+		memcpy(key[i], b->signer[file++], ZG_SIGN_KEY);
+	}
+	if (file != b->signers) {
+		zg_diag_error(b->diag, b->settings.file, 0, 0,
+			      "policy_signers has changed: restart zerogated");
+		return;
+	}
+	if (signed_id(b, id, of_files) < 0) {
+		zg_diag_error(b->diag, b->settings.file, 0, 0,
+			      "what the files say without the registry cannot be told");
+		return;
+	}
+	count = zg_signatures_count(&b->signatures, (const uint8_t(*)[ZG_SIGN_KEY])key,
+				    s->signer_count, of_files);
+	if (count >= s->require_signed)
+		return;
+	zg_hex(hex, of_files, 32);
+	zg_diag_error(b->diag, b->signed_in ? b->signed_in : b->settings.file, 0, 0,
+		      "snapshot %.16s... is signed by %zu of the %u signers that are required%s",
+		      hex, count, s->require_signed,
+		      b->signed_in ? "" : ": there is no " ZG_SIGNATURE_FILE);
+	zg_diag_hint(b->diag, "review it, then: zerogate policy sign --key KEY --config %.128s",
+		     b->settings.file);
 }
 
 static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
@@ -427,6 +625,8 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 		r = put_policy(b, s);
 	if (r == 0)
 		r = snapshot_id(b, id);
+	if (r == 0)
+		check_signed(b, id);
 	counts->rules = b->policy.rule_count;
 	counts->servers = b->registry.count;
 	counts->profiles = b->settings.profile_count;

@@ -53,8 +53,17 @@ static void fill_judged(struct zg_record *rec, enum zg_action action, const char
 	zg_record_str(rec, ZG_RF_reason, zg_slice_str(reason));
 }
 
+static void fill_trial(struct zg_record *rec, const struct zg_trial *t)
+{
+	if (!t->differs)
+		return;
+	zg_record_str(rec, ZG_RF_shadow_decision, zg_slice_str(zg_decision_text(t->kind)));
+	zg_record_str(rec, ZG_RF_shadow_rules, zg_slice_str(t->rules));
+}
+
 static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 {
+	fill_trial(rec, &r->trial);
 	fill_judged(rec, r->action, r->risk_tags, &r->decision, r->rules, r->reason);
 	zg_record_str(rec, ZG_RF_labels, zg_slice_str(r->labels));
 	ZG_REC_NUM(rec, decide_ns, r->decide_ns);
@@ -84,6 +93,7 @@ int zg_evidence_server(struct zg_request *r, const struct zg_ask *a)
 	ZG_REC_NUM(&rec, args_bytes, a->args_bytes);
 	zg_envelope_tags_text(&a->env, tags, sizeof(tags));
 	fill_judged(&rec, a->env.action, tags, &a->decision, a->rules, a->reason);
+	fill_trial(&rec, &a->trial);
 	/* in a callback of the exchange: never waits */
 	if (zg_ring_room(ring) == 0)
 		return -EAGAIN;

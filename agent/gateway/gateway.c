@@ -230,6 +230,7 @@ static int take_snapshot(struct zg_worker *w, const struct zg_msg *m)
 		zg_live_unref(live);
 		return w->live ? 0 : -EBADMSG;
 	}
+	zg_trial_begin(w, live);
 	zg_live_unref(w->live);
 	w->live = live;
 	if (w->base)

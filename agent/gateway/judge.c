@@ -32,6 +32,7 @@ enum zg_next zg_step_judge(struct zg_request *r)
 	struct zg_slice todo;
 	char rules[ZG_RULES_LEN], reason[ZG_REASON_LEN], tags[ZG_FINDINGS_LEN];
 	char labels[ZG_REASON_LEN];
+	struct zg_envelope asked;
 	int rc;
 
 	/* then the definition says something of the call */
@@ -43,10 +44,12 @@ enum zg_next zg_step_judge(struct zg_request *r)
 		env.read_only = r->pin_known && r->pin.state == ZG_PS_PINNED &&
 				(r->pin.hints & ZG_PIN_READ_ONLY);
 	}
+	asked = env;
 	rc = zg_envelope_classify(p, &env);
 	zg_decide(p, &env, &r->decision);
 	r->judged = true;
 	r->decide_ns = zg_now_ns() - begin;
+	zg_trial_judge(r->worker, r->live, &asked, &r->decision, &r->trial);
 	zg_decision_rules_text(p, &r->decision, rules, sizeof(rules));
 	zg_decision_reason_text(p, &env, &r->decision, reason, sizeof(reason));
 	zg_envelope_tags_text(&env, tags, sizeof(tags));

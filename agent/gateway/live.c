@@ -45,6 +45,7 @@ static void live_free(struct zg_live *l)
 {
 	explicit_bzero(&l->seal, sizeof(l->seal));
 	zg_policy_close(&l->policy);
+	zg_policy_close(&l->trial);
 	zg_scanner_free(l->scanner);
 	zg_trust_free(l->trust);
 	zg_snapshot_close(&l->snap);
@@ -77,6 +78,10 @@ int zg_live_new(struct zg_live **out, int fd, int secrets, uint64_t generation,
 		rc = make_keys(l, e);
 	if (rc == 0)
 		rc = zg_policy_open(&l->policy, l->snap.policy, l->snap.policy_bytes, e);
+	/* what is only tried out must not keep what is in force from it */
+	if (rc == 0 && l->snap.shadow && !l->snap.shadow->broken &&
+	    zg_policy_open(&l->trial, l->snap.shadow_policy, l->snap.shadow_policy_bytes, e) < 0)
+		l->trial = (struct zg_policy){0};
 	if (rc == 0)
 		rc = zg_scanner_new(&l->scanner, l->snap.scandb, l->snap.scandb_bytes, e);
 	if (rc == 0)

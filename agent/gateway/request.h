@@ -19,6 +19,7 @@
 #include "route.h"
 #include "rpc.h"
 #include "sse.h"
+#include "trial.h"
 #include "worker.h"
 
 #define ZG_TEXT_LEN (2 * ZG_REASON_LEN + ZG_RULES_LEN)
@@ -215,6 +216,7 @@ struct zg_request {
 	size_t args_bytes;
 	bool judged;
 	struct zg_decision decision;
+	struct zg_trial trial;
 	uint64_t decide_ns;
 	/* texts, like r->answer.text: in the arena, or constant; never NULL */
 	const char *risk_tags;

@@ -23,13 +23,16 @@ static struct zg_slice text_of(const json_t *string)
 static void judge(const struct zg_request *r, const struct zg_rpc *q, struct zg_ask *a)
 {
 	const struct zg_policy *p = &r->live->policy;
+	struct zg_envelope asked;
 	char host[256];
 
 	a->env = zg_request_envelope(r, q);
 	a->env.from_server = true;
+	asked = a->env;
 	if (zg_envelope_classify(p, &a->env) < 0)
 		a->env.action = ZG_ACTION_WRITE; /* and zg_decide denies it */
 	zg_decide(p, &a->env, &a->decision);
+	zg_trial_judge(r->worker, r->live, &asked, &a->decision, &a->trial);
 	zg_decision_rules_text(p, &a->decision, a->rules, sizeof(a->rules));
 	zg_decision_reason_text(p, &a->env, &a->decision, a->reason, sizeof(a->reason));
 	a->allowed =

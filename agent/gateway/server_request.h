@@ -8,6 +8,7 @@
 #ifndef ZG_GATEWAY_SERVER_REQUEST_H
 #define ZG_GATEWAY_SERVER_REQUEST_H
 
+#include "trial.h"
 #include "decision.h"
 #include "envelope.h"
 #include "server_message.h"
@@ -15,6 +16,7 @@
 struct zg_ask { /* one request of a server */
 	struct zg_envelope env;
 	struct zg_decision decision;
+	struct zg_trial trial;
 	bool allowed;
 	uint8_t args_sha256[32];
 	size_t args_bytes;

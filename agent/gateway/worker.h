@@ -34,6 +34,7 @@ struct zg_live {
 	struct zg_secrets secrets;
 	struct zg_seal_keys seal;
 	struct zg_policy policy;
+	struct zg_policy trial; /* of a candidate; bytes NULL = none */
 	struct zg_scanner *scanner;
 	uint64_t generation;
 	uint32_t refs;

@@ -111,6 +111,7 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_AGENT_CHILD_EXIT:
 	case ZG_RK_POLICY_LOAD:
 	case ZG_RK_POLICY_REJECT:
+	case ZG_RK_POLICY_SHADOW:
 	case ZG_RK_KERNEL_DENY:
 	case ZG_RK_KERNEL_WOULD_DENY:
 	case ZG_RK_KERNEL_LOST:

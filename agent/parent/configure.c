@@ -174,6 +174,72 @@ static int add_keys(struct zg_configure *c, const struct zg_auth *a, struct zg_e
 	return rc;
 }
 
+/* What is compiled is kept: what is compiled again is the same, whatever
+ * becomes of the file. */
+static int copy_text(int from, const char *name, struct zg_err *e)
+{
+	zg_autofd int to = memfd_create("zerogate-config", MFD_CLOEXEC);
+	ssize_t n = 1;
+
+	if (to < 0)
+		return zg_err_at(e, errno, name, 0, 0, "cannot keep it: %m");
+	while (n > 0)
+		n = sendfile(to, from, NULL, ZG_CONFIG_FILE_BYTES + 1);
+	return n < 0 ? zg_err_at(e, errno, name, 0, 0, "cannot read it: %m") : zg_take_fd(&to);
+}
+
+static int read_text(struct zg_configure *c, struct zg_configure_file *f, struct zg_err *e)
+{
+	zg_autofd int fd = -1;
+	uid_t owner = 0;
+	int rc = owner_of(c->in.main, &owner);
+
+	if (rc < 0)
+		return zg_err_at(e, -rc, c->in.main, 0, 0, "it vanished");
+	fd = f->kind == ZG_CF_RESOLV ? open_resolv(f->name, e)
+				     : open_checked(f->name, false, owner, e);
+	if (fd < 0)
+		return fd;
+	f->text = copy_text(fd, f->name, e);
+	return f->text < 0 ? f->text : 0;
+}
+
+/* Public keys of signers, and what they signed. */
+static int add_signatures(struct zg_configure *c, const struct zg_settings *s, struct zg_err *e)
+{
+	char path[2 * ZG_PATH_LEN], folder[ZG_PATH_LEN];
+	char *slash;
+	int rc = 0;
+
+	(void)zg_str_cut(folder, sizeof(folder), zg_slice_str(c->in.main));
+	slash = strrchr(folder, '/');
+	*(slash ? slash : folder) = '\0';
+	for (uint32_t i = 0; rc == 0 && i < s->signer_count; i++)
+		if (!zg_signer_is_key(s->signer[i]))
+			rc = add_file(c, ZG_CF_SIGNER, s->signer[i][0] == '/' ? "" : folder,
+				      s->signer[i], e);
+	(void)snprintf(path, sizeof(path), "%s/" ZG_SIGNATURE_FILE, c->in.policies);
+	if (rc == 0 && access(path, F_OK) == 0)
+		rc = add_file(c, ZG_CF_SIGNATURE, c->in.policies, ZG_SIGNATURE_FILE, e);
+	return rc;
+}
+
+/* All of it or nothing, read before anything is sent: whatever is wrong with a
+ * policy that is only tried out, the one in force is loaded. */
+static void add_shadow(struct zg_configure *c, uid_t owner)
+{
+	const size_t before = c->files;
+	struct zg_err *e = &c->shadow_left_out;
+	int rc = add_folder(c, ZG_CF_SHADOW, c->in.shadow, ".yaml", owner, e);
+
+	for (size_t i = before; rc == 0 && i < c->files; i++)
+		rc = read_text(c, &c->file[i], e);
+	if (rc == 0 && c->files == before)
+		rc = zg_err_at(e, ENOENT, c->in.shadow, 0, 0, "it holds no *.yaml");
+	while (rc < 0 && c->files > before)
+		zg_close_(&c->file[--c->files].text);
+}
+
 static int collect(struct zg_configure *c, struct zg_err *e)
 {
 	uid_t owner = 0;
@@ -188,23 +254,13 @@ static int collect(struct zg_configure *c, struct zg_err *e)
 		rc = add_folder(c, ZG_CF_SERVER, c->in.servers, ".json", owner, e);
 	for (uint32_t i = 0; rc == 0 && c->in.settings && i < c->in.settings->listen_count; i++)
 		rc = add_keys(c, &c->in.settings->auth[i], e);
+	if (rc == 0 && c->in.policies && c->in.settings)
+		rc = add_signatures(c, c->in.settings, e);
+	if (rc == 0 && c->in.policies && c->in.shadow && c->in.shadow[0])
+		add_shadow(c, owner);
 	if (rc == 0 && c->in.policies && access(RESOLV_CONF, F_OK) == 0)
 		rc = add_file(c, ZG_CF_RESOLV, "", RESOLV_CONF, e);
 	return rc;
-}
-
-/* What is compiled is kept: what is compiled again is the same, whatever
- * becomes of the file. */
-static int copy_text(int from, const char *name, struct zg_err *e)
-{
-	zg_autofd int to = memfd_create("zerogate-config", MFD_CLOEXEC);
-	ssize_t n = 1;
-
-	if (to < 0)
-		return zg_err_at(e, errno, name, 0, 0, "cannot keep it: %m");
-	while (n > 0)
-		n = sendfile(to, from, NULL, ZG_CONFIG_FILE_BYTES + 1);
-	return n < 0 ? zg_err_at(e, errno, name, 0, 0, "cannot read it: %m") : zg_take_fd(&to);
 }
 
 /* What the ledger says of servers. It may be writing: a file that has gone since
@@ -330,22 +386,6 @@ int zg_configure_start(struct zg_configure *c, const struct zg_configure_input *
 		zg_configure_release(c);
 	}
 	return rc;
-}
-
-static int read_text(struct zg_configure *c, struct zg_configure_file *f, struct zg_err *e)
-{
-	zg_autofd int fd = -1;
-	uid_t owner = 0;
-	int rc = owner_of(c->in.main, &owner);
-
-	if (rc < 0)
-		return zg_err_at(e, -rc, c->in.main, 0, 0, "it vanished");
-	fd = f->kind == ZG_CF_RESOLV ? open_resolv(f->name, e)
-				     : open_checked(f->name, false, owner, e);
-	if (fd < 0)
-		return fd;
-	f->text = copy_text(fd, f->name, e);
-	return f->text < 0 ? f->text : 0;
 }
 
 static int send_file(struct zg_configure *c)

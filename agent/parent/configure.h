@@ -15,9 +15,10 @@
 #include "snapshot.h"
 
 struct zg_configure_input {
-	const char *main;		    /* zerogate.yaml */
-	const char *policies;		    /* folder of *.yaml, NULL = settings only */
-	const char *servers;		    /* folder of *.json */
+	const char *main;     /* zerogate.yaml */
+	const char *policies; /* folder of *.yaml, NULL = settings only */
+	const char *servers;  /* folder of *.json */
+	const char *shadow;   /* folder of *.yaml that are tried out; NULL or "" = none */
 	const struct zg_settings *settings; /* with policies: which files of keys are named */
 	bool drop;			    /* we are root: the child becomes nobody */
 	int cgroup;			    /* the child's, -1 = stay */
@@ -50,6 +51,8 @@ struct zg_configure {
 	size_t errors;
 	struct zg_err first; /* of the errors, for whoever asked */
 	int snapshot;	     /* the result; -1 */
+	/* why the files of the shadow policy were left out; what[0] = "": they were not */
+	struct zg_err shadow_left_out;
 };
 
 /* Collect the files and start the role. On failure nothing is left running;

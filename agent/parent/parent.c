@@ -83,6 +83,7 @@ void zg_parent_status(struct zg_parent *p, struct zg_msg_ctl_status *out)
 	memcpy(out->snapshot, p->snapshot.header->id, sizeof(out->snapshot));
 	memcpy(out->last_reload_error, p->last_reload_error, sizeof(out->last_reload_error));
 	zg_contain_list(p, out->contained, sizeof(out->contained));
+	zg_reload_shadow_status(p, out);
 	(void)zg_str_cut(out->enforcement, sizeof(out->enforcement),
 			 zg_slice_str(zg_enforcement_text(p)));
 }
@@ -458,6 +459,7 @@ static int load(struct zg_parent *p, int cgroup)
 					      .registry = p->registry,
 					      .registry_uid =
 						      p->options->check ? (uid_t)-1 : p->ledger_uid,
+					      .shadow = p->shadow_policies,
 					      .settings = p->policies[0] ? &p->settings : NULL,
 					      .drop = geteuid() == 0,
 					      .cgroup = cgroup,
@@ -472,6 +474,7 @@ static int load(struct zg_parent *p, int cgroup)
 	if (rc == 0) {
 		p->snapshot_fd = zg_take_fd(&c.snapshot);
 		zg_configure_keep(&c, &p->texts);
+		p->configure.shadow_left_out = c.shadow_left_out;
 	} else
 		report(NULL, &e);
 	zg_configure_release(&c);

@@ -63,7 +63,9 @@ int zg_prepare_sources(struct zg_parent *p, struct zg_err *e)
 	const struct {
 		char *out;
 		const char *path;
-	} paths[] = {{p->policies, s->policies}, {p->servers, s->servers}};
+	} paths[] = {{p->policies, s->policies},
+		     {p->servers, s->servers},
+		     {p->shadow_policies, s->shadow_policies}};
 	char folder[ZG_PATH_LEN];
 	int rc;
 
@@ -71,6 +73,8 @@ int zg_prepare_sources(struct zg_parent *p, struct zg_err *e)
 	rc = follow(p->config, e);
 	folder_of(folder, p->config);
 	for (size_t i = 0; rc == 0 && i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (!paths[i].path[0])
+			continue;
 		rc = resolve(paths[i].out, folder, p->options->prefix, paths[i].path, e);
 		if (rc == 0)
 			rc = follow(paths[i].out, e);

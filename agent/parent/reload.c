@@ -120,6 +120,70 @@ static void record_passthrough(struct zg_parent *p)
 	}
 }
 
+static void shadow_text(const struct zg_parent *p, char *out, size_t size)
+{
+	const struct zg_shadow_def *d = p->snapshot.shadow;
+	struct zg_err e = p->configure.shadow_left_out;
+	char text[ZG_PATH_LEN + 2 * ZG_REASON_LEN];
+
+	if (d && d->broken) {
+		e = (struct zg_err){.line = d->line, .column = d->column};
+		memcpy(e.file, d->file, sizeof(e.file));
+		memcpy(e.what, d->what, sizeof(e.what));
+	}
+	if (d && !d->broken)
+		(void)snprintf(out, size, "on trial: %u rules", d->rules);
+	else if (e.what[0])
+		(void)snprintf(out, size, "broken: %s", zg_err_text(&e, text, sizeof(text)));
+	else
+		(void)snprintf(out, size, "%s", "");
+}
+
+/* Once for each thing that there is to say of it. */
+static void record_shadow(struct zg_parent *p)
+{
+	const struct zg_shadow_def *d = p->snapshot.shadow;
+	char text[sizeof(p->shadow_told) - 80], told[sizeof(p->shadow_told)], hex[65] = "";
+	struct zg_record r;
+
+	shadow_text(p, text, sizeof(text));
+	if (d)
+		zg_hex(hex, d->id, sizeof(d->id));
+	(void)snprintf(told, sizeof(told), "%s %s", hex, text);
+	if (strcmp(told, p->shadow_told) == 0)
+		return;
+	memcpy(p->shadow_told, told, sizeof(told));
+	zg_log(strncmp(text, "broken", 6) == 0 ? ZG_LOG_WARN : ZG_LOG_NOTICE, "shadow policy %s",
+	       text[0] ? text : "none");
+	zg_record_init(&r, ZG_RK_POLICY_SHADOW);
+	zg_record_str(&r, ZG_RF_message,
+		      text[0] ? zg_slice_str(text) : ZG_SLICE("no policy is on trial any more"));
+	if (d && d->broken) {
+		zg_record_str(&r, ZG_RF_file, zg_slice_str(d->file));
+		zg_record_str(&r, ZG_RF_reason, zg_slice_str(d->what));
+		ZG_REC_NUM(&r, line, d->line);
+		ZG_REC_NUM(&r, column, d->column);
+	}
+	(void)zg_events_record(p, &r);
+}
+
+void zg_reload_shadow_status(const struct zg_parent *p, struct zg_msg_ctl_status *out)
+{
+	uint64_t *const sum[ZG_RC_MAX] = {
+		[ZG_RC_SHADOW_CALLS] = &out->shadow_calls,
+		[ZG_RC_SHADOW_STRICTER] = &out->shadow_stricter,
+		[ZG_RC_SHADOW_LOOSER] = &out->shadow_looser,
+		[ZG_RC_SHADOW_OTHER] = &out->shadow_other,
+	};
+	char text[ZG_PATH_LEN + 2 * ZG_REASON_LEN];
+
+	shadow_text(p, text, sizeof(text));
+	(void)zg_str_cut(out->shadow, sizeof(out->shadow), zg_slice_str(text));
+	for (uint32_t i = 1; i <= p->children.workers; i++)
+		for (int n = 0; p->children.ring[i].shared && n < ZG_RC_MAX; n++)
+			*sum[n] += zg_ring_counted(&p->children.ring[i], (enum zg_ring_counter)n);
+}
+
 int zg_reload_apply(struct zg_parent *p, struct zg_err *e)
 {
 	uint64_t generation = next_generation(p);
@@ -131,6 +195,7 @@ int zg_reload_apply(struct zg_parent *p, struct zg_err *e)
 	zg_names_settle(p->names);
 	record(p, ZG_RK_POLICY_LOAD, IN_FORCE, NULL);
 	record_passthrough(p);
+	record_shadow(p);
 	return 0;
 }
 
@@ -214,6 +279,13 @@ static bool same_secrets(int a, int b)
 	return same;
 }
 
+/* Whoever can change the files must not choose whose word for them is needed. */
+static bool same_signers(const struct zg_settings *a, const struct zg_settings *b)
+{
+	return a->require_signed == b->require_signed && a->signer_count == b->signer_count &&
+	       memcmp(a->signer, b->signer, sizeof(a->signer)) == 0;
+}
+
 /* The new snapshot everywhere; the old one goes only when the new one holds. 1:
  * it says what is in force already, which stays. */
 static int take(struct zg_parent *p, struct zg_err *e)
@@ -231,6 +303,15 @@ static int take(struct zg_parent *p, struct zg_err *e)
 		zg_snapshot_close(&s);
 		return rc;
 	}
+	if (p->snapshot.settings->require_signed &&
+	    !same_signers(p->snapshot.settings, s.settings)) {
+		zg_snapshot_close(&s);
+		rc = zg_err_set(e, EPERM,
+				"policy_signers and require_signed have changed, "
+				"and signatures are required");
+		zg_err_hint(e, "restart zerogated");
+		return rc;
+	}
 	/* of the same files: credentials are read again by a reload alone */
 	secrets = p->recompiling ? fcntl(p->secrets_fd, F_DUPFD_CLOEXEC, 0)
 				 : zg_parent_secrets(p, &s, e);
@@ -244,6 +325,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	    same_secrets(p->secrets_fd, secrets)) {
 		zg_snapshot_close(&s);
 		zg_configure_keep(&p->configure, &p->texts);
+		p->people = people;
 		return 1;
 	}
 	rc = apply(p, &s, generation, e);
@@ -341,6 +423,8 @@ static void finish(struct zg_parent *p, const struct zg_err *e, bool unchanged)
 		record(p, ZG_RK_POLICY_LOAD, IN_FORCE, NULL);
 		record_passthrough(p);
 	}
+	if (!e)
+		record_shadow(p);
 	(void)sd_notify(0, "READY=1");
 	if (!p->reload_asked_again)
 		zg_control_reloaded(p, e, p->configure.errors);
@@ -411,6 +495,7 @@ static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 					.registry = p->recompiling ? NULL : p->registry,
 					.registry_uid = p->ledger_uid,
 					.trials = p->registering,
+					.shadow = p->shadow_policies,
 					.settings = &p->settings,
 					.drop = true,
 					.cgroup = dir,

@@ -171,6 +171,7 @@ struct zg_parent {
 	char config[ZG_PATH_LEN];	/* where that led to when it was read last */
 	char policies[ZG_PATH_LEN];
 	char servers[ZG_PATH_LEN];
+	char shadow_policies[ZG_PATH_LEN]; /* "" = none */
 	char state_dir[ZG_PATH_LEN];
 	char registry[ZG_PATH_LEN]; /* in it: the ledger's word on servers */
 	char runtime_dir[ZG_PATH_LEN];
@@ -187,9 +188,10 @@ struct zg_parent {
 	struct zg_server_names *server_names;
 	struct zg_watch *watch;
 	struct zg_issuer_keys *issuer_keys; /* NULL: none was fetched yet */
-	bool recompiling; /* the running one is not a reload */
+	bool recompiling;		    /* the running one is not a reload */
 	bool registering; /* the running one is for what the ledger says of servers */
 	uint64_t registry_change;
+	char shadow_told[ZG_REASON_LEN + ZG_PATH_LEN]; /* what was said of the policy on trial */
 	bool recompile_again;
 	bool reload_again;
 	bool reload_asked;	 /* by a person: told of even if it changes nothing */

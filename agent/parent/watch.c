@@ -126,6 +126,9 @@ static void look(struct zg_watch *w, const struct zg_parent *p)
 	add_file(w, p->config);
 	add_folder(w, p, p->settings.policies, p->policies, ".yaml");
 	add_folder(w, p, p->settings.servers, p->servers, ".json");
+	add_folder(w, p, p->settings.policies, p->policies, ZG_SIGNATURE_FILE);
+	if (p->shadow_policies[0])
+		add_folder(w, p, p->settings.shadow_policies, p->shadow_policies, ".yaml");
 }
 
 /* what is seen --------------------------------------------------------------- */

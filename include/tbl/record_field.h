@@ -87,3 +87,6 @@ STR(owner, "ZG_OWNER", ZG_OWNER_LEN)
 STR(acted_as, "ZG_ACTED_AS", ZG_NAME_LEN) /* submitter, security, owner, approver, agent */
 HEX(entry_sha256, "ZG_ENTRY_SHA256", 32)
 STR(labels, "ZG_LABELS", ZG_REASON_LEN) /* "key=value,...": what the matching rules annotate */
+/* what the policy on trial would have said, where it differs */
+STR(shadow_decision, "ZG_SHADOW_DECISION", ZG_NAME_LEN)
+STR(shadow_rules, "ZG_SHADOW_RULES", ZG_RULES_LEN)

@@ -84,7 +84,7 @@ export const TOOLS = {
 export const EXAMPLE = path.join(repo, 'policies/examples/mcp-governance.yaml');
 
 class Agent extends EventEmitter {
-	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen, mode = 'enforce', onChange = false, env = {} } = {}) {
+	async open({ servers = [], policy, hold = 3, workers = 2, allow = [], more = '', listen, mode = 'enforce', onChange = false, before = () => {}, env = {} } = {}) {
 		this.env = env;
 		this.setMaxListeners(0);
 		this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-'));
@@ -130,6 +130,7 @@ ${more}`);
 		this.policy(policy ?? fs.readFileSync(EXAMPLE, 'utf8'));
 		for (const server of servers)
 			this.register(server);
+		before(this);
 		return this.start();
 	}
 

@@ -3,6 +3,7 @@
 // change on disk are loaded while calls go on, a bad one changes nothing and says
 // where it is wrong.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -147,4 +148,109 @@ test('reload: {on_change: false} waits to be told; every record names a snapshot
 	await agent.halt();
 	const without = agent.records().filter((r) => !/^[0-9a-f]{64}$/.test(r.snapshot ?? ''));
 	assert.deepEqual([...new Set(without.map((r) => r.kind))], []);
+});
+
+test('a policy on trial changes nothing; what it would change is recorded and counted', needs(), async (t) => {
+	const { agent, raw, read } = await worked(t, { more: 'shadow_policies: candidate\n', before: (agent) => {
+		fs.mkdirSync(path.join(agent.dir, 'etc/candidate'));
+		fs.writeFileSync(path.join(agent.dir, 'etc/candidate/policy.yaml'), DENIES);
+	} });
+	const first = await status(agent);
+	assert.match(first.shadow, /^on trial: 4 rules/);
+	assert.equal((await read()).isError ?? false, false);
+	const intent = await agent.record((r) => r.kind === 'call.intent' && r.tool === 'read_issue');
+	assert.equal(intent.decision, 'ALLOW');
+	assert.equal(intent.shadow_decision, 'DENY');
+	assert.equal(intent.shadow_rules, 'allow-read-approved-servers');
+	await raw.call('create_draft', { title: 'x' }); // both say the same
+	const same = await agent.record((r) => /^call\.(intent|deny)$/.test(r.kind) && r.tool === 'create_draft');
+	assert.equal(same.shadow_decision, undefined);
+	const counted = await status(agent);
+	assert.ok(counted.shadow_stricter >= 1 && counted.shadow_calls > counted.shadow_stricter);
+	assert.equal(counted.shadow_looser, 0);
+	assert.match((await agent.zg(['status'])).stdout, /shadow +on trial: 4 rules; of \d+ calls \d+ stricter, 0 looser/);
+
+	// A broken candidate is said to be, and the live policy is loaded all the same.
+	fs.writeFileSync(path.join(agent.dir, 'etc/candidate/policy.yaml'), 'version: v1\nrules:\n  - id: x\n    decsion: DENY\n');
+	fs.writeFileSync(path.join(agent.dir, 'etc/policies/policy.yaml'), DENIES);
+	const second = await changed(agent, first.snapshot);
+	assert.match(second.shadow, /^broken: .*candidate\/policy\.yaml:4:5/);
+	assert.equal(second.last_reload_error, '');
+	const told = await agent.record((r) => r.kind === 'policy.shadow' && r.line === 4);
+	assert.match(told.file, /candidate\/policy\.yaml$/);
+	assert.equal((await read()).isError, true);
+	const check = await agent.zg(['policy', 'check', '--config', agent.config]);
+	assert.equal(check.code, 0, check.stderr);
+	assert.match(check.stderr, /notice: .*candidate\/policy\.yaml:4:5.*shadow policy/);
+	fs.rmSync(path.join(agent.dir, 'etc/candidate'), { recursive: true });
+	assert.equal((await agent.zg(['reload'])).code, 0);
+	assert.match((await status(agent)).shadow, /^broken: .*candidate/);
+});
+
+test('require_signed: what nobody listed has signed is not loaded, tampered or not', needs(), async (t) => {
+	let key;
+	const { agent, read, file } = await worked(t, { onChange: false,
+		more: 'policy_signers: [alice.pub]\nrequire_signed: true\n', before: (agent) => {
+			key = path.join(agent.dir, 'etc/alice');
+			const zg = (...args) => spawnSync(path.join(agent.bin, 'zerogate'), ['policy', ...args], { encoding: 'utf8' });
+			assert.equal(zg('keygen', '--key', key).status, 0);
+			assert.equal(fs.statSync(key).mode & 0o777, 0o600);
+			assert.notEqual(zg('keygen', '--key', key).status, 0, 'a key is never overwritten');
+			const sign = zg('sign', '--key', key, '--config', agent.config);
+			assert.equal(sign.status, 0, sign.stderr);
+		} });
+	const sig = path.join(agent.dir, 'etc/policies/policy.sig');
+	const config = ['--config', agent.config];
+	const first = await status(agent);
+	const verified = await agent.zg(['policy', 'verify', ...config]);
+	assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+	assert.match(verified.stdout, new RegExp(`signed: snapshot ${first.snapshot}`));
+
+	const refused = async (what) => {
+		const reload = await agent.zg(['reload']);
+		assert.equal(reload.code, 1);
+		assert.match(reload.stdout + reload.stderr, what);
+		const now = await status(agent);
+		assert.equal(now.snapshot, first.snapshot, 'the last good one stays');
+		assert.equal(now.generation, first.generation);
+		assert.equal((await read()).isError ?? false, false);
+	};
+	fs.writeFileSync(file, DENIES); // nobody signed this
+	await refused(/is signed by 0 of the 1 signers/);
+	assert.match((await agent.record((r) => r.kind === 'policy.reject')).reason, /signed by 0 of the 1/);
+	assert.equal((await agent.zg(['policy', 'check', ...config])).code, 1);
+	assert.equal((await agent.zg(['policy', 'verify', ...config])).code, 1);
+
+	// by a key that is not listed
+	const mallory = path.join(agent.dir, 'mallory');
+	await agent.zg(['policy', 'keygen', '--key', mallory]);
+	assert.equal((await agent.zg(['policy', 'sign', '--key', mallory, ...config])).code, 0);
+	await refused(/is signed by 0 of the 1 signers/);
+	// with the listed key's name on another's signature
+	const forged = JSON.parse(fs.readFileSync(sig, 'utf8'));
+	const id = /key id +([0-9a-f]{16})/.exec((await agent.zg(['policy', 'keygen', '--key', path.join(agent.dir, 'other')])).stdout)[1];
+	assert.match(id, /^[0-9a-f]{16}$/);
+	forged.signatures[0].key = JSON.parse((await agent.zg(['policy', 'sign', '--key', key, '--out', path.join(agent.dir, 'sig'), ...config])).code === 0
+		? fs.readFileSync(path.join(agent.dir, 'sig'), 'utf8') : '{}').signatures[0].key;
+	fs.writeFileSync(sig, JSON.stringify(forged));
+	await refused(/is signed by 0 of the 1 signers/);
+	fs.rmSync(sig);
+	await refused(/there is no policy\.sig/);
+	// nor can the files say that no signature is needed any more
+	const yaml = fs.readFileSync(agent.config, 'utf8');
+	fs.writeFileSync(agent.config, yaml.replace('require_signed: true', 'require_signed: false'));
+	await refused(/require_signed have changed/);
+	fs.writeFileSync(agent.config, yaml);
+	// a private key that others can read is not used
+	fs.chmodSync(key, 0o640);
+	const loose = await agent.zg(['policy', 'sign', '--key', key, ...config]);
+	assert.equal(loose.code, 2);
+	assert.match(loose.stderr, /chmod 600/);
+	fs.chmodSync(key, 0o600);
+	// signed, it is in force
+	assert.equal((await agent.zg(['policy', 'sign', '--key', key, ...config])).code, 0);
+	const good = await agent.zg(['reload']);
+	assert.equal(good.code, 0, good.stderr);
+	assert.notEqual((await status(agent)).snapshot, first.snapshot);
+	assert.equal((await read()).isError, true);
 });

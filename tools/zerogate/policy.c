@@ -17,6 +17,9 @@ static int usage(void)
 	fputs("usage: zerogate policy check [--json] [--config FILE]\n"
 	      "       zerogate policy test [--config FILE] [CASES...]\n"
 	      "       zerogate policy explain [--json] [--lines] [--config FILE] ENVELOPE|-\n"
+	      "       zerogate policy keygen --key FILE\n"
+	      "       zerogate policy sign --key FILE [--out FILE] [--config FILE]\n"
+	      "       zerogate policy verify [--pub FILE] [--out FILE] [--config FILE]\n"
 	      "FILE is " DEFAULT_CONFIG " unless it is given. See zerogate-policy(5).\n",
 	      stderr);
 	return ZG_EXIT_USAGE;
@@ -82,7 +85,7 @@ static int check(const struct zg_policy_args *a)
 {
 	struct zg_diag diag = {0};
 	struct zg_loaded l = {0};
-	bool valid = zg_load(&l, a->config, &diag) == 0;
+	bool valid = zg_load_as(&l, a->config, ZG_LOAD_SIGNED, &diag) == 0;
 	int status = valid ? ZG_EXIT_OK : ZG_EXIT_NO;
 	char id[65];
 
@@ -114,6 +117,9 @@ static const struct {
 	{"check", check, 0, 0},
 	{"test", zg_policy_test, 0, ZG_CONFIG_FILES_MAX},
 	{"explain", zg_policy_explain, 1, 1},
+	{"keygen", zg_policy_keygen, 0, 0},
+	{"sign", zg_policy_sign, 0, 0},
+	{"verify", zg_policy_verify, 0, 0},
 };
 
 int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
@@ -122,22 +128,48 @@ int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
 		{"config", required_argument, NULL, 'c'},
 		{"json", no_argument, NULL, 'j'},
 		{"lines", no_argument, NULL, 'l'},
+		{"strict", no_argument, NULL, 's'},
+		{"key", required_argument, NULL, 'k'},
+		{"pub", required_argument, NULL, 'p'},
+		{"out", required_argument, NULL, 'o'},
+		{"audit", required_argument, NULL, 'a'},
 		{NULL, 0, NULL, 0},
 	};
 	struct zg_policy_args a = {.config = DEFAULT_CONFIG, .json = cli->json};
 	const char *name;
-	int c;
+	int configs = 0, c;
 
 	optind = 0; /* glibc: forget that main stopped at the first operand */
 	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
-		if (c == 'c')
-			a.config = optarg;
-		else if (c == 'j')
+		switch (c) {
+		case 'c':
+			a.other = configs++ ? optarg : NULL;
+			a.config = configs == 1 ? optarg : a.config;
+			break;
+		case 'j':
 			a.json = true;
-		else if (c == 'l')
+			break;
+		case 'l':
 			a.lines = true;
-		else
+			break;
+		case 's':
+			a.strict = true;
+			break;
+		case 'k':
+			a.key = optarg;
+			break;
+		case 'p':
+			a.pub = optarg;
+			break;
+		case 'o':
+			a.out = optarg;
+			break;
+		case 'a':
+			a.audit = optarg;
+			break;
+		default:
 			return usage();
+		}
 	}
 	if (optind == argc)
 		return usage();

@@ -13,12 +13,18 @@ struct zg_policy_args {
 	const char *config;
 	bool json;
 	bool lines;
+	bool strict;	   /* findings of check count as errors */
+	const char *other; /* a second --config */
+	const char *key, *pub, *out, *audit;
 	int argc; /* operands */
 	char **argv;
 };
 
 int zg_policy_explain(const struct zg_policy_args *a);
 int zg_policy_test(const struct zg_policy_args *a);
+int zg_policy_keygen(const struct zg_policy_args *a);
+int zg_policy_sign(const struct zg_policy_args *a);
+int zg_policy_verify(const struct zg_policy_args *a);
 
 void zg_policy_print_diag(FILE *out, const struct zg_diag *diag);
 

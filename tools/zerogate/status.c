@@ -70,6 +70,13 @@ static void print_text(const struct zg_msg_ctl_status *s, const char *gates)
 	printf("gates        %s\n", gates[0] ? gates : "none is tripped");
 	print_proofs(s);
 	printf("denials      %" PRIu64 " (%" PRIu64 " not recorded)\n", s->denials, s->events_lost);
+	if (s->shadow[0]) {
+		fputs("shadow       ", stdout);
+		zg_print_safe(stdout, s->shadow);
+		printf("; of %" PRIu64 " calls %" PRIu64 " stricter, %" PRIu64 " looser, %" PRIu64
+		       " with other constraints\n",
+		       s->shadow_calls, s->shadow_stricter, s->shadow_looser, s->shadow_other);
+	}
 	if (s->last_reload_error[0]) {
 		fputs("last reload  failed: ", stdout);
 		zg_print_safe(stdout, s->last_reload_error);
@@ -85,14 +92,26 @@ static int print_json(const struct zg_msg_ctl_status *s, const char *gates)
 		const char *name;
 		uint64_t value;
 	} numbers[] = {
-		{"generation", s->generation}, {"started_ns", s->started_ns},
-		{"workers", s->workers},       {"workers_ready", s->workers_ready},
-		{"restarts", s->restarts},     {"governed_cgroups", s->governed_cgroups},
-		{"profiles", s->profiles},     {"servers", s->servers},
-		{"prefixes", s->prefixes},     {"rules", s->rules},
-		{"denials", s->denials},       {"events_lost", s->events_lost},
-		{"proofs", s->proofs},	       {"proofs_failed", s->proofs_failed},
-		{"proved_ns", s->proved_ns},   {"unknown_servers", s->unknown_servers},
+		{"generation", s->generation},
+		{"started_ns", s->started_ns},
+		{"workers", s->workers},
+		{"workers_ready", s->workers_ready},
+		{"restarts", s->restarts},
+		{"governed_cgroups", s->governed_cgroups},
+		{"profiles", s->profiles},
+		{"servers", s->servers},
+		{"prefixes", s->prefixes},
+		{"rules", s->rules},
+		{"denials", s->denials},
+		{"events_lost", s->events_lost},
+		{"proofs", s->proofs},
+		{"proofs_failed", s->proofs_failed},
+		{"proved_ns", s->proved_ns},
+		{"unknown_servers", s->unknown_servers},
+		{"shadow_calls", s->shadow_calls},
+		{"shadow_stricter", s->shadow_stricter},
+		{"shadow_looser", s->shadow_looser},
+		{"shadow_other", s->shadow_other},
 	};
 
 	zg_hex(id, s->snapshot, sizeof(s->snapshot));
@@ -106,6 +125,8 @@ static int print_json(const struct zg_msg_ctl_status *s, const char *gates)
 	zg_buf_json(&out, zg_slice_str(s->contained));
 	zg_buf_str(&out, ",\"gates_tripped\":");
 	zg_buf_json(&out, zg_slice_str(gates));
+	zg_buf_str(&out, ",\"shadow\":");
+	zg_buf_json(&out, zg_slice_str(s->shadow));
 	zg_buf_str(&out, ",\"last_reload_error\":");
 	zg_buf_json(&out, zg_slice_str(s->last_reload_error));
 	zg_buf_str(&out, "}\n");
@@ -132,6 +153,7 @@ int zg_cli_status(const struct zg_cli *cli, struct zg_msg_ctl_status *out)
 			ZG_MSG_TEXT(out->enforcement);
 			ZG_MSG_TEXT(out->last_reload_error);
 			ZG_MSG_TEXT(out->contained);
+			ZG_MSG_TEXT(out->shadow);
 			got = true;
 		}
 	}

@@ -26,6 +26,7 @@ struct sample {
 	struct zg_endpoint_def endpoint[2];
 	struct zg_credential_def credential[1];
 	struct zg_auth_key key[1];
+	struct zg_shadow_def shadow[1];
 	struct zg_stdio_def stdio[1];
 	char text[8];
 };
@@ -55,6 +56,8 @@ static void good(struct sample *s)
 	s->head.section[ZG_S_NAMES].offset = sizeof(*s);
 	s->head.section[ZG_S_EXECS].offset = sizeof(*s);
 	SECTION(ZG_S_AUTH_KEYS, key);
+	s->head.section[ZG_S_SHADOW_POLICY].offset = sizeof(*s);
+	SECTION(ZG_S_SHADOW, shadow);
 	s->settings.listen_count = 1;
 	s->settings.auth[0].issuer_count = 1;
 	memcpy(s->settings.auth[0].issuer[0].issuer, "joe", 4);

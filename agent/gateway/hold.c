@@ -87,7 +87,6 @@ static int send_hold(struct zg_request *r)
 	m.args_bytes = r->args_bytes;
 	memcpy(m.approval, r->hold.claim, sizeof(m.approval));
 	m.question = r->hold.question;
-	m.approvers = r->decision.constraints.approvers;
 	return zg_msg_send(r->worker->ledger, ZG_MSG_HOLD, &m, -1);
 }
 

@@ -932,7 +932,7 @@ struct zg_msg_stdio_closed {
 	uint64_t muted;	   /* lines of its log that were too many */
 };
 
-/* servers in the ledger's book (agent/ledger/registry.h) */
+/* servers in the ledger's book (agent/ledger/servers.h) */
 enum zg_server_state {
 	ZG_SS_NONE = 0, /* never live from here: what is submitted, or a file's */
 	ZG_SS_LIVE,

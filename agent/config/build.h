@@ -30,6 +30,9 @@ void zg_build_unsigned(struct zg_build *b);
 /* After ZG_CF_MAIN was added: its settings. */
 const struct zg_settings *zg_build_settings(const struct zg_build *b);
 
+/* After zg_build_finish: the nth file of servers/ that is to be approved first. */
+bool zg_build_submitted(const struct zg_build *b, size_t n, struct zg_msg_config_server *out);
+
 struct zg_build_counts {
 	size_t rules, servers, profiles, prefixes, kernel_rules;
 };

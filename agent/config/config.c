@@ -103,6 +103,16 @@ static int seal(const struct zg_buf *snapshot)
 	return zg_take_fd(&fd);
 }
 
+static int send_submitted(int sock, const struct zg_build *b)
+{
+	struct zg_msg_config_server m;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && zg_build_submitted(b, i, &m); i++)
+		rc = zg_msg_send(sock, ZG_MSG_CONFIG_SERVER, &m, -1);
+	return rc;
+}
+
 /* Exit status: 0 a snapshot was sent, 1 errors were. */
 static int answer(int sock, struct zg_build *b, struct zg_diag *diag, bool settings_only)
 {
@@ -117,7 +127,8 @@ static int answer(int sock, struct zg_build *b, struct zg_diag *diag, bool setti
 			zg_diag_error(diag, "", 0, 0, "cannot hand over the snapshot: %s",
 				      strerror(-fd));
 		else
-			return zg_msg_send(sock, ZG_MSG_CONFIG_DONE, &done, fd) < 0;
+			return send_submitted(sock, b) < 0 ||
+			       zg_msg_send(sock, ZG_MSG_CONFIG_DONE, &done, fd) < 0;
 	}
 	(void)send_errors(sock, diag);
 	return 1;

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "digest.h"
+
 #define META "dev.zerogate/registry"
 
 void zg_registry_bad(struct zg_registry_reader *r, const struct zg_json_path *at, const char *fmt,
@@ -238,6 +240,8 @@ void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		zg_diag_error(ctx->diag, ctx->file, 1, 1, "a registry file holds one JSON object");
 	} else {
 		r.entry->file = ctx->file;
+		r.entry->text_bytes = text.len;
+		zg_sha256(r.entry->text_sha256, text.ptr, text.len);
 		r.entry->def.pinning = ZG_PINNING_FIRST_USE;
 		if (zg_registry_members(&r, root, NULL, "a server", server_members,
 					ZG_COUNT(server_members)))

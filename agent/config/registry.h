@@ -38,6 +38,8 @@ struct zg_entry_src {		  /* one registered server */
 	size_t credential_count;
 	enum zg_proxy_wish proxy;
 	const char *file;
+	uint8_t text_sha256[32];
+	size_t text_bytes;
 	const struct zg_registry_mark *mark; /* NULL: a file of servers/ */
 	struct zg_entry_src *next;
 };
@@ -55,6 +57,7 @@ struct zg_registry_src {
 	struct zg_entry_src *servers;
 	size_t count;
 	struct zg_registry_mark *marks;
+	struct zg_entry_src *submitted; /* files that are to be approved first */
 };
 
 /* Add the server of one file. Errors go to ctx->diag. */

@@ -136,6 +136,21 @@ static bool counts(const struct zg_entry_src *e, const struct zg_registry_mark *
 	return false;
 }
 
+/* What nobody could approve is an error of the file. */
+static void add_submitted(struct zg_registry_src *r, struct zg_entry_src *e, struct zg_diag *diag)
+{
+	if (!e->def.owner[0])
+		zg_diag_error(diag, e->file, 0, 0,
+			      "files need approval, and this one names no owner to give it");
+	if (e->text_bytes > ZG_ENTRY_BYTES)
+		zg_diag_error(diag, e->file, 0, 0,
+			      "files need approval, and this one is larger "
+			      "than %d bytes",
+			      ZG_ENTRY_BYTES);
+	e->next = r->submitted;
+	r->submitted = e;
+}
+
 void zg_registry_settle(struct zg_registry_src *r, bool submit, struct zg_diag *diag)
 {
 	struct zg_entry_src **link = &r->servers;
@@ -148,6 +163,8 @@ void zg_registry_settle(struct zg_registry_src *r, bool submit, struct zg_diag *
 		} else {
 			*link = e->next;
 			r->count--;
+			if (submit && !e->mark)
+				add_submitted(r, e, diag);
 		}
 	}
 }

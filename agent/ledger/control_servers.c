@@ -9,7 +9,7 @@
 
 #include "control_impl.h"
 #include "ipc.h"
-#include "registry.h"
+#include "servers.h"
 
 static uint64_t monotonic_ms(void)
 {

@@ -18,7 +18,7 @@
 #include "control.h"
 #include "ipc.h"
 #include "log.h"
-#include "registry.h"
+#include "servers.h"
 #include "sandbox.h"
 #include "snapshot.h"
 
@@ -296,6 +296,32 @@ static void taken(struct ledger *l, const struct zg_msg *m)
 	zg_controls_wake(&l->controls);
 }
 
+/* Its place in the file is shared with the parent: left alone. */
+static void file_submitted(struct ledger *l, struct zg_msg *m)
+{
+	struct zg_msg_registry_file said;
+	char *text = malloc(ZG_ENTRY_BYTES);
+	size_t have = 0;
+	ssize_t n = text ? 1 : 0;
+
+	memcpy(&said, m->body, sizeof(said));
+	ZG_MSG_TEXT(said.entry.id);
+	ZG_MSG_TEXT(said.entry.owner);
+	ZG_MSG_TEXT(said.entry.version);
+	ZG_MSG_TEXT(said.entry.transport);
+	ZG_MSG_TEXT(said.entry.endpoint);
+	ZG_MSG_TEXT(said.entry.reason);
+	while (n > 0 && have < ZG_ENTRY_BYTES) {
+		n = pread(m->fd, text + have, ZG_ENTRY_BYTES - have, (off_t)have);
+		have += n > 0 ? (size_t)n : 0;
+	}
+	if (n >= 0 && text)
+		zg_servers_file(&l->servers, &said.entry, (struct zg_slice){text, have});
+	else
+		zg_log(ZG_LOG_ERR, "the file of server %s could not be read", said.entry.id);
+	free(text);
+}
+
 static int handle(struct ledger *l, struct zg_msg *m)
 {
 	if (m->type == ZG_MSG_GIVE_FD)
@@ -306,6 +332,10 @@ static int handle(struct ledger *l, struct zg_msg *m)
 		return start(l, m);
 	if (m->type == ZG_MSG_CTL_HANDOVER && l->running) {
 		handover(l, m);
+		return 0;
+	}
+	if (m->type == ZG_MSG_REGISTRY_FILE && l->running) {
+		file_submitted(l, m);
 		return 0;
 	}
 	if (m->type == ZG_MSG_REGISTRY_TAKEN && l->running) {

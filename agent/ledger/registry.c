@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry.c - see registry.h: who may take which step, and what it comes to.
+ * registry.c - see servers.h: who may take which step, and what it comes to.
  * Trust: an entry, its owner and all texts are what a person handed in; who that
  * is, and of which groups, is the kernel's word by way of the parent. Nothing
  * that cannot be recorded or stored holds. Never reads an entry.
  */
-#include "registry.h"
+#include "servers.h"
 
 #include <errno.h>
 
@@ -415,12 +415,15 @@ void zg_servers_file(struct zg_servers *s, const struct zg_msg_ctl_server_submit
 				.what = "is submitted by its file"};
 	struct zg_msg_ctl_end end = {0};
 	struct zg_server_row row;
+	uint8_t sha256[32];
 
 	/* a suspended or revoked one is not submitted anew at each load */
 	if (zg_servers_get(s, m->id, &row) == 0 &&
 	    memcmp(row.live.sha256, m->sha256, sizeof(m->sha256)) == 0)
 		return;
-	if (!id_ok(m->id) || (submit(s, m, text, &st, &end) < 0 && end.error != -EALREADY))
+	zg_sha256(sha256, text.ptr, text.len);
+	if (memcmp(sha256, m->sha256, sizeof(sha256)) != 0 || !id_ok(m->id) ||
+	    (submit(s, m, text, &st, &end) < 0 && end.error != -EALREADY))
 		zg_log(ZG_LOG_ERR, "the file of server %s could not be submitted: %s", m->id,
 		       end.what);
 }
@@ -515,7 +518,9 @@ static int check_stop(struct zg_servers *s, struct zg_server_row *row,
 				 ZG_SLICE("suspended before it was in force"));
 	row->state = revoke ? ZG_SS_REVOKED : ZG_SS_SUSPENDED;
 	row->resuming = 0;
-	if (revoke) { /* approvals that were given do not outlive it */
+	if (revoke) {			    /* approvals that were given do not outlive it */
+		if (!has_entry(&row->live)) /* remembered: its file does not submit it again */
+			row->live = row->next;
 		row->pending = ZG_SP_NONE;
 		row->problem[0] = '\0';
 		row->next = nothing;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry_mirror.c - the files of registry/, as registry.h lays them out. Trust:
+ * registry_mirror.c - the files of registry/, as servers.h lays them out. Trust:
  * the folder is the ledger's own; names are ids that were checked when they came.
  * A file is there whole or not at all: written aside, on disk, then renamed.
  */
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "log.h"
-#include "registry.h"
+#include "servers.h"
 
 #define ASIDE	     "new"
 #define HEADER_BYTES 2048

@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
-#include "registry.h"
+#include "servers.h"
 #include "sqlite.h"
 
 #define FOLDER "registry"

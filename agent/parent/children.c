@@ -79,9 +79,10 @@ void zg_children_tell(struct zg_parent *p, uint32_t worker, enum zg_msg_type typ
 	send_to(&p->children.gateway[worker], type, body, fd);
 }
 
-void zg_children_tell_ledger(struct zg_parent *p, enum zg_msg_type type, const void *body)
+void zg_children_tell_ledger(struct zg_parent *p, enum zg_msg_type type, const void *body, int fd)
 {
-	send_to(&p->children.ledger, type, body, -1);
+	if (p->children.ledger.ready)
+		send_to(&p->children.ledger, type, body, fd);
 }
 
 bool zg_children_next_gateway(const struct zg_parent *p, uint32_t *turn, uint32_t *worker)
@@ -363,6 +364,9 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 	switch ((int)m->type) {
 	case ZG_MSG_READY:
 		c->ready = true;
+		/* one that has started does not know what files there are to approve */
+		if (is_ledger(c) && c->parent->snapshot.settings->files_submit)
+			zg_parent_reload_changed(c->parent);
 		zg_children_announce(c->parent);
 		return 0;
 	case ZG_MSG_SNAPSHOT_OK:

@@ -433,6 +433,14 @@ static void take_error(struct zg_configure *c, struct zg_msg_config_error *m)
 	(void)fail(c, 0, &e);
 }
 
+static void take_submitted(struct zg_configure *c, struct zg_msg_config_server *m)
+{
+	ZG_MSG_TEXT(m->file);
+	for (size_t i = 0; c->in.submitted && i < c->files; i++)
+		if (c->file[i].kind == ZG_CF_SERVER && strcmp(c->file[i].name, m->file) == 0)
+			c->in.submitted(c->in.arg, &m->entry, c->file[i].text);
+}
+
 /* The channel ended: how did the child? */
 static int ended(struct zg_configure *c)
 {
@@ -470,6 +478,8 @@ int zg_configure_step(struct zg_configure *c)
 	while ((rc = zg_msg_recv(c->sock, &m)) == 0) {
 		if (m.type == ZG_MSG_CONFIG_ERROR) {
 			take_error(c, (struct zg_msg_config_error *)(void *)m.body);
+		} else if (m.type == ZG_MSG_CONFIG_SERVER && c->compiling) {
+			take_submitted(c, (struct zg_msg_config_server *)(void *)m.body);
 		} else if (m.type == ZG_MSG_CONFIG_DONE && c->compiling && c->snapshot < 0) {
 			c->snapshot = zg_take_fd(&m.fd);
 		} else {

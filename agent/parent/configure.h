@@ -14,6 +14,8 @@
 #include "err.h"
 #include "snapshot.h"
 
+struct zg_msg_ctl_server_submit;
+
 struct zg_configure_input {
 	const char *main;     /* zerogate.yaml */
 	const char *policies; /* folder of *.yaml, NULL = settings only */
@@ -29,6 +31,8 @@ struct zg_configure_input {
 	bool trials;	      /* also what is to be live next */
 	int *addresses;	      /* ZG_CF_ADDRESSES, taken over; NULL = none */
 	int *keys;	      /* likewise ZG_CF_FETCHED */
+	/* each file of servers/ that is to be approved first; NULL = nobody hears it */
+	void (*submitted)(void *arg, const struct zg_msg_ctl_server_submit *entry, int text);
 	void (*report)(void *arg, const struct zg_err *e); /* each thing that is wrong */
 	void *arg;
 };

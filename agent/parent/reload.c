@@ -394,7 +394,7 @@ static void registered(struct zg_parent *p, const struct zg_err *e, bool unchang
 		record(p, ZG_RK_POLICY_LOAD, "the registry as of now is in force", NULL);
 		record_passthrough(p);
 	}
-	zg_children_tell_ledger(p, ZG_MSG_REGISTRY_TAKEN, &m);
+	zg_children_tell_ledger(p, ZG_MSG_REGISTRY_TAKEN, &m, -1);
 	go_on_with_next(p);
 }
 
@@ -484,6 +484,13 @@ static void report(void *arg, const struct zg_err *e)
 	zg_log_err(ZG_LOG_ERR, "configuration", e);
 }
 
+static void submitted(void *arg, const struct zg_msg_ctl_server_submit *entry, int text)
+{
+	const struct zg_msg_registry_file m = {.entry = *entry};
+
+	zg_children_tell_ledger(arg, ZG_MSG_REGISTRY_FILE, &m, text);
+}
+
 static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 {
 	zg_autofd int dir = zg_cgroups_role(&p->cgroups, "config", NULL);
@@ -502,7 +509,9 @@ static void begin(struct zg_parent *p, const struct zg_configure_texts *texts)
 					.texts = texts,
 					.addresses = addresses < 0 ? NULL : &addresses,
 					.keys = keys < 0 ? NULL : &keys,
-					.report = report};
+					.submitted = submitted,
+					.report = report,
+					.arg = p};
 	int rc = zg_configure_start(&p->configure, &in);
 
 	p->configure.in.addresses = p->configure.in.keys = NULL;

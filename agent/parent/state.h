@@ -64,7 +64,7 @@ int zg_children_prepare(struct zg_parent *p, struct zg_err *e) ZG_MUST_CHECK;
 void zg_children_start(struct zg_parent *p);
 void zg_children_reap(struct zg_parent *p); /* SIGCHLD */
 /* To the ledger; one that does not take it is replaced. */
-void zg_children_tell_ledger(struct zg_parent *p, enum zg_msg_type type, const void *body);
+void zg_children_tell_ledger(struct zg_parent *p, enum zg_msg_type type, const void *body, int fd);
 /* A new snapshot is in force; sockets of its profiles' resolvers go first. */
 void zg_children_snapshot(struct zg_parent *p);
 /* Everything is ready and proved for the first time: say so. */

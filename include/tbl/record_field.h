@@ -82,7 +82,7 @@ NUM(approvers, "ZG_APPROVERS") /* different people who must agree */
 NUM(agreed, "ZG_AGREED")       /* and how many did */
 STR(gate, "ZG_GATE", ZG_NAME_LEN)
 STR(limit, "ZG_LIMIT", ZG_FINDINGS_LEN) /* the limit that a call found used up */
-/* the life of a registered server: agent/ledger/registry.h */
+/* the life of a registered server: agent/ledger/servers.h */
 STR(owner, "ZG_OWNER", ZG_OWNER_LEN)
 STR(acted_as, "ZG_ACTED_AS", ZG_NAME_LEN) /* submitter, security, owner, approver, agent */
 HEX(entry_sha256, "ZG_ENTRY_SHA256", 32)

@@ -316,3 +316,38 @@ describe('the life of a server', needs(), () => {
 		assert.equal((await agent.zg(['servers', 'import', folder])).code, 2);
 	});
 });
+
+describe('files that need approval', needs(), () => {
+	test('a file is a submission, a changed one leaves the approved one live', async (t) => {
+		const server = await startServer();
+		const agent = await startAgent({ policy: POLICY, more: `${MORE}registry: {files: submit}\n`,
+			servers: [{ id: 'wiki', url: server.url(), tools: TOOLS }] });
+		t.after(async () => {
+			await agent.stop();
+			await server.close();
+		});
+		configure(agent, 'approvers: {group: adm}', 'approvers: {group: adm, security_group: staff}');
+		assert.equal((await agent.zg(['reload'])).code, 0);
+		const row = async () => (await agent.zg(['--json', 'servers', 'list'])).rows.find((r) => r.id === 'wiki');
+		const approve = (who) => agent.zg(['servers', 'approve', 'wiki', '--reason', 'ok'], who);
+		const r = await until(row, 'the file to be submitted');
+		assert.equal(r.state, 'submitted');
+		assert.equal(r.in_force, false);
+		const inside = await agent.inside();
+		assert.equal((await inside.do('open', { name: 'early', host: '127.0.0.1', port: server.port })).error?.code, 'EPERM');
+		// root wrote the file: it is the submitter, and does not give security's approval
+		assert.match((await approve({ uid: 0, groups: '0' })).stderr + (await approve({ uid: 0, groups: '0' })).stderr, /self_approval/);
+		assert.equal((await row()).owner_uid, 0);
+		assert.equal((await approve(security)).code, 0);
+		assert.equal((await row()).state, 'live');
+		await inside.must('connect', { client: 'wiki', url: agent.url('wiki') });
+		agent.register({ id: 'wiki', url: server.url(), tools: TOOLS, labels: { env: 'other' } });
+		assert.equal((await agent.zg(['reload'])).code, 0);
+		await until(async () => (await row()).pending === 'submitted', 'the changed file to be submitted');
+		assert.equal((await row()).state, 'live');
+		const { result } = await inside.must('tool', { client: 'wiki', name: 'read_issue', args: { number: 1 } });
+		assert.match(result.content[0].text, /issue 1/);
+		await agent.kill('ledger');
+		await until(async () => (await row())?.pending === 'submitted', 'the submission after the ledger died');
+	});
+});

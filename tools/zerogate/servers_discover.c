@@ -228,8 +228,9 @@ static void know(struct search *s)
 		memcpy(&row, m.body, sizeof(row));
 		zg_server_terminate(&row);
 		for (size_t i = 0; m.type == ZG_MSG_CTL_SERVER && i < s->count; i++)
-			if (leads_to(row.endpoint, s->found[i].where) ||
-			    strcmp(row.id, s->found[i].where) == 0)
+			if ((row.in_force || !s->found[i].state[0]) &&
+			    (leads_to(row.endpoint, s->found[i].where) ||
+			     strcmp(row.id, s->found[i].where) == 0))
 				put(s->found[i].state, sizeof(s->found[i].state),
 				    zg_server_state_text(&row));
 		zg_msg_release(&m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry.h - the life of registered servers: submitted, approved by two people,
+ * servers.h - the life of registered servers: submitted, approved by two people,
  * live, suspended, revoked. Kept in servers.db (SQLite, WAL) in the ledger's
  * folder, with the entries, and mirrored as files in registry/ beside it, which
  * the parent gives to the config role:
@@ -16,8 +16,8 @@
  * Entries are opaque here: the config role reads them, and holds id and owner
  * against what was submitted.
  */
-#ifndef ZG_LEDGER_REGISTRY_H
-#define ZG_LEDGER_REGISTRY_H
+#ifndef ZG_LEDGER_SERVERS_H
+#define ZG_LEDGER_SERVERS_H
 
 #include "pin.h"
 #include "trail.h"

@@ -43,6 +43,12 @@
 #define ZG_EXECUTABLES_ASKED 64	       /* questions that wait for a digest */
 #define ZG_EXE_NAMES	     256       /* processes whose executable one worker knows */
 
+/* connections that people grant */
+#define ZG_ASKS_PROFILE_MAX 32	  /* of one profile that wait, or were denied a moment ago */
+#define ZG_ASKS_SEC	    10	  /* new questions of all profiles in a second */
+#define ZG_GRANT_SEC	    3600  /* a grant holds so long, unless told */
+#define ZG_GRANT_MAX_SEC    86400 /* a day; what is needed longer belongs into a profile */
+
 /* self-proof */
 #define ZG_PROOF_SEC	  60   /* between two rounds */
 #define ZG_PROOF_TELL_SEC 3600 /* a state that does not change is recorded so often */

@@ -117,6 +117,11 @@ enum zg_dns_socket { /* of one profile, on loopback */
 		     ZG_DNS_SOCKETS,
 };
 
+/* The parent's own index among the links of ZG_FD_LEDGER. It asks about
+ * connections alone, under this name, which no server has. */
+#define ZG_LINK_PARENT	     ZG_WORKERS_MAX
+#define ZG_CONNECTION_SERVER "(network)"
+
 struct zg_msg_give_fd {
 	uint32_t kind; /* enum zg_fd_kind */
 	uint32_t index;
@@ -378,7 +383,7 @@ struct zg_msg_hold_state {
 	/* enum zg_conflict: why what was approved, or asked for, does not hold; with
 	 * PENDING: why this call is asked for anew though there is another */
 	uint32_t conflict;
-	uint32_t pad;
+	uint32_t for_sec;	 /* of a granted connection; 0 = not told */
 	char other[ZG_NAME_LEN]; /* that approval; "" = the one above */
 	uint32_t approvers;	 /* different people who must agree */
 	uint32_t agreed;	 /* who did so far */
@@ -767,6 +772,8 @@ struct zg_msg_ctl_approval_decide { /* answered by the approval as it stands the
 	char approval[ZG_NAME_LEN];
 	uint32_t approve;     /* 0 = deny */
 	uint32_t break_glass; /* approve alone: takes the role, and a reason */
+	uint32_t for_sec;     /* of a connection; 0 = the default */
+	uint32_t pad;
 	char reason[ZG_REASON_LEN];
 };
 

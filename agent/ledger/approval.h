@@ -30,6 +30,7 @@ struct zg_approval {
 	/* of a call that asks, never stored: why it does not find another one */
 	uint32_t conflict; /* enum zg_conflict */
 	char other[ZG_NAME_LEN];
+	uint32_t for_sec; /* that a connection is granted for; never stored */
 	int64_t row;
 };
 

@@ -12,7 +12,7 @@
 #include "ipc.h"
 #include "log.h"
 
-#define WAITERS_MAX	  (ZG_WORKERS_MAX * ZG_HOLDS_MAX)
+#define WAITERS_MAX	  (ZG_LINK_PARENT * ZG_HOLDS_MAX)
 #define MESSAGES_PER_WAKE 32  /* then the other sockets have their turn */
 #define MESSAGES_QUEUED	  512 /* more than one socket holds */
 #define QUESTIONS_MAX	  (2 * MESSAGES_PER_WAKE)
@@ -20,7 +20,7 @@
 int zg_holds_init(struct zg_holds *h, struct event_base *base, struct zg_approvals *approvals)
 {
 	*h = (struct zg_holds){.base = base, .approvals = approvals};
-	for (int i = 0; i < ZG_WORKERS_MAX; i++) {
+	for (int i = 0; i <= ZG_LINK_PARENT; i++) {
 		h->link[i].owner = h;
 		h->link[i].sock = -1;
 	}
@@ -64,7 +64,7 @@ static void drop_link(struct zg_hold_link *l)
 
 void zg_holds_release(struct zg_holds *h)
 {
-	for (int i = 0; i < ZG_WORKERS_MAX; i++)
+	for (int i = 0; i <= ZG_LINK_PARENT; i++)
 		drop_link(&h->link[i]);
 	zg_quotas_release(&h->quotas);
 	free(h->questions);
@@ -117,7 +117,7 @@ static void tell_change(struct zg_holds *h)
 static void flush_all(struct zg_holds *h)
 {
 	tell_change(h);
-	for (int i = 0; i < ZG_WORKERS_MAX; i++) {
+	for (int i = 0; i <= ZG_LINK_PARENT; i++) {
 		struct zg_hold_link *l = &h->link[i];
 
 		if (l->sock < 0 || !l->queued)
@@ -139,6 +139,7 @@ static void tell(struct zg_holds *h, const struct zg_waiter *w, enum zg_hold_sta
 
 	memcpy(m.body.hold.approval, a->m.approval, sizeof(m.body.hold.approval));
 	(void)zg_str_cut(m.body.hold.reason, sizeof(m.body.hold.reason), zg_slice_str(reason));
+	m.body.hold.for_sec = a->for_sec;
 	m.body.hold.conflict = a->conflict;
 	memcpy(m.body.hold.other, a->other, sizeof(m.body.hold.other));
 	m.body.hold.approvers = a->m.approvers;
@@ -172,14 +173,59 @@ static bool waits(const struct zg_holds *h, const char *approval)
 	return false;
 }
 
+/* Of connections the parent speaks, of everything else a gateway. */
+static bool is_connection(const char *server)
+{
+	return strcmp(server, ZG_CONNECTION_SERVER) == 0;
+}
+
+/*
+ * What is particular about connections. They are granted to the parent while it
+ * waits, never beforehand: what it asked before a restart, it asks again when it
+ * is tried again. And one that was granted can be taken back, by a denial: the
+ * parent ends it, and records that. 1: done; 0: decide as of any other; -errno.
+ */
+static int decide_connection(struct zg_holds *h, const struct zg_msg_ctl_approval_decide *d,
+			     const struct zg_ctl_peer *peer, struct zg_approval *out,
+			     struct zg_msg_ctl_end *end)
+{
+	struct zg_hold_answer m = {.type = ZG_MSG_HOLD_STATE, .body.hold.state = ZG_HOLD_DENIED};
+	struct zg_approval a;
+
+	if (peer->governed || !(peer->roles & ZG_ROLE_APPROVER) ||
+	    zg_store_get(&h->approvals->store, d->approval, &a) < 0 || !is_connection(a.m.server))
+		return 0;
+	if (d->approve && a.m.state == ZG_AS_PENDING && !waits(h, d->approval)) {
+		*end = (struct zg_msg_ctl_end){.error = -ESTALE, .exit = 1};
+		(void)zg_str_cut(end->what, sizeof(end->what),
+				 ZG_SLICE("expired: it was asked before the agent was restarted"));
+		(void)zg_str_cut(end->hint, sizeof(end->hint),
+				 ZG_SLICE("it can be decided when the connection is tried again"));
+		return -ESTALE;
+	}
+	if (d->approve || a.m.state != ZG_AS_CONSUMED)
+		return 0;
+	memcpy(m.body.hold.approval, a.m.approval, sizeof(m.body.hold.approval));
+	(void)zg_str_cut(m.body.hold.reason, sizeof(m.body.hold.reason), zg_slice_str(d->reason));
+	m.body.hold.approver_uid = peer->uid;
+	answer(h, ZG_LINK_PARENT, &m);
+	flush_all(h);
+	*out = a;
+	return 1;
+}
+
 int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide *d,
 		    const struct zg_ctl_peer *peer, struct zg_approval *out,
 		    struct zg_msg_ctl_end *end)
 {
-	int rc = zg_approvals_decide(h->approvals, d, peer, waits(h, d->approval), out, end);
+	int rc = decide_connection(h, d, peer, out, end);
 
+	if (rc)
+		return rc < 0 ? rc : 0;
+	rc = zg_approvals_decide(h->approvals, d, peer, waits(h, d->approval), out, end);
 	if (rc < 0)
 		return rc;
+	out->for_sec = d->for_sec;
 	if (out->m.state == ZG_AS_DENIED)
 		tell_waiters(h, out, ZG_HOLD_DENIED, ZG_HOLD_DENIED, out->m.reason);
 	else if (out->m.state != ZG_AS_PENDING)
@@ -222,6 +268,8 @@ static const char *no_room(const struct zg_holds *h, uint32_t link, const struct
 
 	if (m->question > ZG_HQ_WITHDRAW || (m->question != ZG_HQ_USE && !m->approval[0]))
 		return "this cannot be asked";
+	if (is_connection(m->server) != (link == ZG_LINK_PARENT))
+		return "this is not the asker's to ask";
 	if (h->count == WAITERS_MAX)
 		return "too many calls wait for approval on this host";
 	for (size_t i = 0; i < h->count; i++) {
@@ -506,7 +554,7 @@ int zg_holds_link(struct zg_holds *h, uint32_t worker, int sock)
 	struct zg_hold_link new = {.owner = h, .sock = sock};
 	struct zg_hold_link *l;
 
-	if (worker >= ZG_WORKERS_MAX || evutil_make_socket_nonblocking(sock) < 0)
+	if (worker > ZG_LINK_PARENT || evutil_make_socket_nonblocking(sock) < 0)
 		return -EINVAL;
 	l = &h->link[worker];
 	drop_link(l);

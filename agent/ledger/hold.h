@@ -60,7 +60,7 @@ struct zg_holds {
 	struct zg_quotas quotas;
 	struct zg_quota_question *questions;
 	size_t question_count;
-	struct zg_hold_link link[ZG_WORKERS_MAX];
+	struct zg_hold_link link[ZG_LINK_PARENT + 1];
 	struct zg_waiter *waiters; /* oldest first */
 	size_t count;
 	struct event *changed; /* made active when an approval changed; NULL: nobody follows */

@@ -47,7 +47,7 @@ struct ledger {
 	int channel;
 	int state_dir;
 	int wake; /* eventfd of the rings */
-	int link[ZG_WORKERS_MAX];
+	int link[ZG_LINK_PARENT + 1];
 	int ring[ZG_WORKERS_MAX + 1];
 	uint64_t boot;
 	uint64_t signed_at; /* seconds, monotonic: when nothing was unsigned */
@@ -206,7 +206,7 @@ static int give_link(struct ledger *l, uint32_t index, struct zg_msg *m)
 {
 	int rc;
 
-	if (index >= ZG_WORKERS_MAX)
+	if (index > ZG_LINK_PARENT)
 		return -EPROTO;
 	if (!l->running) {
 		zg_close_(&l->link[index]);
@@ -418,7 +418,7 @@ static int open_sockets(struct ledger *l, struct zg_err *e)
 
 	l->holds.tokens = &l->tokens;
 	l->holds.pins = &l->pins;
-	for (uint32_t i = 0; i < ZG_WORKERS_MAX && rc == 0; i++) {
+	for (uint32_t i = 0; i <= ZG_LINK_PARENT && rc == 0; i++) {
 		if (l->link[i] >= 0)
 			rc = zg_holds_link(&l->holds, i, l->link[i]);
 		if (rc == 0)
@@ -524,7 +524,7 @@ int zg_ledger_main(int sock)
 			return 1;
 	(void)umask(0077);
 	l.channel = sock;
-	for (int i = 0; i < ZG_WORKERS_MAX; i++)
+	for (int i = 0; i <= ZG_LINK_PARENT; i++)
 		l.link[i] = -1;
 	for (int i = 0; i <= ZG_WORKERS_MAX; i++)
 		l.ring[i] = -1;

@@ -131,6 +131,8 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_SERVER_EXIT:
 	case ZG_RK_SERVER_REFUSE:
 	case ZG_RK_ISSUER_KEYS:
+	case ZG_RK_CONNECTION_GRANT:
+	case ZG_RK_CONNECTION_END:
 		return index == 0;
 	case ZG_RK_NONE:
 	case ZG_RK_APPROVAL_REQUEST:

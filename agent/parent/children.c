@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include "connection.h"
 #include "log.h"
 #include "proof.h"
 #include "spawn.h"
@@ -114,6 +115,20 @@ static void connect_ledger(struct zg_parent *p, struct zg_child *gateway)
 	(void)close(pair[1]);
 }
 
+/* Ours: the ledger knows it by its index, which no gateway has. */
+static void link_ledger(struct zg_parent *p, struct zg_child *ledger)
+{
+	int pair[2];
+
+	if (zg_ipc_pair(pair, true) < 0) {
+		zg_log(ZG_LOG_ERR, "no channel to ask the ledger about connections: %m");
+		return;
+	}
+	give(ledger, ZG_FD_LEDGER, ZG_LINK_PARENT, pair[0]);
+	(void)close(pair[0]);
+	zg_connections_link(p, pair[1]);
+}
+
 static void give_ledger(struct zg_parent *p, struct zg_child *c)
 {
 	struct zg_children *all = &p->children;
@@ -124,6 +139,7 @@ static void give_ledger(struct zg_parent *p, struct zg_child *c)
 		give(c, ZG_FD_RING, i, all->ring_fd[i]);
 	for (uint32_t i = 0; i < all->workers; i++)
 		connect_ledger(p, &all->gateway[i]);
+	link_ledger(p, c);
 }
 
 static void give_gateway(struct zg_parent *p, struct zg_child *c)
@@ -461,6 +477,9 @@ int zg_children_prepare(struct zg_parent *p, struct zg_err *e)
 		rc = zg_executables_new(&p->executables, p->loop, answer_executable, p);
 	if (rc < 0)
 		return zg_err_set(e, -rc, "no memory for the children");
+	rc = zg_connections_new(p, e);
+	if (rc < 0)
+		return rc;
 	all->ring_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (all->ring_event < 0)
 		return zg_err_set(e, errno, "eventfd: %m");
@@ -576,4 +595,5 @@ void zg_children_release(struct zg_parent *p)
 	zg_close_(&all->ring_event);
 	zg_close_(&all->state_dir);
 	zg_executables_free(p->executables);
+	zg_connections_free(p->connections);
 }

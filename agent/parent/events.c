@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "connection.h"
 #include "log.h"
 #include "proof.h"
 #include "refusal.h"
@@ -160,6 +161,7 @@ static int on_event(const struct zg_event *ev, void *arg)
 		if (ev->layer != ZG_L_STDIO) /* a run reports destinations */
 			zg_runs_denied(p, ev, what);
 		record(p, ev, what);
+		zg_connections_refused(p, ev);
 		break;
 	case ZG_E_WOULD_DENY:
 		zg_refusal_what(what, sizeof(what), ev);

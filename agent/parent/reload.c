@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include "connection.h"
 #include "log.h"
 #include "prepare.h"
 #include "secrets.h"
@@ -335,6 +336,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 		zg_snapshot_close(&s);
 		if (apply(p, &p->snapshot, next_generation(p), &again) < 0)
 			zg_log_err(ZG_LOG_ERR, "cannot restore the former configuration", &again);
+		zg_connections_applied(p);
 		return rc;
 	}
 	zg_snapshot_close(&p->snapshot);
@@ -347,6 +349,7 @@ static int take(struct zg_parent *p, struct zg_err *e)
 	p->secrets_fd = zg_take_fd(&secrets);
 	p->generation = generation;
 	zg_names_settle(p->names);
+	zg_connections_applied(p);
 	zg_children_snapshot(p);
 	zg_stdio_reconsider(p);
 	zg_certs_publish(p);

@@ -209,6 +209,7 @@ struct zg_parent {
 	struct zg_kernel *kernel;
 	struct zg_names *names;
 	struct zg_executables *executables;
+	struct zg_connections *connections; /* see connection.h */
 	uint64_t boot_id;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t denials;

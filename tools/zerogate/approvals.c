@@ -16,7 +16,7 @@ static int usage(void)
 	fputs("usage: zerogate approvals list [--all]\n"
 	      "       zerogate approvals show ID\n"
 	      "       zerogate approvals watch\n"
-	      "       zerogate approvals approve ID [--reason TEXT] [--break-glass]\n"
+	      "       zerogate approvals approve ID [--reason TEXT] [--break-glass] [--for 10m]\n"
 	      "       zerogate approvals deny ID [--reason TEXT]\n",
 	      stderr);
 	return ZG_EXIT_USAGE;
@@ -231,10 +231,28 @@ int zg_approval_decide(struct zg_cli *cli, const struct zg_msg_ctl_approval_deci
 	return rc < 0 ? ZG_EXIT_DAEMON : status;
 }
 
+/* "90s", "10m", "2h": 1 to ZG_GRANT_MAX_SEC seconds; or 0, and said why. */
+static uint32_t parse_span(const char *text)
+{
+	static const char units[] = "smh";
+	static const uint32_t seconds[] = {1, 60, 3600};
+	size_t n = strlen(text);
+	const char *unit = n ? memchr(units, text[n - 1], sizeof(units) - 1) : NULL;
+	uint64_t count = 0;
+
+	if (unit && zg_slice_u64((struct zg_slice){text, n - 1}, ZG_GRANT_MAX_SEC, &count) == 0)
+		count *= seconds[unit - units];
+	if (count && count <= ZG_GRANT_MAX_SEC)
+		return (uint32_t)count;
+	fputs("zerogate: --for takes 1s to 24h: 90s, 10m, 2h\n", stderr);
+	return 0;
+}
+
 static int decide(struct zg_cli *cli, bool approve, int argc, char **argv)
 {
 	static const struct option options[] = {{"reason", required_argument, NULL, 'r'},
 						{"break-glass", no_argument, NULL, 'b'},
+						{"for", required_argument, NULL, 'f'},
 						{NULL, 0, NULL, 0}};
 	struct zg_msg_ctl_approval_decide m = {.approve = approve};
 	struct zg_msg_ctl_approval now = {0};
@@ -244,6 +262,12 @@ static int decide(struct zg_cli *cli, bool approve, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "r:", options, NULL)) != -1) {
 		if (c == 'b' && approve) {
 			m.break_glass = 1;
+			continue;
+		}
+		if (c == 'f' && approve) {
+			m.for_sec = parse_span(optarg);
+			if (!m.for_sec)
+				return ZG_EXIT_USAGE;
 			continue;
 		}
 		if (c != 'r')

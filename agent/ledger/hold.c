@@ -211,6 +211,7 @@ static int decide_connection(struct zg_holds *h, const struct zg_msg_ctl_approva
 	answer(h, ZG_LINK_PARENT, &m);
 	flush_all(h);
 	*out = a;
+	out->m.state = ZG_AS_DENIED; /* for who asked: it was used, and stays so in the book */
 	return 1;
 }
 

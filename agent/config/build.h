@@ -24,6 +24,9 @@ void zg_build_free(struct zg_build *b);
 void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name,
 		  struct zg_slice text);
 
+/* Where the text goes that the snapshot is named by (canonical.h). */
+void zg_build_canonical(struct zg_build *b, struct zg_buf *out);
+
 /* Whoever asks wants to know what it would be, signed or not. */
 void zg_build_unsigned(struct zg_build *b);
 

@@ -149,7 +149,8 @@ int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
 	       struct zg_diag *diag)
 {
 	struct loader l = {.build = zg_build_new(diag), .diag = diag};
-	struct zg_loaded made = {.snapshot = ZG_BUF(ZG_SNAPSHOT_BYTES)};
+	struct zg_loaded made = {.snapshot = ZG_BUF(ZG_SNAPSHOT_BYTES),
+				 .canonical = ZG_BUF(ZG_SNAPSHOT_BYTES)};
 	const struct zg_settings *s;
 	char shadow[ZG_PATH_LEN];
 	int r = -EINVAL;
@@ -158,6 +159,7 @@ int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
 		zg_diag_error(diag, "", 0, 0, "out of memory");
 		return -EINVAL;
 	}
+	zg_build_canonical(l.build, &made.canonical);
 	if (how == ZG_LOAD_UNSIGNED)
 		zg_build_unsigned(l.build);
 	load_file(&l, ZG_CF_MAIN, config);
@@ -176,7 +178,7 @@ int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
 	}
 	zg_build_free(l.build);
 	if (r < 0)
-		zg_buf_release(&made.snapshot);
+		zg_loaded_release(&made);
 	else
 		*out = made;
 	return r;
@@ -185,6 +187,7 @@ int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
 void zg_loaded_release(struct zg_loaded *l)
 {
 	zg_buf_release(&l->snapshot);
+	zg_buf_release(&l->canonical);
 }
 
 struct zg_slice zg_loaded_section(const struct zg_loaded *l, enum zg_section which)

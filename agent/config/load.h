@@ -11,6 +11,7 @@
 struct zg_loaded {
 	struct zg_buf snapshot; /* zg_snapshot.h; without a scan database */
 	uint8_t id[32];
+	struct zg_buf canonical; /* what the id is the SHA-256 of */
 	struct zg_build_counts counts;
 	char policies[ZG_PATH_LEN]; /* the folders that were read */
 	char servers[ZG_PATH_LEN];

@@ -47,6 +47,7 @@ struct zg_build {
 	struct zg_signatures signatures;
 	const char *signed_in; /* the file of those; NULL = none */
 	bool unsigned_will_do;
+	struct zg_buf *canonical;	 /* whoever wants to read what the id is of */
 	struct file_text *files, **last; /* in their order; the ledger's are not among them */
 };
 
@@ -128,6 +129,11 @@ static bool keep(struct zg_build *b, enum zg_config_file kind, const char *name,
 	*b->last = f;
 	b->last = &f->next;
 	return true;
+}
+
+void zg_build_canonical(struct zg_build *b, struct zg_buf *out)
+{
+	b->canonical = out;
 }
 
 void zg_build_unsigned(struct zg_build *b)
@@ -537,6 +543,8 @@ static int snapshot_id(struct zg_build *b, uint8_t id[32])
 	r = zg_canonical(&text, &b->policy, b->server, b->registry.count, names, &b->arena);
 	if (r == 0)
 		zg_sha256(id, text.ptr, text.len);
+	if (r == 0 && b->canonical)
+		zg_buf_add(b->canonical, text.ptr, text.len);
 	return r;
 }
 

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { EXAMPLE, needs, scene, until } from './agent.mjs';
+import { EXAMPLE, build, needs, scene, until } from './agent.mjs';
 import { RawClient } from './raw.mjs';
 import { startServer } from './servers.mjs';
 
@@ -253,4 +254,34 @@ test('require_signed: what nobody listed has signed is not loaded, tampered or n
 	assert.equal(good.code, 0, good.stderr);
 	assert.notEqual((await status(agent)).snapshot, first.snapshot);
 	assert.equal((await read()).isError, true);
+});
+
+test('diff: what one configuration decides otherwise, field by field; order and comments do not count', (t) => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-diff-'));
+	t.after(() => fs.rmSync(dir, { recursive: true }));
+	const config = (name, policy) => {
+		for (const folder of ['', 'policies', 'servers'])
+			fs.mkdirSync(path.join(dir, name, folder), { recursive: true, mode: 0o755 });
+		fs.writeFileSync(path.join(dir, name, 'policies/p.yaml'), policy, { mode: 0o644 });
+		fs.writeFileSync(path.join(dir, name, 'zerogate.yaml'), 'version: v1\nprofiles:\n  agent:\n    cgroups: ["zerogate.slice"]\n    servers: ["*"]\n', { mode: 0o644 });
+		return ['--config', path.join(dir, name, 'zerogate.yaml')];
+	};
+	const diff = (...args) => spawnSync(path.join(build, 'zerogate'), ['policy', 'diff', ...args], { encoding: 'utf8' });
+	const rules = example.slice(example.indexOf('  - id:')).split(/(?=^  - id:)/m);
+	const a = config('a', example);
+	const same = diff(...a, ...config('same', `version: v1 # no change\nrules:\n${rules.reverse().map((r) => r.trimEnd()).join('\n')}\n`));
+	assert.equal(same.status, 0, same.stdout + same.stderr);
+	const b = config('b', `${example.replace('decision: ALLOW\n', 'decision: DENY\n').replace('max_runtime_sec: 60', 'max_runtime_sec: 90')
+		.replace('max_retries: 1', 'max_retries: 0')}  - id: added\n    match: {labels: {mcp.tool: x}}\n    decision: DENY\n`);
+	const changed = diff('--json', ...a, ...b);
+	assert.equal(changed.status, 1);
+	assert.deepEqual(JSON.parse(changed.stdout).map((c) => [c.change, c.id, c.field, c.effect]).sort(), [
+		['added', 'added', '', ''],
+		['changed', 'allow-read-approved-servers', 'decision', 'tightened'],
+		['changed', 'require-approval-production-write', 'constraints.max_retries', 'tightened'],
+		['changed', 'require-approval-production-write', 'constraints.max_runtime_sec', 'loosened'],
+	]);
+	assert.match(diff(...a, ...b).stdout, /rule changed allow-read-approved-servers: decision "ALLOW" -> "DENY" \(tightened\)/);
+	assert.match(diff(...b, ...a).stdout, /rule removed added/);
+	assert.equal(diff(...a).status, 2);
 });

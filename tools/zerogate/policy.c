@@ -17,6 +17,7 @@ static int usage(void)
 	fputs("usage: zerogate policy check [--json] [--config FILE]\n"
 	      "       zerogate policy test [--config FILE] [CASES...]\n"
 	      "       zerogate policy explain [--json] [--lines] [--config FILE] ENVELOPE|-\n"
+	      "       zerogate policy diff [--json] --config A --config B\n"
 	      "       zerogate policy keygen --key FILE\n"
 	      "       zerogate policy sign --key FILE [--out FILE] [--config FILE]\n"
 	      "       zerogate policy verify [--pub FILE] [--out FILE] [--config FILE]\n"
@@ -117,6 +118,7 @@ static const struct {
 	{"check", check, 0, 0},
 	{"test", zg_policy_test, 0, ZG_CONFIG_FILES_MAX},
 	{"explain", zg_policy_explain, 1, 1},
+	{"diff", zg_policy_diff, 0, 0},
 	{"keygen", zg_policy_keygen, 0, 0},
 	{"sign", zg_policy_sign, 0, 0},
 	{"verify", zg_policy_verify, 0, 0},

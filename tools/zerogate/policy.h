@@ -22,6 +22,7 @@ struct zg_policy_args {
 
 int zg_policy_explain(const struct zg_policy_args *a);
 int zg_policy_test(const struct zg_policy_args *a);
+int zg_policy_diff(const struct zg_policy_args *a);
 int zg_policy_keygen(const struct zg_policy_args *a);
 int zg_policy_sign(const struct zg_policy_args *a);
 int zg_policy_verify(const struct zg_policy_args *a);

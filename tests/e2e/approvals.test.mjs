@@ -2,6 +2,7 @@
 // approvals.test.mjs - a write to production waits for a person, and what it
 // was approved for happens exactly once.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { CLIENT_UID, needs, scene } from './agent.mjs';
 import { RawClient } from './raw.mjs';
@@ -143,4 +144,81 @@ test('an approval belongs to the workload that asked', needs(), async (t) => {
 	assert.equal((await second.call('create_issue', { title: 'x' })).message.result.isError, true);
 	assert.equal(server.executed.create_issue, undefined);
 	assert.equal((await first.call('create_issue', { title: 'x' })).message.result.content[0].text, 'created #1');
+});
+
+test('two people must agree, each seen by the other; breaking the glass trips a gate that security lifts', needs(), async (t) => {
+	const server = await startServer();
+	const policy = `version: v1
+rules:
+  - id: allow-reads
+    match: {labels: {mcp.action: read}}
+    decision: ALLOW
+  - id: two-for-production
+    match: {risk_tags: [prod], labels: {mcp.action: write}}
+    decision: REQUIRE_APPROVAL
+    approvers: 2
+`;
+	const agent = await scene(t, { server, hold: 1, policy });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	const args = { title: 'two', body: '\u001b[31mred\u202e' };
+	await raw.call('create_issue', args);
+	const id = await agent.approval();
+	const first = await agent.zg(['approvals', 'approve', id, '--reason', 'seen'], { uid: 65531, groups: 'adm' });
+	assert.equal(first.code, 0, first.stderr);
+	assert.match(first.stdout, /1 of 2/);
+	const again = await agent.zg(['approvals', 'approve', id], { uid: 65531, groups: 'adm' });
+	assert.equal(again.code, 1);
+	assert.match(again.stderr, /already_decided/);
+	const shown = await agent.zg(['approvals', 'show', id]);
+	assert.match(shown.stdout, /1 of 2 people agreed/);
+	assert.match(shown.stdout, /uid 65531 agreed.*seen/);
+	assert.match(shown.stdout, /two-for-production/);
+	assert.doesNotMatch(shown.stdout, /[\u001b\u202e]/, 'nothing of the arguments reaches the terminal raw');
+	assert.equal(server.executed.create_issue, undefined);
+	assert.equal((await agent.zg(['approvals', 'approve', id], { uid: 65530, groups: 'adm' })).code, 0);
+	const ran = await raw.call('create_issue', args);
+	assert.equal(ran.message.result.isError ?? false, false, ran.body);
+	assert.equal(server.executed.create_issue, 1);
+
+	await raw.call('create_issue', { title: 'alone' });
+	const other = await agent.approval((r) => r.approval !== id);
+	assert.equal((await agent.zg(['gates'])).code, 0);
+	assert.equal((await agent.zg(['approvals', 'approve', other, '--break-glass'])).code, 2, 'a reason is needed');
+	const glass = await agent.zg(['approvals', 'approve', other, '--break-glass', '--reason', 'it burns']);
+	assert.equal(glass.code, 0, glass.stderr);
+	assert.ok(await agent.record((r) => r.kind === 'approval.break_glass' && r.approval === other));
+	assert.ok(await agent.record((r) => r.kind === 'gate.trip' && r.gate === 'governance'));
+	assert.match((await agent.zg(['status'])).stdout, /gates +governance/);
+	assert.equal((await agent.zg(['gates'])).code, 1);
+	const stranger = await agent.zg(['gates', 'lift', 'governance', '--reason', 'x'], { uid: 65531, groups: 'adm' });
+	assert.match(stranger.stderr, /not_authorised/);
+	assert.equal((await agent.zg(['gates', 'lift', 'governance', '--reason', 'reviewed'])).code, 0);
+	assert.equal((await agent.zg(['gates'])).code, 0);
+});
+
+test('watch: one key decides, on a real terminal that is put back afterwards', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 30 });
+	const inside = await agent.inside();
+	await inside.must('connect', { url: agent.url('github') });
+	const command = `stty -a >/tmp/zg-stty.$$.1; ${agent.bin}/zerogate --socket ${agent.socket} approvals watch; stty -a >/tmp/zg-stty.$$.2; cmp /tmp/zg-stty.$$.1 /tmp/zg-stty.$$.2 && echo put-back; rm -f /tmp/zg-stty.$$.[12]`;
+	const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, TERM: 'xterm' } });
+	t.after(() => terminal.kill('SIGKILL'));
+	let screen = '';
+	const waiting = [];
+	terminal.stdout.on('data', (d) => { screen += d; waiting.forEach((f) => f()); });
+	const shows = (what) => new Promise((done) => {
+		const look = () => { if (what.test(screen)) done(); };
+		waiting.push(look);
+		look();
+	});
+	await shows(/nothing waits for approval/);
+	const call = inside.tool('create_issue', { title: 'watched' });
+	await shows(/ap-\w{10}.*create_issue/);
+	terminal.stdin.write('a');
+	assert.equal((await call).content[0].text, 'created #1');
+	await shows(/: approved/);
+	terminal.stdin.write('q');
+	await shows(/put-back/);
 });

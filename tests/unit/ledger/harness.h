@@ -49,12 +49,14 @@ struct role {
 	pid_t pid;
 	uint8_t snapshot[32];
 	uint32_t ttl_sec;
+	char high_risk_tags[ZG_FINDINGS_LEN];
 	enum zg_durability durability;
 	rlim_t file_limit;
 	uid_t uid; /* run the role as this user; 0 = as we are */
 };
 
-static inline int memfd_snapshot(const uint8_t id[32], uint32_t ttl_sec, enum zg_durability d)
+static inline int memfd_snapshot(const uint8_t id[32], uint32_t ttl_sec, enum zg_durability d,
+				 const char *high_risk_tags)
 {
 	struct {
 		struct zg_snapshot_header head;
@@ -63,6 +65,8 @@ static inline int memfd_snapshot(const uint8_t id[32], uint32_t ttl_sec, enum zg
 			.header_bytes = sizeof(struct zg_snapshot_header),
 			.bytes = sizeof(s)},
 	       .settings = {.approval_ttl_sec = ttl_sec, .durability = d}};
+	(void)zg_str_cut(s.settings.high_risk_tags, sizeof(s.settings.high_risk_tags),
+			 zg_slice_str(high_risk_tags));
 	int fd = memfd_create("snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	memcpy(s.head.id, id, 32);
@@ -96,7 +100,8 @@ static inline void receive(int sock, struct zg_msg *m, enum zg_msg_type want)
 static inline void send_snapshot(const struct role *r, uint64_t generation)
 {
 	struct zg_msg_snapshot m = {.generation = generation};
-	zg_autofd int fd = memfd_snapshot(r->snapshot, r->ttl_sec, r->durability);
+	zg_autofd int fd =
+		memfd_snapshot(r->snapshot, r->ttl_sec, r->durability, r->high_risk_tags);
 
 	memcpy(m.id, r->snapshot, 32);
 	assert_int_equal(zg_msg_send(r->channel, ZG_MSG_SNAPSHOT, &m, fd), 0);

@@ -354,7 +354,7 @@ bool zg_task_body(const struct zg_request *r, struct zg_buf *out)
 		put_task(r, "completed", r->answer.text, out);
 	}
 	if (get && modern)
-		zg_buf_str(out, ",\"result\":{");
+		zg_buf_str(out, ",\"result\":{\"resultType\":\"complete\",");
 	if (!get) {
 		zg_buf_str(out, "\"_meta\":{");
 		put_related(r, out);

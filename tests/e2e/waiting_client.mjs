@@ -12,7 +12,6 @@ import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import { messages } from './raw.mjs';
 
 const MODERN = '2026-07-28';
-const TASKS = 'io.modelcontextprotocol/tasks';
 const ME = { name: 'waiting', version: '1.0.0' };
 
 // Every request that is answered, and with what.
@@ -68,13 +67,15 @@ const calls = {
 	prompt: ({ client, params }) => client.getPrompt(params),
 };
 
-export async function wait({ url, command, sdk = 1, modern = false, kind = 'http', call = 'plain', params, options }) {
+export async function wait({ url, command, sdk = 1, modern = false, kind = 'http', call = 'plain', params, options, answers }) {
 	const { wire, record } = recorder();
 	const notes = [];
 	const library = sdk === 2 ? { Client: sdk2.Client, http: sdk2.StreamableHTTPClientTransport }
 		: { Client, http: StreamableHTTPClientTransport, sse: SSEClientTransport };
-	const client = new library.Client(ME, { capabilities: {}, ...(modern ? { versionNegotiation: { mode: { pin: MODERN } } } : {}) });
+	const client = new library.Client(ME, { capabilities: answers ? { elicitation: { form: {} } } : {}, ...(modern ? { versionNegotiation: { mode: { pin: MODERN } } } : {}) });
 	client.onerror = () => {};
+	if (answers)
+		client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: answers }));
 	await client.connect(command ? new StdioClientTransport({ ...command, stderr: 'ignore' })
 		: new library[kind](new URL(url), kind === 'sse' ? {} : { fetch: record }));
 	const began = performance.now();
@@ -87,5 +88,5 @@ export async function wait({ url, command, sdk = 1, modern = false, kind = 'http
 	const ms = performance.now() - began;
 	const all = await Promise.all(wire);
 	await client.close();
-	return { result, error, notes, ms, wire: all.filter((w) => /^(tools\/call|tasks\/|resources\/read|prompts\/get)/.test(w.method)), TASKS };
+	return { result, error, notes, ms, wire: all.filter((w) => /^(tools\/call|tasks\/|resources\/read|prompts\/get)/.test(w.method)) };
 }

@@ -243,6 +243,7 @@
 /* approvals */
 #define ZG_HOLD_DEFAULT_SEC	 45 /* SDK clients give up at 60 s */
 #define ZG_HOLD_MAX_SEC		 50
+#define ZG_HOLD_GRACE_SEC	 2    /* for the ledger's last word on a call that stops waiting */
 #define ZG_HOLD_TICK_SEC	 5    /* between two words that a call still waits */
 #define ZG_HOLD_PROGRESS_SEC	 300  /* that a call waits if its client hears them */
 #define ZG_TASK_BYTES		 6144 /* a call inside a task's id: a header repeats the id */

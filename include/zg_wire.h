@@ -345,14 +345,14 @@ struct zg_msg_hold {
 	/* the approval that its caller waits for, by a token of the gateway's; "" = none: it
 	 * is found by the binding, or asked for. With one, nothing is ever asked anew. */
 	char approval[ZG_NAME_LEN];
-	uint32_t question; /* enum zg_hold_question; all but the first need an approval */
+	uint32_t question; /* enum zg_hold_question */
 	uint32_t pad;
 };
 
 enum zg_hold_question {
 	ZG_HQ_USE = 0,	/* execute, as soon as it is approved */
-	ZG_HQ_LOOK,	/* how does it stand? uses nothing up, waits for nothing */
-	ZG_HQ_WITHDRAW, /* its caller does not want it any more: it is void */
+	ZG_HQ_LOOK,	/* how does it stand? asked for, if need be; nothing is used or waits */
+	ZG_HQ_WITHDRAW, /* its caller does not want the approval any more: it is void */
 };
 
 /* Why a decision or a retry does not hold; the first word of what people are told */
@@ -372,6 +372,7 @@ enum zg_hold_state {
 	ZG_HOLD_EXPIRED,
 	ZG_HOLD_SUPERSEDED, /* another request took this approval */
 	ZG_HOLD_READY,	    /* to ZG_HQ_LOOK: approved, and not used yet */
+	ZG_HOLD_RELEASED, /* nothing was decided before it was let go: it does not wait any more */
 };
 
 struct zg_msg_hold_state {
@@ -389,7 +390,8 @@ struct zg_msg_hold_state {
 	uint32_t agreed;	 /* who did so far */
 };
 
-/* gateway -> ledger: nobody waits for this call any more; the approval stays */
+/* gateway -> ledger: nobody waits for this call any more; the approval stays. Answered
+ * with RELEASED, unless another answer was on its way */
 struct zg_msg_hold_release {
 	uint64_t call;
 };

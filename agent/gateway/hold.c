@@ -94,6 +94,15 @@ static int send_hold(struct zg_request *r)
 
 static void on_hold_time(evutil_socket_t fd, short what, void *arg);
 
+static int release(struct zg_request *r)
+{
+	struct zg_msg_hold_release m = {.call = r->call};
+
+	r->hold.released = true;
+	return r->worker->ledger < 0 ? -ENOTCONN
+				     : zg_msg_send(r->worker->ledger, ZG_MSG_HOLD_RELEASE, &m, -1);
+}
+
 /* Till the end of the wait, or till the client is to hear of it again. */
 static void arm(struct zg_request *r)
 {
@@ -108,6 +117,7 @@ static void arm(struct zg_request *r)
 
 static void on_hold_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *arg)
 {
+	static const struct timeval grace = {ZG_HOLD_GRACE_SEC, 0};
 	struct zg_request *r = arg;
 
 	/* a yes that is on its way counts: it has been consumed */
@@ -120,14 +130,24 @@ static void on_hold_time(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, voi
 		arm(r);
 		return;
 	}
+	/* nor must one get lost that is being said just now: the ledger has the last word */
+	if (!r->hold.released && !r->hold.way->at_once && release(r) == 0) {
+		(void)event_add(&r->timer, &grace);
+		return;
+	}
 	r->hold.expired = true;
 	zg_request_run(r);
 }
 
 enum zg_next zg_hold_ask(struct zg_request *r)
 {
-	int rc = send_hold(r);
+	int rc;
 
+	r->hold.way = zg_way_of(r);
+	/* who does not wait must not be told of a decision that it would not hear */
+	if (!r->hold.sent && r->hold.way->at_once && r->hold.question == ZG_HQ_USE)
+		r->hold.question = ZG_HQ_LOOK;
+	rc = send_hold(r);
 	if (rc < 0)
 		return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
 				      "zerogate: the approval queue cannot be reached (%s)",
@@ -135,7 +155,6 @@ enum zg_next zg_hold_ask(struct zg_request *r)
 	r->hold.sent = true;
 	r->hold.expired = false;
 	r->hold.state = ZG_HOLD_PENDING;
-	r->hold.way = zg_way_of(r);
 	r->hold.until_ns = zg_now_ns() + r->hold.way->seconds(r) * UINT64_C(1000000000);
 	if (event_initialized(&r->timer)) /* earlier steps have waited with it */
 		(void)event_del(&r->timer);
@@ -207,8 +226,11 @@ enum zg_next zg_step_hold(struct zg_request *r)
 		return in_vain(r, "expired undecided");
 	case ZG_HOLD_SUPERSEDED:
 		return in_vain(r, "was used by another request");
+	case ZG_HOLD_READY: /* approved before it was asked for: now it is used */
+		r->hold.question = ZG_HQ_USE;
+		return zg_hold_ask(r);
+	case ZG_HOLD_RELEASED:
 	case ZG_HOLD_REFUSED:
-	case ZG_HOLD_READY: /* nobody asked for that */
 		break;
 	}
 	return zg_answer_with(r, ZG_A_FAIL, ZG_C_UNAVAILABLE,
@@ -222,14 +244,23 @@ void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m)
 
 	ZG_MSG_TEXT(m->approval);
 	ZG_MSG_TEXT(m->reason);
+	ZG_MSG_TEXT(m->other);
 	if (!r || !r->hold.sent || r->hold.state != ZG_HOLD_PENDING)
 		return;
+	if (m->state == ZG_HOLD_RELEASED) {
+		r->hold.expired = r->hold.released;
+		zg_request_run(r);
+		return;
+	}
 	/* an unknown state is no yes */
 	r->hold.state = m->state <= ZG_HOLD_READY ? (enum zg_hold_state)m->state : ZG_HOLD_REFUSED;
 	r->hold.approver_uid = m->approver_uid;
 	memcpy(r->hold.approval, m->approval, sizeof(r->hold.approval));
 	memcpy(r->hold.reason, m->reason, sizeof(r->hold.reason));
 	r->hold.conflict = m->conflict < ZG_CONFLICT_MAX ? m->conflict : ZG_CONFLICT_NONE;
+	memcpy(r->hold.other, m->other, sizeof(r->hold.other));
+	r->hold.approvers = m->approvers;
+	r->hold.agreed = m->agreed;
 	if (r->hold.state == ZG_HOLD_PENDING && !r->hold.way->at_once) {
 		if (r->hold.way->tick)
 			r->hold.way->tick(r);
@@ -247,6 +278,7 @@ void zg_hold_resend(struct zg_worker *w)
 		next = TAILQ_NEXT(r, link);
 		if (!r->hold.sent || r->hold.state != ZG_HOLD_PENDING)
 			continue;
+		r->hold.released = false;
 		if (send_hold(r) == 0)
 			continue;
 		r->hold.state = ZG_HOLD_REFUSED;
@@ -256,13 +288,9 @@ void zg_hold_resend(struct zg_worker *w)
 
 void zg_hold_end(struct zg_request *r)
 {
-	struct zg_msg_hold_release m = {.call = r->call};
-
-	if (r->hold.sent && r->hold.state == ZG_HOLD_PENDING && r->worker->ledger >= 0) {
-		/* if this fails the ledger has lost us anyway, and knows it */
-		if (zg_msg_send(r->worker->ledger, ZG_MSG_HOLD_RELEASE, &m, -1) < 0)
-			r->hold.state = ZG_HOLD_REFUSED;
-	}
+	/* if this fails the ledger has lost us anyway, and knows it */
+	if (r->hold.sent && r->hold.state == ZG_HOLD_PENDING && !r->hold.released && release(r) < 0)
+		r->hold.state = ZG_HOLD_REFUSED;
 	if (r->hold.counted)
 		zg_admit_end(&r->worker->admission, r->origin.cgroup_id, ZG_ADMIT_HOLD);
 	r->hold.counted = false;

@@ -64,6 +64,7 @@ static void say(struct zg_request *r, struct zg_slice message)
 void zg_progress_tick(struct zg_request *r)
 {
 	struct zg_buf *text = &r->worker->splice;
+	char votes[ZG_VOTES_LEN];
 	char *token;
 
 	if (!r->client || !r->hold.approval[0] || zg_client_backlog(r->client))
@@ -79,6 +80,7 @@ void zg_progress_tick(struct zg_request *r)
 		   token, 1e-6 * ++r->hold.ticks);
 	free(token);
 	zg_buf_str(text, r->hold.approval);
+	zg_buf_str(text, zg_hold_votes(r, votes));
 	zg_buf_str(text, "\"}}");
 	if (zg_buf_ok(text))
 		say(r, zg_buf_slice(text));

@@ -46,14 +46,26 @@ const char *zg_conflict_text(uint32_t conflict)
 	return conflict < ZG_CONFLICT_MAX ? texts[conflict] : "";
 }
 
+const char *zg_hold_votes(const struct zg_request *r, char out[ZG_VOTES_LEN])
+{
+	out[0] = '\0';
+	if (r->hold.approvers > 1)
+		(void)snprintf(out, ZG_VOTES_LEN, " (%u of %u people agree)", r->hold.agreed,
+			       r->hold.approvers);
+	return out;
+}
+
 enum zg_next zg_way_pending(struct zg_request *r)
 {
+	const struct zg_hold *h = &r->hold;
+	char votes[ZG_VOTES_LEN];
+
 	return zg_answer_with(
 		r, ZG_A_DENY, ZG_C_PENDING,
-		"zerogate: pending approval %s%s%s. A person has to approve this call [rules: %s]. "
-		"Nothing was executed. Retry the same call with the same arguments later; once "
-		"approved it is executed exactly once.",
-		r->hold.approval[0] ? r->hold.approval : "(not yet numbered)",
-		r->hold.conflict ? ", asked for anew: an earlier one does not hold, " : "",
-		r->hold.conflict ? zg_conflict_text(r->hold.conflict) : "", r->rules);
+		"zerogate: pending approval %s%s%s%s%s%s. A person has to approve this call "
+		"[rules: %s]. Nothing was executed. Retry the same call with the same arguments "
+		"later; once approved it is executed exactly once.",
+		h->approval[0] ? h->approval : "(not yet numbered)", zg_hold_votes(r, votes),
+		h->conflict ? ", as " : "", h->conflict ? h->other : "",
+		h->conflict ? " does not hold: " : "", zg_conflict_text(h->conflict), r->rules);
 }

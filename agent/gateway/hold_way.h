@@ -29,6 +29,10 @@ const struct zg_way *zg_way_of(const struct zg_request *r);
 /* "args_changed: what to do about it"; "" for NONE and what is no conflict */
 const char *zg_conflict_text(uint32_t conflict);
 
+#define ZG_VOTES_LEN 64
+/* " (1 of 2 people agree)", or "" where one is enough */
+const char *zg_hold_votes(const struct zg_request *r, char out[ZG_VOTES_LEN]);
+
 /* hold_way.c: what fits every client. A tool result (another method: an error)
  * that tells to retry the same call. */
 enum zg_next zg_way_pending(struct zg_request *r);

@@ -7,7 +7,7 @@
  * is escaped.
  */
 #include "endpoint.h"
-#include "request.h"
+#include "hold_way.h"
 
 static bool is_tool_call(const struct zg_request *r)
 {
@@ -49,6 +49,12 @@ static void rpc_error(const struct zg_request *r, struct zg_buf *out)
 	} else if (r->hold.approval[0]) {
 		zg_buf_str(out, ",\"data\":{\"approval\":");
 		zg_buf_json(out, zg_slice_str(r->hold.approval));
+		if (r->hold.conflict) {
+			const char *text = zg_conflict_text(r->hold.conflict);
+
+			zg_buf_str(out, ",\"conflict\":");
+			zg_buf_json(out, (struct zg_slice){text, strcspn(text, ":")});
+		}
 		zg_buf_char(out, '}');
 	}
 	zg_buf_str(out, "}}");

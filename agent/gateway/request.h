@@ -93,13 +93,17 @@ struct zg_hold {
 	bool counted;	/* in admission */
 	bool expired;	/* the hold time is over */
 	bool streaming; /* the client has been sent the head of a stream of ours */
+	bool released;	/* the ledger was told that it is let go */
 	const struct zg_way *way;
 	uint64_t until_ns;
 	uint32_t ticks;		 /* words that it still waits */
 	char claim[ZG_NAME_LEN]; /* the approval that its token names; "" = it has none */
 	uint32_t leg;		 /* rounds before this one */
 	enum zg_hold_question question;
-	uint32_t conflict; /* enum zg_conflict */
+	uint32_t conflict;	 /* enum zg_conflict */
+	char other[ZG_NAME_LEN]; /* the approval that does not hold; "" = this one */
+	uint32_t approvers;	 /* who must agree, */
+	uint32_t agreed;	 /* and did so far */
 	enum zg_task_op task;
 	struct zg_slice task_id;
 	uint64_t created; /* CLOCK_REALTIME, seconds */

@@ -346,7 +346,7 @@ enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg
 	case ZG_AS_PENDING:
 		return ZG_HOLD_PENDING;
 	case ZG_AS_APPROVED:
-		return consume(s, out);
+		return h->question == ZG_HQ_LOOK ? ZG_HOLD_READY : consume(s, out);
 	case ZG_AS_DENIED:
 		return ZG_HOLD_DENIED;
 	case ZG_AS_CONSUMED:

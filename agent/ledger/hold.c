@@ -267,7 +267,7 @@ static const char *no_room(const struct zg_holds *h, uint32_t link, const struct
 {
 	size_t same = 0;
 
-	if (m->question > ZG_HQ_WITHDRAW || (m->question != ZG_HQ_USE && !m->approval[0]))
+	if (m->question > ZG_HQ_WITHDRAW || (m->question == ZG_HQ_WITHDRAW && !m->approval[0]))
 		return "this cannot be asked";
 	if (is_connection(m->server) != (link == ZG_LINK_PARENT))
 		return "this is not the asker's to ask";
@@ -315,9 +315,11 @@ static void release(struct zg_hold_link *l, const struct zg_msg_hold_release *m)
 {
 	struct zg_holds *h = l->owner;
 	uint32_t link = (uint32_t)(l - h->link);
+	static const struct zg_approval none;
 
 	for (size_t i = 0; i < h->count; i++) {
 		if (h->waiters[i].link == link && h->waiters[i].call == m->call) {
+			tell(h, &h->waiters[i], ZG_HOLD_RELEASED, &none, "");
 			remove_waiter(h, i);
 			return;
 		}

@@ -71,15 +71,40 @@ static void approved_before_the_retry(void **state)
 	struct zg_msg_hold_state s = hold_gets(r, 0, &h, ZG_HOLD_PENDING);
 
 	assert_int_equal(zg_msg_send(r->gateway[0], ZG_MSG_HOLD_RELEASE, &gone, -1), 0);
-	/* in order after the release: another call on the same link */
-	h = held(r, 9, 6);
-	(void)hold_gets(r, 0, &h, ZG_HOLD_PENDING);
+	assert_int_equal(answer(r, 0).state, ZG_HOLD_RELEASED); /* nobody said yes meanwhile */
 	assert_int_equal(decide_as(r, s.approval, true, APPROVER).error, 0);
 	assert_int_equal(show(r, s.approval).state, ZG_AS_APPROVED);
 	h = held(r, 2, 5);
 	assert_string_equal(hold_gets(r, 1, &h, ZG_HOLD_GRANTED).approval, s.approval);
 	h.call = 3;
 	assert_string_not_equal(hold_gets(r, 1, &h, ZG_HOLD_PENDING).approval, s.approval);
+}
+
+/* A call that names its approval gets that one or hears why not; to look uses nothing up. */
+static void named_approvals(void **state)
+{
+	struct role *r = *state;
+	struct zg_msg_hold h = held(r, 1, 5), other = held(r, 2, 6);
+	struct zg_msg_hold_state s;
+
+	h.question = ZG_HQ_LOOK;
+	s = hold_gets(r, 0, &h, ZG_HOLD_PENDING);
+	assert_int_equal(decide_as(r, s.approval, true, APPROVER).error, 0);
+	assert_int_equal(show(r, s.approval).state, ZG_AS_APPROVED); /* nobody waited */
+	(void)hold_gets(r, 0, &h, ZG_HOLD_READY);
+	memcpy(h.approval, s.approval, sizeof(h.approval));
+	memcpy(other.approval, s.approval, sizeof(other.approval));
+	assert_true(hold_gets(r, 0, &other, ZG_HOLD_EXPIRED).conflict != ZG_CONFLICT_NONE);
+	h.question = ZG_HQ_USE;
+	(void)hold_gets(r, 1, &h, ZG_HOLD_GRANTED);
+	assert_int_equal(hold_gets(r, 0, &h, ZG_HOLD_SUPERSEDED).conflict, ZG_CONFLICT_CONSUMED);
+	other.approval[0] = '\0';
+	other.question = ZG_HQ_LOOK;
+	s = hold_gets(r, 0, &other, ZG_HOLD_PENDING);
+	memcpy(other.approval, s.approval, sizeof(other.approval));
+	other.question = ZG_HQ_WITHDRAW;
+	assert_int_equal(hold_gets(r, 0, &other, ZG_HOLD_EXPIRED).conflict, ZG_CONFLICT_CANCELLED);
+	assert_int_not_equal(decide_as(r, s.approval, true, APPROVER).error, 0);
 }
 
 static void deny_reaches_all_and_is_remembered(void **state)
@@ -332,6 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(approve_executes_once),
 		T(approved_before_the_retry),
+		T(named_approvals),
 		T(deny_reaches_all_and_is_remembered),
 		T(who_may_not_decide),
 		T(strangers_see_nothing),

@@ -71,7 +71,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)close(dir);
 	must(zg_trail_init(&world.trail, audit, "/nonexistent") == 0);
 	must(zg_approvals_open(&world.approvals, ":memory:", &world.trail, NULL) == 0);
-	zg_approvals_policy(&world.approvals, snapshot, 3600);
+	zg_approvals_policy(&world.approvals, snapshot, 3600, "prod");
 	world.base = event_base_new();
 	must(world.base && zg_holds_init(&world.holds, world.base, &world.approvals) == 0);
 	zg_controls_init(&world.controls, world.base, &world.trail, &world.approvals, &world.holds);

@@ -9,13 +9,16 @@
 #include "constraints.h"
 #include "load.h"
 #include "policy.h"
+#include "trace.h"
 #include "who.h"
 
 struct explain {
 	struct zg_policy policy;
 	char snapshot[65];
 	struct zg_buf out;
+	struct zg_buf conds; /* of the rule in hand */
 	bool json;
+	bool trace;
 	bool denied; /* some answer was DENY */
 	bool failed; /* some envelope could not be read */
 	size_t line; /* of the one in hand, with --lines */
@@ -103,9 +106,9 @@ static int replace_tags(struct zg_envelope *env, const json_t *tags, struct zg_e
 
 static int known_members(const json_t *j, struct zg_err *e)
 {
-	static const char *const known[] = {"server", "tool",	   "method",	"arguments",
-					    "labels", "risk_tags", "principal", "direction",
-					    "time"};
+	static const char *const known[] = {"server",	 "tool",      "method",
+					    "arguments", "labels",    "risk_tags",
+					    "principal", "direction", "time"};
 	const char *key;
 	json_t *v;
 
@@ -121,11 +124,11 @@ static int known_members(const json_t *j, struct zg_err *e)
 	return 0;
 }
 
-int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelope *env,
-		    struct zg_decision *d, struct zg_err *e)
+/* As zg_policy_judge; env borrows from who too. */
+static int judge(const struct zg_policy *p, const json_t *j, struct zg_who *who,
+		 struct zg_envelope *env, struct zg_decision *d, struct zg_err *e)
 {
 	const json_t *labels = optional(j, "labels"), *tags = optional(j, "risk_tags");
-	struct zg_who who;
 	int r;
 
 	*env = (struct zg_envelope){0};
@@ -135,7 +138,7 @@ int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelo
 	if (r == 0)
 		r = read_texts(env, j, e);
 	if (r == 0)
-		r = zg_who_read(j, &who, env, e);
+		r = zg_who_read(j, who, env, e);
 	if (r < 0)
 		return r;
 	env->arguments = optional(j, "arguments");
@@ -148,10 +151,81 @@ int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelo
 		r = replace_tags(env, tags, e);
 	if (r == 0)
 		zg_decide(p, env, d);
-	/* these are this function's own; no text about d needs them */
+	return r;
+}
+
+int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelope *env,
+		    struct zg_decision *d, struct zg_err *e)
+{
+	struct zg_who who;
+	int r = judge(p, j, &who, env, d, e);
+
+	/* these were this function's own; no text about d needs them */
 	env->principal = NULL;
 	env->executable_sha256 = NULL;
 	return r;
+}
+
+static const char *const holds_text[] = {
+	[ZG_TRACED_NO] = "no", [ZG_TRACED_UNKNOWN] = "unknown", [ZG_TRACED_YES] = "yes"};
+
+static void put_cond(void *arg, const struct zg_trace_cond *c)
+{
+	struct explain *x = arg;
+
+	zg_buf_fmt(&x->conds,
+		   "%s{\"holds\":\"%s\",\"unless\":%s,\"what\":", x->conds.len ? "," : "",
+		   holds_text[c->holds], c->unless ? "true" : "false");
+	zg_buf_json(&x->conds, c->what);
+	zg_buf_str(&x->conds, ",\"expected\":");
+	zg_buf_json(&x->conds, c->expected);
+	zg_buf_str(&x->conds, ",\"found\":");
+	zg_buf_json(&x->conds, c->found);
+	zg_buf_char(&x->conds, '}');
+}
+
+static void put_cond_line(void *arg, const struct zg_trace_cond *c)
+{
+	struct explain *x = arg;
+
+	zg_buf_fmt(&x->conds, "    %-7s %s%.*s: expected %.*s; found ", holds_text[c->holds],
+		   c->unless ? "unless " : "", (int)c->what.len, c->what.ptr, (int)c->expected.len,
+		   c->expected.ptr);
+	zg_buf_json(&x->conds, c->found); /* it may hold anything */
+	zg_buf_char(&x->conds, '\n');
+}
+
+/* Offline, so that arguments are shown as the file has them. */
+static void put_trace(struct explain *x, const struct zg_envelope *env)
+{
+	const size_t n = zg_trace_rules(&x->policy);
+
+	zg_buf_str(&x->out, x->json ? ",\"trace\":[" : "");
+	for (size_t i = 0; i < n; i++) {
+		const uint16_t rule = (uint16_t)i;
+		struct zg_slice id = zg_policy_rule_id(&x->policy, rule);
+		struct zg_slice at = zg_policy_rule_place(&x->policy, rule);
+		enum zg_traced t;
+
+		zg_buf_reset(&x->conds);
+		t = zg_trace_rule(&x->policy, env, rule, true, x->json ? put_cond : put_cond_line,
+				  x);
+		if (x->json) {
+			zg_buf_str(&x->out, i ? ",{\"rule\":" : "{\"rule\":");
+			zg_buf_json(&x->out, id);
+			zg_buf_str(&x->out, ",\"place\":");
+			zg_buf_json(&x->out, at);
+			zg_buf_fmt(&x->out, ",\"matches\":\"%s\",\"conditions\":[", holds_text[t]);
+		} else {
+			zg_buf_fmt(&x->out, "  %-7s %.*s (%.*s)\n", holds_text[t], (int)id.len,
+				   id.ptr, (int)at.len, at.ptr);
+		}
+		zg_buf_add(&x->out, x->conds.ptr, x->conds.len);
+		zg_buf_str(&x->out, x->json ? "]}" : "");
+		if (!zg_buf_ok(&x->conds))
+			x->out.error = x->conds.error;
+	}
+	zg_buf_str(&x->out, x->json ? "]" : "");
 }
 
 static void put_answer(struct explain *x, const struct zg_envelope *env,
@@ -173,6 +247,8 @@ static void put_answer(struct explain *x, const struct zg_envelope *env,
 		zg_buf_str(&x->out, ",\"remediation\":");
 		zg_buf_json(&x->out, zg_decision_remediation(&x->policy, d));
 	}
+	if (x->trace)
+		put_trace(x, env);
 	zg_buf_fmt(&x->out, ",\"snapshot\":\"%s\"}\n", x->snapshot);
 }
 
@@ -195,6 +271,8 @@ static void put_people(struct explain *x, const struct zg_envelope *env,
 			   at.ptr);
 	}
 	zg_constraints_put_lines(&x->policy, &d->constraints, &x->out);
+	if (x->trace)
+		put_trace(x, env);
 }
 
 static int flush(struct explain *x)
@@ -211,9 +289,10 @@ static int answer(struct explain *x, const char *text, size_t n)
 	struct zg_err e = {0};
 	struct zg_envelope env = {0};
 	struct zg_decision d = {0};
+	struct zg_who who;
 	json_error_t error;
 	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
-	int r = j ? zg_policy_judge(&x->policy, j, &env, &d, &e)
+	int r = j ? judge(&x->policy, j, &who, &env, &d, &e)
 		  : zg_err_set(&e, EINVAL, "not JSON: %s (column %d)", error.text, error.column);
 
 	if (r < 0) {
@@ -288,8 +367,11 @@ static int run(struct explain *x, const struct zg_policy_args *a)
 
 int zg_policy_explain(const struct zg_policy_args *a)
 {
-	struct explain x = {
-		.json = a->json || a->lines, .line = 1, .out = ZG_BUF(ZG_SNAPSHOT_BYTES)};
+	struct explain x = {.json = a->json || a->lines,
+			    .trace = a->trace,
+			    .conds = ZG_BUF(ZG_SNAPSHOT_BYTES),
+			    .line = 1,
+			    .out = ZG_BUF(ZG_SNAPSHOT_BYTES)};
 	struct zg_diag diag = {0};
 	struct zg_loaded l = {0};
 	struct zg_slice section;
@@ -307,6 +389,7 @@ int zg_policy_explain(const struct zg_policy_args *a)
 		zg_policy_print_diag(stderr, &diag);
 	}
 	zg_buf_release(&x.out);
+	zg_buf_release(&x.conds);
 	zg_policy_close(&x.policy);
 	zg_loaded_release(&l);
 	zg_diag_release(&diag);

@@ -16,7 +16,8 @@ static int usage(void)
 {
 	fputs("usage: zerogate policy check [--json] [--config FILE]\n"
 	      "       zerogate policy test [--config FILE] [CASES...]\n"
-	      "       zerogate policy explain [--json] [--lines] [--config FILE] ENVELOPE|-\n"
+	      "       zerogate policy explain [--json] [--lines] [--trace] [--config FILE] "
+	      "ENVELOPE|-\n"
 	      "       zerogate policy diff [--json] --config A --config B\n"
 	      "       zerogate policy keygen --key FILE\n"
 	      "       zerogate policy sign --key FILE [--out FILE] [--config FILE]\n"
@@ -127,15 +128,11 @@ static const struct {
 int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"json", no_argument, NULL, 'j'},
-		{"lines", no_argument, NULL, 'l'},
-		{"strict", no_argument, NULL, 's'},
-		{"key", required_argument, NULL, 'k'},
-		{"pub", required_argument, NULL, 'p'},
-		{"out", required_argument, NULL, 'o'},
-		{"audit", required_argument, NULL, 'a'},
-		{NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
+		{"lines", no_argument, NULL, 'l'},	  {"trace", no_argument, NULL, 't'},
+		{"strict", no_argument, NULL, 's'},	  {"key", required_argument, NULL, 'k'},
+		{"pub", required_argument, NULL, 'p'},	  {"out", required_argument, NULL, 'o'},
+		{"audit", required_argument, NULL, 'a'},  {NULL, 0, NULL, 0},
 	};
 	struct zg_policy_args a = {.config = DEFAULT_CONFIG, .json = cli->json};
 	const char *name;
@@ -153,6 +150,9 @@ int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
 			break;
 		case 'l':
 			a.lines = true;
+			break;
+		case 't':
+			a.trace = true;
 			break;
 		case 's':
 			a.strict = true;

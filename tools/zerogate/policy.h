@@ -13,6 +13,7 @@ struct zg_policy_args {
 	const char *config;
 	bool json;
 	bool lines;
+	bool trace;	   /* explain: every rule and condition */
 	bool strict;	   /* findings of check count as errors */
 	const char *other; /* a second --config */
 	const char *key, *pub, *out, *audit;

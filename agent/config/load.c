@@ -140,6 +140,23 @@ static void load_signatures(struct loader *l, const char *config, const struct z
 		load_file(l, ZG_CF_SIGNATURE, path);
 }
 
+/* What the ledger of an agent with this configuration says of servers, if there is
+ * one and the caller may see it. */
+static void load_registry(struct loader *l, const char *config, const struct zg_settings *s)
+{
+	char state[ZG_PATH_LEN], folder[ZG_PATH_LEN + 16];
+
+	if (!resolve(l, config, s->state_dir, state))
+		return;
+	(void)snprintf(folder, sizeof(folder), "%s/registry", state);
+	if (access(folder, R_OK | X_OK) == 0)
+		load_folder(l, ZG_CF_REGISTRY, folder, ".json");
+	else if (errno != ENOENT)
+		zg_diag_notice(l->diag, folder, 0, 0,
+			       "cannot be read: servers that were approved, suspended or revoked "
+			       "with zerogate servers do not count here");
+}
+
 int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
 {
 	return zg_load_as(out, config, ZG_LOAD_UNSIGNED, diag);
@@ -168,6 +185,7 @@ int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
 	    resolve(&l, config, s->servers, made.servers)) {
 		load_folder(&l, ZG_CF_POLICY, made.policies, ".yaml");
 		load_folder(&l, ZG_CF_SERVER, made.servers, ".json");
+		load_registry(&l, config, s);
 		load_jwks(&l, config, s);
 		if (how == ZG_LOAD_SIGNED && s->require_signed)
 			load_signatures(&l, config, &made, s);

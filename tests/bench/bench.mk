@@ -11,7 +11,7 @@ $(O)/bench/%: tests/bench/%.c $(O)/libzg.a
 	$(call say,BENCH,$@)$(CC) $(ZG_CFLAGS) $(TEST_INC) $(CFLAGS) -MMD -MP -MF $@.d -Wno-conversion $(ZG_LDFLAGS) $(LDFLAGS) -o $@ $< $(O)/libzg.a $(PKG_LIBS)
 
 .PHONY: bench
-bench: all $(BENCH_BIN) $(O)/bench/policy_decide tests/e2e/node_modules/.zg-installed
+bench: all $(BENCH_BIN) $(O)/bench/policy_decide $(O)/bench/steady tests/e2e/node_modules/.zg-installed
 	$(Q)ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/call.mjs
 	$(Q)echo; ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/stream.mjs
 	$(Q)echo; ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/dns.mjs

@@ -1,19 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- call.lua - wrk sends one tools/call over and over and reports in JSON. With
--- an argument each connection waits about so many ms between two calls.
+-- call.lua - wrk sends one tools/call over and over and reports in JSON.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Accept"] = "application/json, text/event-stream"
 wrk.headers["MCP-Protocol-Version"] = "2025-11-25"
 wrk.body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_issue",' ..
 	'"arguments":{"owner":"example","repo":"zerogate","number":17,"comments":true}}}'
-
-init = function(args)
-	local ms = tonumber(args[1])
-	if ms then
-		delay = function() return math.random(ms - ms / 2, ms + ms / 2) end
-	end
-end
 
 done = function(summary, latency, requests)
 	local e = summary.errors

@@ -71,12 +71,17 @@ const cpuTimes = () => fs.readFileSync('/proc/stat', 'utf8').split('\n')[0].spli
 const stolen = (a, b) => (b[7] - a[7]) / b.reduce((sum, v, i) => sum + v - a[i], 0);
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
-const STEADY = { connections: 30, ms: 10 }; // 30 connections, a call each 10 ms: 3,000 a second
+const RATE = 3000; // calls a second, evenly spaced
 
-async function measure(way, connections, served, ms) {
+const wrk = (connections) => (way) => ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, way.url];
+const steadily = (way) => {
+	const { hostname, port, pathname } = new URL(way.url);
+	return [`${way.build}/bench/steady`, hostname, port, pathname, String(RATE), String(seconds)];
+};
+
+async function measure(way, client, served) {
 	const before = { served: await served(), ticks: ticks(way.pids()) };
-	const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, way.url, ...(ms ? ['--', String(ms)] : [])];
-	const [command, ...rest] = [...way.prefix, 'wrk', ...args];
+	const [command, ...rest] = [...way.prefix, ...client(way)];
 	const { stdout } = await promisify(execFile)(command, rest, { cwd: repo });
 	const report = JSON.parse(/^@(.*)$/m.exec(stdout)[1]);
 	const cpu = (ticks(way.pids()) - before.ticks) * TICK_US / report.calls;
@@ -103,10 +108,11 @@ try {
 	started.push(agent);
 	const served = async () => Number((await fetchText(`http://127.0.0.1:${server.port}/count`)).split('\n')[2].trim().split(' ')[2]);
 
+	const here = path.resolve(process.env.ZG_BUILD ?? 'build');
 	const ways = [
-		{ name: 'direct', url: `http://127.0.0.1:${server.port}/mcp`, prefix: [], pids: () => [] },
-		{ name: 'nginx', url: `http://127.0.0.1:${proxy.port}/mcp`, prefix: [], pids: proxy.pids },
-		{ name: 'zerogate', url: agent.url('github'), pids: () => agent.pids(),
+		{ name: 'direct', build: here, url: `http://127.0.0.1:${server.port}/mcp`, prefix: [], pids: () => [] },
+		{ name: 'nginx', build: here, url: `http://127.0.0.1:${proxy.port}/mcp`, prefix: [], pids: proxy.pids },
+		{ name: 'zerogate', build: agent.bin, url: agent.url('github'), pids: () => agent.pids(),
 			prefix: ['setpriv', '--reuid', CLIENT_UID, '--regid', CLIENT_UID, '--clear-groups', `${agent.bin}/zerogate`, '--socket', agent.socket, 'run', '--'].map(String) },
 	];
 	const results = [];
@@ -114,7 +120,7 @@ try {
 		const rounds = ways.map(() => []);
 		for (let round = 0; round < ROUNDS; round++)
 			for (const [i, way] of ways.entries())
-				rounds[i].push(await measure(way, connections, served));
+				rounds[i].push(await measure(way, wrk(connections), served));
 		ways.forEach((way, i) => results.push({ way: way.name, connections,
 			...Object.fromEntries(['p50', 'p99', 'rate', 'cpu'].map((k) => [k, median(rounds[i].map((r) => r[k]))])) }));
 	}
@@ -122,7 +128,7 @@ try {
 	const steady = ways.map(() => []), before = cpuTimes();
 	for (let round = 0; round < STEADY_ROUNDS; round++)
 		for (const [i, way] of ways.entries())
-			steady[i].push(await measure(way, STEADY.connections, served, STEADY.ms));
+			steady[i].push(await measure(way, steadily, served));
 
 	const steal = stolen(before, cpuTimes());
 	const of = (way, connections) => results.find((r) => r.way === way && r.connections === connections);

@@ -133,10 +133,11 @@ int zg_servers_mirror(struct zg_servers *s, const struct zg_server_row *row) ZG_
 int zg_servers_try_next(struct zg_servers *s) ZG_MUST_CHECK;
 int zg_servers_end_trial(struct zg_servers *s) ZG_MUST_CHECK;
 
-/* registry.c: the rules. */
+/* registry_here.c */
 /* What is in force: which servers, and who owns. */
 int zg_servers_snapshot(struct zg_servers *s, const struct zg_snapshot *snap) ZG_MUST_CHECK;
 
+/* registry_submit.c and registry.c: the rules. */
 /* Each: 0; or -errno, and end says why, its first word of tbl/conflict.h or
  * not_found, invalid, full, already, storage. *wait: the change to wait for, 0 = none. */
 int zg_servers_submit(struct zg_servers *s, const struct zg_msg_ctl_server_submit *m,
@@ -149,12 +150,15 @@ int zg_servers_decide(struct zg_servers *s, const struct zg_msg_ctl_server_decid
 void zg_servers_file(struct zg_servers *s, const struct zg_msg_ctl_server_submit *m,
 		     struct zg_slice text);
 
+/* registry_step.c */
 /* The parent's answer. */
 void zg_servers_taken(struct zg_servers *s, const struct zg_msg_registry_taken *m);
 /* Is there something to tell the parent? then told = change once it was. */
 bool zg_servers_tell(const struct zg_servers *s);
 /* Every second: what could not be written before. */
 void zg_servers_tick(struct zg_servers *s);
+
+/* registry_here.c */
 /* Calls of this record: the last use of its server. */
 void zg_servers_used(struct zg_servers *s, const struct zg_record *r);
 /* Store them. */

@@ -109,6 +109,8 @@
 #define ZG_YAML_BYTES		268435456 /* memory of one document's tree */
 #define ZG_BUILD_BYTES		536870912 /* what all parsed files may hold together */
 #define ZG_DIAG_MAX		64	  /* errors and notices kept; more are counted */
+#define ZG_LINT_MAX		1024	  /* findings of a policy that are kept; more are counted */
+#define ZG_LINT_BYTES		67108864  /* their texts, and the index of rules */
 #define ZG_ALLOW_ENTRIES_MAX	2097152	  /* allow and deny entries of all profiles */
 
 /* host names */

@@ -9,6 +9,7 @@
 
 #include "buf.h"
 #include "diag.h"
+#include "lint.h"
 #include "slice.h"
 #include "zg_snapshot.h"
 #include "zg_wire.h"
@@ -35,6 +36,11 @@ const struct zg_settings *zg_build_settings(const struct zg_build *b);
 
 /* After zg_build_finish: the nth file of servers/ that is to be approved first. */
 bool zg_build_submitted(const struct zg_build *b, size_t n, struct zg_msg_config_server *out);
+
+/* After zg_build_finish, of everything but settings: what lint finds (lint.h).
+ * seen: tools that servers were seen to have, may be none. */
+int zg_build_lint(struct zg_build *b, const struct zg_lint_tool *seen, size_t seen_count,
+		  struct zg_lint *out) ZG_MUST_CHECK;
 
 struct zg_build_counts {
 	size_t rules, servers, profiles, prefixes, kernel_rules;

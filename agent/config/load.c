@@ -159,10 +159,10 @@ static void load_registry(struct loader *l, const char *config, const struct zg_
 
 int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag)
 {
-	return zg_load_as(out, config, ZG_LOAD_UNSIGNED, diag);
+	return zg_load_as(out, config, &(const struct zg_load_how){0}, diag);
 }
 
-int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
+int zg_load_as(struct zg_loaded *out, const char *config, const struct zg_load_how *how,
 	       struct zg_diag *diag)
 {
 	struct loader l = {.build = zg_build_new(diag), .diag = diag};
@@ -177,7 +177,7 @@ int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
 		return -EINVAL;
 	}
 	zg_build_canonical(l.build, &made.canonical);
-	if (how == ZG_LOAD_UNSIGNED)
+	if (!how->is_signed)
 		zg_build_unsigned(l.build);
 	load_file(&l, ZG_CF_MAIN, config);
 	s = zg_build_settings(l.build);
@@ -187,13 +187,16 @@ int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
 		load_folder(&l, ZG_CF_SERVER, made.servers, ".json");
 		load_registry(&l, config, s);
 		load_jwks(&l, config, s);
-		if (how == ZG_LOAD_SIGNED && s->require_signed)
+		if (how->is_signed && s->require_signed)
 			load_signatures(&l, config, &made, s);
 		if (s->shadow_policies[0] && resolve(&l, config, s->shadow_policies, shadow))
 			load_folder(&l, ZG_CF_SHADOW, shadow, ".yaml");
 		r = zg_build_finish(l.build, ZG_BUILD_POLICY, &made.snapshot, made.id,
 				    &made.counts);
 	}
+	if (r == 0 && how->lint &&
+	    zg_build_lint(l.build, how->seen, how->seen_count, how->lint) < 0)
+		zg_diag_notice(diag, config, 0, 0, "too large to be looked through for mistakes");
 	zg_build_free(l.build);
 	if (r < 0)
 		zg_loaded_release(&made);

@@ -23,9 +23,14 @@ struct zg_loaded {
  * both cases. */
 int zg_load(struct zg_loaded *out, const char *config, struct zg_diag *diag) ZG_MUST_CHECK;
 
-/* As zg_load, which takes it unsigned; signed it must be as the agent wants it. */
-enum zg_load_how { ZG_LOAD_UNSIGNED = 0, ZG_LOAD_SIGNED };
-int zg_load_as(struct zg_loaded *out, const char *config, enum zg_load_how how,
+/* What else is to be done with it. Zero-filled: what zg_load does. */
+struct zg_load_how {
+	bool is_signed;			 /* it must be as the agent wants it */
+	struct zg_lint *lint;		 /* NULL = nobody wants to know */
+	const struct zg_lint_tool *seen; /* for lint */
+	size_t seen_count;
+};
+int zg_load_as(struct zg_loaded *out, const char *config, const struct zg_load_how *how,
 	       struct zg_diag *diag) ZG_MUST_CHECK;
 void zg_loaded_release(struct zg_loaded *l);
 

@@ -668,6 +668,32 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	return r;
 }
 
+int zg_build_lint(struct zg_build *b, const struct zg_lint_tool *seen, size_t seen_count,
+		  struct zg_lint *out)
+{
+	struct zg_lint_server *server =
+		zg_arena_alloc(&b->arena, (b->registry.count + 1) * sizeof(*server));
+	struct zg_lint_input in = {.policy = &b->policy,
+				   .server = server,
+				   .server_count = b->registry.count,
+				   .profile = profile_names(b),
+				   .profile_count = b->settings.profile_count,
+				   .seen = seen,
+				   .seen_count = seen_count};
+
+	if (!server || !in.profile)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->registry.count; i++) {
+		const struct zg_entry_src *e = b->server[i];
+
+		server[i] = (struct zg_lint_server){.entry = &e->policy,
+						    .file = e->file,
+						    .trusts = e->def.trust_annotations,
+						    .called = !e->def.keys};
+	}
+	return zg_lint(out, &in);
+}
+
 static int join(struct sections *s, const uint8_t id[32], struct zg_buf *out)
 {
 	struct zg_snapshot_header h = {.magic = ZG_SNAPSHOT_MAGIC, .header_bytes = sizeof(h)};

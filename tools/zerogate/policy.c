@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * policy.c - zerogate policy check|test|explain: what a configuration says,
- * offline. The same compiler and the same decision function as in the agent.
- * Trust: runs as the user who asks, on files that this user may read.
+ * policy.c - zerogate policy: what a configuration says, offline; one file a verb. The same
+ * compiler and the same decision function as in the agent. Trust: runs as the user who asks, on
+ * files that this user may read.
  */
 #include "policy.h"
 
 #include <getopt.h>
 
-#include "load.h"
-
 #define DEFAULT_CONFIG "/etc/zerogate/zerogate.yaml"
 
 static int usage(void)
 {
-	fputs("usage: zerogate policy check [--json] [--config FILE]\n"
+	fputs("usage: zerogate policy check [--json] [--strict] [--pins] [--config FILE]\n"
 	      "       zerogate policy test [--config FILE] [CASES...]\n"
 	      "       zerogate policy explain [--json] [--lines] [--trace] [--config FILE] "
 	      "ENVELOPE|-\n"
@@ -40,88 +38,14 @@ void zg_policy_print_diag(FILE *out, const struct zg_diag *diag)
 		fprintf(out, "... and %zu more\n", diag->errors + diag->notices - diag->kept);
 }
 
-static void print_diag_json(struct zg_buf *out, const struct zg_diag *diag, bool notices)
-{
-	bool first = true;
-
-	for (size_t i = 0; i < diag->kept; i++) {
-		const struct zg_err *e = &diag->item[i];
-
-		if (diag->notice[i] != notices)
-			continue;
-		zg_buf_str(out, first ? "{\"file\":" : ",{\"file\":");
-		zg_buf_json(out, zg_slice_str(e->file));
-		zg_buf_fmt(out, ",\"line\":%u,\"column\":%u,\"what\":", e->line, e->column);
-		zg_buf_json(out, zg_slice_str(e->what));
-		zg_buf_str(out, ",\"hint\":");
-		zg_buf_json(out, zg_slice_str(e->hint));
-		zg_buf_char(out, '}');
-		first = false;
-	}
-}
-
-static int check_json(const struct zg_loaded *l, const struct zg_diag *diag, bool valid)
-{
-	zg_autobuf out = ZG_BUF(ZG_SNAPSHOT_BYTES);
-	char id[65] = "";
-
-	zg_buf_fmt(&out, "{\"valid\":%s", valid ? "true" : "false");
-	if (valid) {
-		zg_hex(id, l->id, sizeof(l->id));
-		zg_buf_fmt(&out,
-			   ",\"snapshot\":\"%s\",\"rules\":%zu,\"servers\":%zu,\"profiles\":%zu,"
-			   "\"prefixes\":%zu,\"kernel_rules\":%zu",
-			   id, l->counts.rules, l->counts.servers, l->counts.profiles,
-			   l->counts.prefixes, l->counts.kernel_rules);
-	}
-	zg_buf_str(&out, ",\"errors\":[");
-	print_diag_json(&out, diag, false);
-	zg_buf_str(&out, "],\"notices\":[");
-	print_diag_json(&out, diag, true);
-	zg_buf_str(&out, "]}\n");
-	(void)fwrite(out.ptr, 1, out.len, stdout);
-	return valid ? ZG_EXIT_OK : ZG_EXIT_NO;
-}
-
-static int check(const struct zg_policy_args *a)
-{
-	struct zg_diag diag = {0};
-	struct zg_loaded l = {0};
-	bool valid = zg_load_as(&l, a->config, ZG_LOAD_SIGNED, &diag) == 0;
-	int status = valid ? ZG_EXIT_OK : ZG_EXIT_NO;
-	char id[65];
-
-	if (a->json) {
-		status = check_json(&l, &diag, valid);
-	} else {
-		zg_policy_print_diag(stderr, &diag);
-		if (valid) {
-			zg_hex(id, l.id, sizeof(l.id));
-			printf("%s: valid\n"
-			       "  policy    %zu rules\n"
-			       "  registry  %zu servers\n"
-			       "  kernel    %zu profiles, %zu address blocks, %zu rules\n"
-			       "  snapshot  %s\n",
-			       a->config, l.counts.rules, l.counts.servers, l.counts.profiles,
-			       l.counts.prefixes, l.counts.kernel_rules, id);
-		}
-	}
-	zg_loaded_release(&l);
-	zg_diag_release(&diag);
-	return status;
-}
-
 static const struct {
 	const char *name;
 	int (*run)(const struct zg_policy_args *a);
 	int least, most; /* operands */
 } subverbs[] = {
-	{"check", check, 0, 0},
-	{"test", zg_policy_test, 0, ZG_CONFIG_FILES_MAX},
-	{"explain", zg_policy_explain, 1, 1},
-	{"diff", zg_policy_diff, 0, 0},
-	{"keygen", zg_policy_keygen, 0, 0},
-	{"sign", zg_policy_sign, 0, 0},
+	{"check", zg_policy_check_files, 0, 0}, {"test", zg_policy_test, 0, ZG_CONFIG_FILES_MAX},
+	{"explain", zg_policy_explain, 1, 1},	{"diff", zg_policy_diff, 0, 0},
+	{"keygen", zg_policy_keygen, 0, 0},	{"sign", zg_policy_sign, 0, 0},
 	{"verify", zg_policy_verify, 0, 0},
 };
 
@@ -134,7 +58,7 @@ int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
 		{"pub", required_argument, NULL, 'p'},	  {"out", required_argument, NULL, 'o'},
 		{"audit", required_argument, NULL, 'a'},  {NULL, 0, NULL, 0},
 	};
-	struct zg_policy_args a = {.config = DEFAULT_CONFIG, .json = cli->json};
+	struct zg_policy_args a = {.config = DEFAULT_CONFIG, .json = cli->json, .cli = cli};
 	const char *name;
 	int configs = 0, c;
 
@@ -156,6 +80,9 @@ int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
 			break;
 		case 's':
 			a.strict = true;
+			break;
+		case 'P':
+			a.pins = true;
 			break;
 		case 'k':
 			a.key = optarg;

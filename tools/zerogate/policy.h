@@ -10,17 +10,20 @@
 #include "diag.h"
 
 struct zg_policy_args {
+	const struct zg_cli *cli;
 	const char *config;
 	bool json;
 	bool lines;
 	bool trace;	   /* explain: every rule and condition */
 	bool strict;	   /* findings of check count as errors */
+	bool pins;	   /* of check: ask the agent which tools servers have */
 	const char *other; /* a second --config */
 	const char *key, *pub, *out, *audit;
 	int argc; /* operands */
 	char **argv;
 };
 
+int zg_policy_check_files(const struct zg_policy_args *a);
 int zg_policy_explain(const struct zg_policy_args *a);
 int zg_policy_test(const struct zg_policy_args *a);
 int zg_policy_diff(const struct zg_policy_args *a);

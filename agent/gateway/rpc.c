@@ -175,6 +175,9 @@ const char *zg_rpc_subject(struct zg_rpc *m)
 	return NULL;
 }
 
+/* Under which what is no call is judged: no message may pass for it. */
+static const char *const transport_names[] = {"response", "stream/open", "session/delete"};
+
 static int read_call(struct zg_rpc *m, const json_t *method, const char **why)
 {
 	json_t *params = json_object_get(m->root, "params");
@@ -185,6 +188,10 @@ static int read_call(struct zg_rpc *m, const json_t *method, const char **why)
 	*why = "method is not a short string";
 	if (!json_is_string(method) || !m->method.len || m->method.len >= ZG_METHOD_LEN)
 		return ZG_RPC_INVALID_REQUEST;
+	*why = "method is a name of the transport's own";
+	for (size_t i = 0; i < sizeof(transport_names) / sizeof(transport_names[0]); i++)
+		if (zg_slice_eq(m->method, zg_slice_str(transport_names[i])))
+			return ZG_RPC_INVALID_REQUEST;
 	*why = "a message has either a method or a result";
 	if (json_object_get(m->root, "result") || json_object_get(m->root, "error"))
 		return ZG_RPC_INVALID_REQUEST;

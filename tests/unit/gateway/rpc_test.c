@@ -44,6 +44,10 @@ static const struct {
 	{MSG("\"result\":{},\"error\":{}"), -32600},
 	{"{\"jsonrpc\":\"2.0\",\"result\":{}}", -32600},
 	{"{\"jsonrpc\":\"2.0\",\"id\":1}", -32600},
+	/* what the transport itself is judged under */
+	{MSG("\"method\":\"response\""), -32600},
+	{"{\"jsonrpc\":\"2.0\",\"method\":\"stream/open\"}", -32600},
+	{MSG("\"method\":\"session/delete\""), -32600},
 	/* another decoder would take these for the real member */
 	{MSG("\"method\":\"ping\",\"Method\":\"tools/call\""), -32600},
 	{MSG("\"method\":\"ping\",\"extra\":1"), -32600},

@@ -99,6 +99,7 @@
 #define ZG_POLICY_RETRIES_MAX	1000	  /* max_retries: above it is no bound */
 #define ZG_PATTERN_LEN		512	  /* of a regex, pattern, pointer or value in a condition */
 #define ZG_URI_PATTERN_LEN	1024	  /* of a registered resource, or a pattern of them */
+#define ZG_URI_BYTES		8192	  /* of a resource that is asked for; longer ones are denied */
 #define ZG_POINTER_STEPS	16	  /* of one JSON pointer; arguments are rarely that deep */
 #define ZG_REGEX_MAX		1024	  /* different ones of all policies: each is an automaton */
 #define ZG_REGEX_BYTES		262144	  /* of one, compiled; \p{L} has 128 KB */

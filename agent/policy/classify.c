@@ -9,6 +9,7 @@
 
 #include "facts.h"
 #include "lookup.h"
+#include "uri.h"
 
 enum asker { CLIENT = 1, SERVER = 2, BOTH = 3 };
 
@@ -267,7 +268,7 @@ static void own_labels(struct zg_envelope *env, const struct about *about)
 		zg_envelope_label(env, ZG_SLICE("mcp.direction"), ZG_SLICE("server"));
 }
 
-int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
+static int classify(const struct zg_policy *p, struct zg_envelope *env)
 {
 	const struct zg_policy_view v = zg_policy_view(p);
 	const struct zg_row_server *s = zg_find_server(&v, env->server);
@@ -298,4 +299,56 @@ int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
 	if (!s)
 		return -ENOENT;
 	return class == ZG_METHOD_UNKNOWN ? -ENOTSUP : 0;
+}
+
+bool zg_about_resource(const struct zg_envelope *env)
+{
+	const struct about *about = about_of(env);
+
+	return about && !about->prompt;
+}
+
+bool zg_other_form(const struct zg_envelope *env, char *text, struct zg_slice *plain)
+{
+	*plain = (struct zg_slice){0};
+	return !zg_uri_plain(env->tool, text, plain) || !zg_slice_eq(env->tool, *plain);
+}
+
+/* But for the labels that are the URI itself. */
+static bool same_class(const struct zg_envelope *a, const struct zg_envelope *b)
+{
+	if (a->action != b->action || a->label_count != b->label_count ||
+	    a->risk_tag_count != b->risk_tag_count || a->unclear != b->unclear)
+		return false;
+	for (size_t i = 0; i < a->label_count; i++)
+		if (!zg_slice_eq(a->labels[i].key, b->labels[i].key) ||
+		    (!zg_slice_eq(a->labels[i].key, ZG_SLICE("mcp.tool")) &&
+		     !zg_slice_eq(a->labels[i].key, ZG_SLICE("mcp.resource")) &&
+		     !zg_slice_eq(a->labels[i].value, b->labels[i].value)))
+			return false;
+	for (size_t i = 0; i < a->risk_tag_count; i++)
+		if (!zg_slice_eq(a->risk_tags[i], b->risk_tags[i]))
+			return false;
+	return true;
+}
+
+static int classify_forms(const struct zg_policy *p, struct zg_envelope *env)
+{
+	char text[ZG_URI_BYTES];
+	struct zg_slice plain;
+	struct zg_envelope twin;
+	int rc;
+
+	if (!zg_other_form(env, text, &plain))
+		return classify(p, env);
+	twin = *env;
+	twin.tool = plain;
+	rc = classify(p, env);
+	env->other_form = !plain.len || classify(p, &twin) != rc || !same_class(env, &twin);
+	return rc;
+}
+
+int zg_envelope_classify(const struct zg_policy *p, struct zg_envelope *env)
+{
+	return zg_about_resource(env) ? classify_forms(p, env) : classify(p, env);
 }

@@ -191,12 +191,14 @@ static bool judge_first(const struct zg_policy_view *v, const struct zg_envelope
 		deny(d, ZG_DR_OVERFLOW);
 	else if (env->unclear)
 		deny(d, ZG_DR_UNCLEAR);
+	else if (env->other_form)
+		deny(d, ZG_DR_FORM);
 	else
 		return true;
 	return false;
 }
 
-void zg_decide(const struct zg_policy *p, const struct zg_envelope *env, struct zg_decision *d)
+static void decide(const struct zg_policy *p, const struct zg_envelope *env, struct zg_decision *d)
 {
 	const struct zg_policy_view v = zg_policy_view(p);
 	struct zg_facts facts;
@@ -221,6 +223,46 @@ void zg_decide(const struct zg_policy *p, const struct zg_envelope *env, struct 
 		deny(d, ZG_DR_OVERFLOW);
 	if (d->kind == ZG_D_DENY)
 		d->constraints = (struct zg_constraints){0};
+}
+
+/* By the same rules, all of which are named. */
+static bool same_rules(const struct zg_decision *a, const struct zg_decision *b)
+{
+	return a->kind == b->kind && a->reason == b->reason && a->matched == b->matched &&
+	       a->matched == a->rule_count &&
+	       memcmp(a->rule, b->rule, a->rule_count * sizeof(a->rule[0])) == 0;
+}
+
+/*
+ * Servers may take two URIs for one, and policy must not take one for two: what
+ * other rules match in its normal form is denied.
+ */
+static void judge_form(const struct zg_policy *p, const struct zg_envelope *env,
+		       struct zg_decision *d)
+{
+	char text[ZG_URI_BYTES];
+	struct zg_decision other;
+	struct zg_envelope twin;
+	struct zg_slice plain;
+
+	if (!zg_other_form(env, text, &plain))
+		return;
+	twin = *env;
+	twin.tool = plain;
+	for (size_t i = 0; i < twin.label_count; i++)
+		if (zg_slice_eq(twin.labels[i].key, ZG_SLICE("mcp.tool")) ||
+		    zg_slice_eq(twin.labels[i].key, ZG_SLICE("mcp.resource")))
+			twin.labels[i].value = plain;
+	decide(p, &twin, &other);
+	if (!plain.len || !same_rules(d, &other))
+		deny(d, ZG_DR_FORM);
+}
+
+void zg_decide(const struct zg_policy *p, const struct zg_envelope *env, struct zg_decision *d)
+{
+	decide(p, env, d);
+	if (d->kind != ZG_D_DENY && zg_about_resource(env))
+		judge_form(p, env, d);
 }
 
 bool zg_policy_allowlist_has(const struct zg_policy *p, uint16_t list, struct zg_slice host)

@@ -23,6 +23,7 @@ enum zg_decision_reason {
 	ZG_DR_UNKNOWN_METHOD, /* a method that no classification covers */
 	ZG_DR_PROFILE,	      /* the caller's profile may not use this server */
 	ZG_DR_UNCLEAR,	      /* classify rules contradict each other about it */
+	ZG_DR_FORM,	      /* of its URI's normal form, policy says something else */
 };
 
 /* What becomes of findings in the output, from the loosest to the tightest. */

@@ -51,7 +51,8 @@ struct zg_envelope {
 	bool overflow;			  /* more labels or tags than fit: must be denied */
 	/* a list is filtered: would some call, whatever its arguments, be let through? */
 	bool preview;
-	bool unclear; /* classify rules contradict each other, or cannot be judged: denied */
+	bool other_form; /* its URI's normal form is classified otherwise: denied */
+	bool unclear;	 /* classify rules contradict each other, or cannot be judged: denied */
 };
 
 #endif

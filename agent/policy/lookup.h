@@ -22,4 +22,11 @@ enum zg_method_class zg_method_class(const struct zg_policy_view *v,
 /* By registry id, exactly; NULL = not registered. */
 const struct zg_row_server *zg_find_server(const struct zg_policy_view *v, struct zg_slice id);
 
+/* Is the call about one resource, by its URI? */
+bool zg_about_resource(const struct zg_envelope *env);
+
+/* Of such a call: is the URI not in normal form (uri.h)? Then *plain is that form,
+ * in text (ZG_URI_BYTES), or empty if it has none. */
+bool zg_other_form(const struct zg_envelope *env, char *text, struct zg_slice *plain);
+
 #endif

@@ -85,6 +85,12 @@ void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope
 			       "'%s', or cannot be judged",
 			       what, server);
 		break;
+	case ZG_DR_FORM:
+		(void)snprintf(text, sizeof(text),
+			       "the URI '%s' is too long or not in normal form, and in that form "
+			       "other rules match it",
+			       what);
+		break;
 	case ZG_DR_PROFILE:
 		(void)snprintf(text, sizeof(text), "the caller's profile may not use server '%s'",
 			       server);

@@ -253,6 +253,21 @@ void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 	json_decref(root);
 }
 
+void zg_registry_describe(struct zg_msg_ctl_server_submit *out, const struct zg_entry_src *e)
+{
+	*out = (struct zg_msg_ctl_server_submit){.bytes = (uint32_t)e->text_bytes};
+	memcpy(out->id, e->def.id, sizeof(out->id));
+	memcpy(out->owner, e->def.owner, sizeof(out->owner));
+	memcpy(out->version, e->def.version, sizeof(out->version));
+	(void)zg_str_cut(out->transport, sizeof(out->transport),
+			 e->command			? ZG_SLICE("stdio")
+			 : e->def.transport == ZG_T_SSE ? ZG_SLICE("sse")
+							: ZG_SLICE("streamable-http"));
+	(void)zg_str_cut(out->endpoint, sizeof(out->endpoint),
+			 e->command ? e->command->path : zg_slice_str(e->def.url));
+	memcpy(out->sha256, e->text_sha256, sizeof(out->sha256));
+}
+
 static bool share_endpoint(const struct zg_entry_src *a, const struct zg_entry_src *b)
 {
 	if (a->def.port != b->def.port)

@@ -68,6 +68,9 @@ void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 void zg_registry_state_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 			     struct zg_registry_src *r);
 
+/* What people are shown of an entry, and approve: all but its text and the reason. */
+void zg_registry_describe(struct zg_msg_ctl_server_submit *out, const struct zg_entry_src *e);
+
 /* Leave the entries that count: a server that the ledger decides on is what it
  * says, whatever a file says; with submit, files count only as submissions. */
 void zg_registry_settle(struct zg_registry_src *r, bool submit, struct zg_diag *diag);

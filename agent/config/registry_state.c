@@ -3,7 +3,8 @@
  * registry_state.c - what the ledger says of servers: files of one line of JSON,
  * then the entry as people handed it in and approved it. Trust: the line is the
  * ledger's; the entry was written by whoever submitted it, may not be JSON at all,
- * and must be what it was approved as: same text, same id, same owner.
+ * and must be what it was approved as: same text, same id, same owner, and what
+ * the approvers were shown of it.
  */
 #include "registry_impl.h"
 
@@ -58,6 +59,30 @@ static struct zg_registry_mark *add_mark(const struct zg_yaml_ctx *ctx, const js
 	return m;
 }
 
+/* What people were shown is what it is, or it does not become live. */
+static void check_shown(const struct zg_yaml_ctx *ctx, const json_t *line,
+			const struct zg_entry_src *e)
+{
+	struct zg_msg_ctl_server_submit is;
+	const struct {
+		const char *name, *text;
+	} shown[] = {
+		{"version", is.version},
+		{"transport", is.transport},
+		{"endpoint", is.endpoint},
+	};
+
+	zg_registry_describe(&is, e);
+	for (size_t i = 0; i < ZG_COUNT(shown); i++) {
+		const char *said = json_string_value(json_object_get(line, shown[i].name));
+
+		if (!said || strcmp(said, shown[i].text) != 0)
+			zg_diag_error(ctx->diag, ctx->file, 2, 1,
+				      "the entry's %s is '%s', and people were shown another",
+				      shown[i].name, shown[i].text);
+	}
+}
+
 /* The entry is read from the end of the line on, so that its places are the file's. */
 static void read_entry(const struct zg_yaml_ctx *ctx, struct zg_slice text, const json_t *line,
 		       const struct zg_registry_mark *mark, struct zg_registry_src *r)
@@ -83,6 +108,8 @@ static void read_entry(const struct zg_yaml_ctx *ctx, struct zg_slice text, cons
 		zg_diag_error(ctx->diag, ctx->file, 2, 1,
 			      "the entry's owner is not '%s', for whom it was approved",
 			      owner ? owner : "");
+	if (mark->trial)
+		check_shown(ctx, line, e);
 }
 
 void zg_registry_state_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,

@@ -201,11 +201,6 @@ const struct zg_settings *zg_build_settings(const struct zg_build *b)
 	return &b->settings.settings;
 }
 
-static const char *transport_text(const struct zg_entry_src *e)
-{
-	return e->command ? "stdio" : e->def.transport == ZG_T_SSE ? "sse" : "streamable-http";
-}
-
 bool zg_build_submitted(const struct zg_build *b, size_t n, struct zg_msg_config_server *out)
 {
 	const struct zg_entry_src *e = b->registry.submitted;
@@ -215,14 +210,8 @@ bool zg_build_submitted(const struct zg_build *b, size_t n, struct zg_msg_config
 		e = e->next;
 	if (!e)
 		return false;
-	*out = (struct zg_msg_config_server){.entry.bytes = (uint32_t)e->text_bytes};
-	memcpy(m->id, e->def.id, sizeof(m->id));
-	memcpy(m->owner, e->def.owner, sizeof(m->owner));
-	memcpy(m->version, e->def.version, sizeof(m->version));
-	(void)zg_str_cut(m->transport, sizeof(m->transport), zg_slice_str(transport_text(e)));
-	(void)zg_str_cut(m->endpoint, sizeof(m->endpoint),
-			 e->command ? e->command->path : zg_slice_str(e->def.url));
-	memcpy(m->sha256, e->text_sha256, sizeof(m->sha256));
+	*out = (struct zg_msg_config_server){0};
+	zg_registry_describe(m, e);
 	(void)zg_str_cut(m->reason, sizeof(m->reason), zg_slice_str(e->file));
 	(void)zg_str_cut(out->file, sizeof(out->file), zg_slice_str(e->file));
 	return true;

@@ -98,7 +98,7 @@ static int until_in_force(struct zg_ctl_client *k)
 			       "this one again when the reason is gone");
 		return 1;
 	}
-	if (s->good >= k->change && strcmp(s->trial, k->id) != 0)
+	if (s->good >= k->change && strcasecmp(s->trial, k->id) != 0)
 		return -ENODATA;
 	if (monotonic_ms() < k->until_ms)
 		return 0;

@@ -112,7 +112,7 @@ static int check_approve(struct zg_servers *s, struct zg_server_row *row,
 	return 0;
 }
 
-/* suspend, resume, revoke -------------------------------------------------------------- */
+/* suspend, resume, revoke: approvals that were given before do not outlive a stop --- */
 
 static int check_stop(struct zg_servers *s, struct zg_server_row *row,
 		      const struct zg_msg_ctl_server_decide *m, const struct zg_ctl_peer *peer,
@@ -132,17 +132,18 @@ static int check_stop(struct zg_servers *s, struct zg_server_row *row,
 		return zg_step_no(end, ENOENT, "not_found",
 				  "zerogate servers revoke drops a submission", "it is not live");
 	st->acted_as = role_of(s, peer, owner);
-	if (row->pending == ZG_SP_APPROVED) /* it does not go live behind the suspension */
-		(void)zg_str_cut(row->problem, sizeof(row->problem),
-				 ZG_SLICE("suspended before it was in force"));
 	row->state = revoke ? ZG_SS_REVOKED : ZG_SS_SUSPENDED;
 	row->resuming = 0;
-	if (revoke) {				 /* approvals that were given do not outlive it */
+	row->problem[0] = '\0';
+	if (revoke) {
 		if (!zg_entry_there(&row->live)) /* remembered: its file does not submit it again */
 			row->live = row->next;
 		row->pending = ZG_SP_NONE;
-		row->problem[0] = '\0';
 		row->next = zg_entry_none;
+	} else if (row->pending != ZG_SP_NONE) { /* it does not go live behind the suspension */
+		row->pending = ZG_SP_SUBMITTED;
+		row->next.security_uid = UINT32_MAX;
+		row->next.owner_uid = UINT32_MAX;
 	}
 	st->what = revoke ? "is revoked" : "is suspended";
 	return 0;
@@ -185,8 +186,10 @@ static int check(struct zg_servers *s, struct zg_server_row *row,
 		 const struct zg_msg_ctl_server_decide *m, const struct zg_ctl_peer *peer,
 		 struct zg_step *st, struct zg_msg_ctl_end *end)
 {
-	int rc = peer->governed ? zg_step_governed(end) : find(s, m, row, end);
+	int rc = peer->governed ? zg_step_governed(end) : zg_step_needs_reason(m->reason, end);
 
+	if (rc == 0)
+		rc = find(s, m, row, end);
 	if (rc < 0)
 		return rc;
 	st->of = &row->live;

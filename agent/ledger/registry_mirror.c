@@ -13,7 +13,7 @@
 #include "servers.h"
 
 #define ASIDE	     "new"
-#define HEADER_BYTES 2048
+#define HEADER_BYTES 8192 /* each text escaped */
 
 static const char *const live_state[] = {
 	[ZG_SS_NONE] = NULL,
@@ -32,6 +32,12 @@ static void header(struct zg_buf *b, const struct zg_server_row *row, const char
 	zg_buf_json(b, zg_slice_str(row->id));
 	zg_buf_str(b, ",\"owner\":");
 	zg_buf_json(b, zg_slice_str(of->owner));
+	zg_buf_str(b, ",\"version\":");
+	zg_buf_json(b, zg_slice_str(of->version));
+	zg_buf_str(b, ",\"transport\":");
+	zg_buf_json(b, zg_slice_str(of->transport));
+	zg_buf_str(b, ",\"endpoint\":");
+	zg_buf_json(b, zg_slice_str(of->endpoint));
 	zg_buf_fmt(b, ",\"sha256\":\"%s\",\"approved_by\":{\"security\":%lld,\"owner\":%lld}}\n",
 		   hex, of->security_uid == UINT32_MAX ? -1LL : (long long)of->security_uid,
 		   of->owner_uid == UINT32_MAX ? -1LL : (long long)of->owner_uid);

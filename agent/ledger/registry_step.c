@@ -46,6 +46,14 @@ int zg_step_no(struct zg_msg_ctl_end *end, int error, const char *word, const ch
 	return -error;
 }
 
+int zg_step_needs_reason(const char *reason, struct zg_msg_ctl_end *end)
+{
+	return reason[strspn(reason, " \t")]
+		       ? 0
+		       : zg_step_no(end, EINVAL, "invalid", "say why: --reason TEXT",
+				    "a step in a server's life is recorded with its reason");
+}
+
 static void describe(struct zg_record *r, const char *id, const struct zg_step *st)
 {
 	char message[ZG_SERVER_LEN + 128];

@@ -18,6 +18,18 @@ static bool id_ok(const char *id)
 	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
+/* They are shown to people, and written where lines count. */
+static bool texts_ok(const struct zg_msg_ctl_server_submit *m)
+{
+	const char *const texts[] = {m->owner, m->version, m->transport, m->endpoint};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		for (const char *c = texts[i]; *c; c++)
+			if ((unsigned char)*c < 0x20 || *c == 0x7f)
+				return false;
+	return m->owner[0] != '\0';
+}
+
 static int may_submit(struct zg_servers *s, const struct zg_msg_ctl_server_submit *m,
 		      struct zg_slice text, const struct zg_ctl_peer *peer,
 		      struct zg_msg_ctl_end *end)
@@ -30,7 +42,7 @@ static int may_submit(struct zg_servers *s, const struct zg_msg_ctl_server_submi
 	if (!peer->roles && !peer->owners)
 		return zg_step_no(end, EPERM, CONFLICT(NOT_AUTHORISED),
 				  "only root, approvers, security and owners submit servers");
-	if (!id_ok(m->id) || !m->owner[0])
+	if (!id_ok(m->id) || !texts_ok(m))
 		return zg_step_no(end, EINVAL, "invalid",
 				  "zerogate servers add checks an entry first",
 				  "an entry needs an id and an owner");
@@ -38,6 +50,8 @@ static int may_submit(struct zg_servers *s, const struct zg_msg_ctl_server_submi
 		return zg_step_no(end, EINVAL, "invalid",
 				  "are zerogate and zerogated of one version?",
 				  "the entry did not arrive as it was sent");
+	if (zg_step_needs_reason(m->reason, end) < 0)
+		return -EINVAL;
 	return s->trail->failed
 		       ? zg_step_no(end, EIO, "storage", "see zerogate status; is the disk full?",
 				    "nothing can be recorded now")

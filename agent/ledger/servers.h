@@ -6,15 +6,15 @@
  * the parent gives to the config role:
  *
  *   <id>.json   one line of JSON that says what the server is (state, who
- *               approved, digest), then the entry as it was submitted
+ *               approved, digest, what they were shown), then the entry as submitted
  *   <id>.trial  the same, of what is to be live next: one server at a time, read
  *               only when the ledger asks for it, so that an entry that cannot be
  *               in force beside the others never stands in their way
  *
  * Evidence is on disk before a step holds, the step is stored before the file
  * says it, and a person is told when the configuration with it is in force.
- * Entries are opaque here: the config role reads them, and holds id and owner
- * against what was submitted.
+ * Entries are opaque here: the config role reads them, and holds id, owner and
+ * what was shown of one against what was submitted.
  */
 #ifndef ZG_LEDGER_SERVERS_H
 #define ZG_LEDGER_SERVERS_H

@@ -47,6 +47,9 @@ int zg_step_conclude(struct zg_servers *s, struct zg_server_row *row, const stru
 void zg_step_mirror(struct zg_servers *s, const struct zg_server_row *row);
 bool zg_step_on_trial(const struct zg_servers *s, const struct zg_server_row *row);
 
+/* Every step has a why. */
+int zg_step_needs_reason(const char *reason, struct zg_msg_ctl_end *end);
+
 /* registry.c: who */
 bool zg_step_owns(const struct zg_servers *s, const struct zg_ctl_peer *peer, const char *owner);
 int zg_step_governed(struct zg_msg_ctl_end *end);

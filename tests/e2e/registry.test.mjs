@@ -24,6 +24,13 @@ const security = { uid: 2002, groups: '50' };
 const owner = { uid: 2003, groups: '60' };
 const nobody = { uid: 2004 };
 
+// an approval names what was read: the entry as servers list has it now
+async function steps(agent, who, verb, id, ...more) {
+	const sha = verb === 'approve' && !more.includes('--sha256')
+		? ['--sha256', (await agent.zg(['--json', 'servers', 'list'])).rows.find((r) => r.id === id)?.sha256 ?? '0'.repeat(16)] : [];
+	return agent.zg(['servers', verb, id, ...sha, ...more], who);
+}
+
 const configure = (agent, from, to) => fs.writeFileSync(agent.config, fs.readFileSync(agent.config, 'utf8').replace(from, to));
 
 async function open(options = {}) {
@@ -37,7 +44,7 @@ async function open(options = {}) {
 describe('the life of a server', needs(), () => {
 	let agent, server, inside;
 	const entry = (more = {}) => serverFile({ id: 'wiki', url: server.url(), tools: TOOLS, ...more });
-	const servers = (who, ...args) => agent.zg(['servers', ...args], who);
+	const servers = (who, ...args) => steps(agent, who, ...args);
 	const row = async (id = 'wiki') => (await agent.zg(['--json', 'servers', 'list'])).rows.find((r) => r.id === id);
 	const refused = async (answer, word, status = 1) => {
 		const { code, stderr } = await answer;
@@ -64,19 +71,31 @@ describe('the life of a server', needs(), () => {
 	test('an entry that the agent would refuse is refused where it stands', async () => {
 		const file = path.join(agent.dir, 'broken.json');
 		fs.writeFileSync(file, entry({ nonsense: 1 }));
-		const { code, stderr } = await servers(submitter, 'add', file);
+		const { code, stderr } = await servers(submitter, 'add', file, '--reason', 'x');
 		assert.equal(code, 2);
 		assert.match(stderr, /broken\.json:\d+:\d+: unknown member 'nonsense'/);
 		fs.writeFileSync(file, entry({ owner: undefined }));
-		assert.match((await servers(submitter, 'add', file)).stderr, /owner/);
+		assert.match((await servers(submitter, 'add', file, '--reason', 'x')).stderr, /owner/);
 		assert.equal(await row(), undefined);
 	});
 
 	test('who has no part in it cannot submit, and it is told', async () => {
-		await refused(agent.zg(['servers', 'add', '-'], { ...nobody, input: entry() }), 'not_authorised');
+		await refused(agent.zg(['servers', 'add', '-', '--reason', 'needed'], { ...nobody, input: entry() }), 'not_authorised');
 		await agent.record((r) => r.kind === 'server.submit' && r.decision === 'DENY' && r.uid === nobody.uid, 'server.submit');
 		const inner = await agent.inside({ uid: 0 });
 		inner.kill();
+		assert.equal(await row(), undefined);
+	});
+
+	test('every step has a reason, and an approval the digest of what was read', async () => {
+		const mute = { ...submitter, input: entry() };
+		await refused(agent.zg(['servers', 'add', '-'], mute), 'add needs --reason', 2);
+		await refused(agent.zg(['servers', 'import', '-', '--owner', 'Tests'], mute), 'import needs --reason', 2);
+		for (const verb of ['approve', 'suspend', 'resume', 'revoke'])
+			for (const reason of [[], ['--reason', ' ']])
+				await refused(agent.zg(['servers', verb, 'wiki', ...reason], security), `${verb} needs --reason`, 2);
+		await refused(agent.zg(['servers', 'approve', 'wiki', '--reason', 'x'], security), 'approve needs --sha256', 2);
+		await refused(agent.zg(['servers', 'approve', 'wiki', '--reason', 'x', '--sha256', '0123456789abcde'], security), 'approve needs --sha256', 2);
 		assert.equal(await row(), undefined);
 	});
 
@@ -99,7 +118,6 @@ describe('the life of a server', needs(), () => {
 
 	test('the wrong people cannot approve, each told why', async () => {
 		const approve = (who, ...more) => servers(who, 'approve', 'wiki', '--reason', 'looks fine', ...more);
-		await refused(servers(security, 'approve', 'wiki'), 'approve needs --reason', 2);
 		await refused(approve(submitter), 'not_authorised');
 		await refused(approve(nobody), 'not_authorised');
 		await refused(approve({ uid: submitter.uid, groups: '50' }), 'self_approval');
@@ -135,7 +153,7 @@ describe('the life of a server', needs(), () => {
 	});
 
 	test('suspended: refused at once, and live again with a reason', async () => {
-		await refused(servers(nobody, 'suspend', 'wiki'), 'not_authorised');
+		await refused(servers(nobody, 'suspend', 'wiki', '--reason', 'x'), 'not_authorised');
 		await done(servers(submitter, 'suspend', 'wiki', '--reason', 'it misbehaves'));
 		assert.equal((await row()).state, 'suspended');
 		assert.match(await reads('wiki'), /not registered/);
@@ -148,12 +166,14 @@ describe('the life of a server', needs(), () => {
 	});
 
 	test('a changed entry: the approved one stays live until two people agree', async () => {
-		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: entry({ labels: { env: 'new' } }) }));
+		await done(agent.zg(['servers', 'add', '-', '--reason', 'needed'], { ...submitter, input: entry({ labels: { env: 'new' } }) }));
 		await done(servers(security, 'approve', 'wiki', '--reason', 'ok'));
 		// a third version takes the place of the second, and its approval
-		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: entry({ labels: { env: 'newer' } }) }));
+		await done(agent.zg(['servers', 'add', '-', '--reason', 'needed'], { ...submitter, input: entry({ labels: { env: 'newer' } }) }));
 		assert.equal((await row()).security_uid, undefined);
 		assert.match(await reads('again'), /issue 1/);
+		const command = /servers approve wiki --sha256 [0-9a-f]{16} /.exec((await agent.zg(['servers', 'show', 'wiki'])).stdout);
+		assert.equal(command?.[0], `servers approve wiki --sha256 ${(await row()).sha256.slice(0, 16)} `);
 		const shown = (await agent.zg(['--json', 'servers', 'show', 'wiki'])).rows[0];
 		assert.deepEqual(shown.live._meta['dev.zerogate/registry'].labels, {});
 		assert.deepEqual(shown.submitted._meta['dev.zerogate/registry'].labels, { env: 'newer' });
@@ -170,7 +190,7 @@ describe('the life of a server', needs(), () => {
 	});
 
 	test('an entry that cannot stand beside the others stands in nobody\'s way', async () => {
-		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: serverFile({ id: 'twin', url: server.url() }) }));
+		await done(agent.zg(['servers', 'add', '-', '--reason', 'needed'], { ...submitter, input: serverFile({ id: 'twin', url: server.url() }) }));
 		await done(servers(security, 'approve', 'twin', '--reason', 'ok'));
 		await refused(servers(owner, 'approve', 'twin', '--reason', 'ok'), '.*share an address and port');
 		const r = await row('twin');
@@ -179,7 +199,7 @@ describe('the life of a server', needs(), () => {
 		await done(agent.zg(['reload']));
 		assert.match(await reads('again'), /issue 1/);
 		await agent.record((x) => x.kind === 'server.live' && x.decision === 'DENY' && x.server === 'twin', 'server.live');
-		await done(servers(owner, 'revoke', 'twin'));
+		await done(servers(owner, 'revoke', 'twin', '--reason', 'a slip'));
 	});
 
 	test('revoked: live streams, the gateway\'s own end and new connects, within a second', async () => {
@@ -226,7 +246,7 @@ describe('the life of a server', needs(), () => {
 		assert.equal((await row()).state, 'revoked');
 		assert.equal((await dial('by-file')).error?.code, 'EPERM');
 		await refused(servers(owner, 'resume', 'wiki', '--reason', 'x'), 'already_decided');
-		await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: entry() }));
+		await done(agent.zg(['servers', 'add', '-', '--reason', 'needed'], { ...submitter, input: entry() }));
 		await done(servers(owner, 'approve', 'wiki', '--reason', 'ok'));
 		assert.equal((await dial('by-one')).error?.code, 'EPERM');
 		await done(servers(security, 'approve', 'wiki', '--reason', 'ok'));
@@ -255,11 +275,11 @@ describe('the life of a server', needs(), () => {
 			await done(agent.zg(['reload']));
 			assert.equal((await row('filed')).origin, 'file');
 			assert.equal((await row('filed')).state, 'live');
-			await done(servers(submitter, 'suspend', 'filed'));
+			await done(servers(submitter, 'suspend', 'filed', '--reason', 'ok'));
 			assert.equal((await row('filed')).in_force, false);
 			await done(servers(security, 'resume', 'filed', '--reason', 'ok'));
 			assert.equal((await row('filed')).in_force, true);
-			await done(servers(submitter, 'revoke', 'filed'));
+			await done(servers(submitter, 'revoke', 'filed', '--reason', 'ok'));
 			await done(agent.zg(['reload']));
 			assert.equal((await row('filed')).in_force, false);
 			assert.equal((await row('filed')).state, 'revoked');
@@ -290,7 +310,7 @@ describe('the life of a server', needs(), () => {
 			const { stdout } = await agent.zg(['servers', 'discover', '--file', cursor, '--emit', String(refusedOne.n)]);
 			const emitted = JSON.parse(stdout);
 			emitted._meta['dev.zerogate/registry'].owner = 'Tests';
-			await done(agent.zg(['servers', 'add', '-'], { ...submitter, input: JSON.stringify(emitted) }));
+			await done(agent.zg(['servers', 'add', '-', '--reason', 'needed'], { ...submitter, input: JSON.stringify(emitted) }));
 			assert.equal((await row(emitted._meta['dev.zerogate/registry'].id)).state, 'submitted');
 		} finally {
 			await other.close();
@@ -304,7 +324,7 @@ describe('the life of a server', needs(), () => {
 			{ server: official('io.github.acme/Alpha.Server', 5), _meta: { 'io.modelcontextprotocol.registry/official': { status: 'active' } } },
 			{ server: official('io.github.acme/beta', 6), _meta: {} },
 		], metadata: { count: 2 } };
-		await done(agent.zg(['servers', 'import', '-', '--owner', 'Tests'], { ...submitter, input: JSON.stringify(list) }));
+		await done(agent.zg(['servers', 'import', '-', '--owner', 'Tests', '--reason', 'needed'], { ...submitter, input: JSON.stringify(list) }));
 		assert.equal((await row('alpha-server')).version, '2.0.1');
 		assert.equal((await row('beta')).state, 'submitted');
 		const folder = path.join(agent.dir, 'imports');
@@ -312,7 +332,7 @@ describe('the life of a server', needs(), () => {
 		fs.writeFileSync(path.join(folder, 'one.json'), JSON.stringify(official('x/gamma', 7)));
 		const { stdout } = await agent.zg(['servers', 'import', folder, '--owner', 'Tests', '--id', 'third', '--print']);
 		assert.deepEqual(JSON.parse(stdout)._meta, { 'dev.zerogate/registry': { id: 'third', owner: 'Tests' } });
-		await refused(agent.zg(['servers', 'import', folder, '--owner', 'Tests'], nobody), 'not_authorised');
+		await refused(agent.zg(['servers', 'import', folder, '--owner', 'Tests', '--reason', 'x'], nobody), 'not_authorised');
 		assert.equal((await agent.zg(['servers', 'import', folder])).code, 2);
 	});
 });
@@ -329,7 +349,7 @@ describe('files that need approval', needs(), () => {
 		configure(agent, 'approvers: {group: adm}', 'approvers: {group: adm, security_group: staff}');
 		assert.equal((await agent.zg(['reload'])).code, 0);
 		const row = async () => (await agent.zg(['--json', 'servers', 'list'])).rows.find((r) => r.id === 'wiki');
-		const approve = (who) => agent.zg(['servers', 'approve', 'wiki', '--reason', 'ok'], who);
+		const approve = (who) => steps(agent, who, 'approve', 'wiki', '--reason', 'ok');
 		const r = await until(row, 'the file to be submitted');
 		assert.equal(r.state, 'submitted');
 		assert.equal(r.in_force, false);

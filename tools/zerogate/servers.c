@@ -29,17 +29,25 @@ int zg_servers_usage(void)
 {
 	fputs("usage: zerogate servers pins [ID]\n"
 	      "       zerogate servers diff ID [NAME]\n"
-	      "       zerogate servers list | show ID | add FILE|- [--reason TEXT]\n"
-	      "       zerogate servers import FILE|DIR|- --owner NAME [--id ID] [--print] "
-	      "[--reason "
-	      "TEXT]\n"
+	      "       zerogate servers list | show ID\n"
+	      "       zerogate servers add FILE|- --reason TEXT\n"
+	      "       zerogate servers import FILE|DIR|- --owner NAME [--id ID] --reason TEXT | "
+	      "--print\n"
 	      "       zerogate servers discover [--emit N] [--file CLIENT-CONFIG]... [--log FILE]\n"
-	      "       zerogate servers approve ID --reason TEXT [--as security|owner] [--sha256 "
-	      "HEX]\n"
-	      "       zerogate servers suspend|resume|revoke ID [--reason TEXT]\n"
+	      "       zerogate servers approve ID --sha256 HEX --reason TEXT [--as "
+	      "security|owner]\n"
+	      "       zerogate servers suspend|resume|revoke ID --reason TEXT\n"
 	      "       zerogate servers trust ID NAME|--all [--sha256 HEX] [--reason TEXT]\n",
 	      stderr);
 	return ZG_EXIT_USAGE;
+}
+
+bool zg_servers_reason(const char *verb, const char *reason)
+{
+	if (reason[strspn(reason, " \t")])
+		return true;
+	fprintf(stderr, "zerogate: %s needs --reason: it is recorded with the step\n", verb);
+	return false;
 }
 
 static const char *kind_text(uint32_t kind)

@@ -12,6 +12,8 @@
 void zg_diff_print(struct zg_slice old, struct zg_slice new);
 
 int zg_servers_usage(void); /* says how; ZG_EXIT_USAGE */
+/* Is there a why? Says so if not. */
+bool zg_servers_reason(const char *verb, const char *reason);
 
 /* Verbs, one file a group. */
 int zg_servers_list(struct zg_cli *cli, int argc, char **argv);	    /* servers_list.c */

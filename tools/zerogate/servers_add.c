@@ -35,25 +35,6 @@ static void print_errors(const struct zg_diag *diag)
 	}
 }
 
-static const char *transport_text(uint8_t t)
-{
-	return t == ZG_T_STDIO ? "stdio" : t == ZG_T_SSE ? "sse" : "streamable-http";
-}
-
-static void describe(struct zg_msg_ctl_server_submit *m, const struct zg_entry_src *e,
-		     struct zg_slice text)
-{
-	memcpy(m->id, e->def.id, sizeof(m->id));
-	memcpy(m->owner, e->def.owner, sizeof(m->owner));
-	memcpy(m->version, e->def.version, sizeof(m->version));
-	(void)zg_str_cut(m->transport, sizeof(m->transport),
-			 zg_slice_str(transport_text(e->def.transport)));
-	(void)zg_str_cut(m->endpoint, sizeof(m->endpoint),
-			 e->command ? e->command->path : zg_slice_str(e->def.url));
-	m->bytes = (uint32_t)text.len;
-	zg_sha256(m->sha256, text.ptr, text.len);
-}
-
 /* What the agent would say of it: file, line and column. */
 static int validate(const char *name, struct zg_slice text, struct zg_msg_ctl_server_submit *m)
 {
@@ -73,7 +54,7 @@ static int validate(const char *name, struct zg_slice text, struct zg_msg_ctl_se
 	if (diag.errors)
 		status = ZG_EXIT_USAGE;
 	else
-		describe(m, r.servers, text);
+		zg_registry_describe(m, r.servers);
 	zg_diag_release(&diag);
 	zg_arena_release(&arena);
 	return status;
@@ -160,6 +141,8 @@ int zg_servers_add(struct zg_cli *cli, int argc, char **argv)
 	}
 	if (argc - optind != 1 || strlen(reason) >= ZG_REASON_LEN)
 		return zg_servers_usage();
+	if (!zg_servers_reason("add", reason))
+		return ZG_EXIT_USAGE;
 	status = zg_servers_read(argv[optind], &text);
 	if (status != ZG_EXIT_OK)
 		return status;

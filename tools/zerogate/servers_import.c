@@ -158,6 +158,8 @@ int zg_servers_import(struct zg_cli *cli, int argc, char **argv)
 	}
 	if (argc - optind != 1 || !in.owner || strlen(in.reason) >= ZG_REASON_LEN)
 		return zg_servers_usage();
+	if (!in.print && !zg_servers_reason("import", in.reason))
+		return ZG_EXIT_USAGE;
 	if (stat(argv[optind], &st) == 0 && S_ISDIR(st.st_mode))
 		import_folder(&in, argv[optind]);
 	else

@@ -13,12 +13,11 @@ static const struct verb {
 	const char *name;
 	enum zg_server_verb verb;
 	const char *done;
-	bool reason; /* it opens something: say why */
 } verbs[] = {
-	{"approve", ZG_SV_APPROVE, "approved", true},
-	{"suspend", ZG_SV_SUSPEND, "suspended", false},
-	{"resume", ZG_SV_RESUME, "live again", true},
-	{"revoke", ZG_SV_REVOKE, "revoked", false},
+	{"approve", ZG_SV_APPROVE, "approved"},
+	{"suspend", ZG_SV_SUSPEND, "suspended"},
+	{"resume", ZG_SV_RESUME, "live again"},
+	{"revoke", ZG_SV_REVOKE, "revoked"},
 };
 
 struct wish {
@@ -54,7 +53,7 @@ static int ask_row(struct zg_cli *cli, const char *id, struct zg_msg_ctl_server 
 	return found ? ZG_EXIT_OK : ZG_EXIT_NO;
 }
 
-/* The entry that is approved is the one that the caller names, or that is there now. */
+/* The entry that is approved is the one that the caller has read. */
 static int bind_entry(struct zg_cli *cli, const struct wish *w, struct zg_msg_ctl_server_decide *m)
 {
 	struct zg_msg_ctl_server row;
@@ -64,8 +63,7 @@ static int bind_entry(struct zg_cli *cli, const struct wish *w, struct zg_msg_ct
 	if (status != ZG_EXIT_OK)
 		return status;
 	zg_hex(hex, row.sha256, 32);
-	if (w->sha256 && (strspn(w->sha256, "0123456789abcdef") < 8 ||
-			  strncmp(hex, w->sha256, strlen(w->sha256)) != 0)) {
+	if (strncmp(hex, w->sha256, strlen(w->sha256)) != 0) {
 		fprintf(stderr,
 			"zerogate: entry_changed: what is submitted now has sha256 %.16s\n"
 			"  look at it: zerogate servers show %s\n",
@@ -138,9 +136,13 @@ int zg_servers_life(struct zg_cli *cli, int argc, char **argv)
 	if (!w.verb || argc - optind != 1 || strlen(w.reason) >= ZG_REASON_LEN ||
 	    (w.as[0] && strcmp(w.as, "security") != 0 && strcmp(w.as, "owner") != 0))
 		return zg_servers_usage();
-	if (w.verb->reason && !w.reason[0]) {
-		fprintf(stderr, "zerogate: %s needs --reason: it is recorded with the step\n",
-			w.verb->name);
+	if (!zg_servers_reason(w.verb->name, w.reason))
+		return ZG_EXIT_USAGE;
+	if (w.verb->verb == ZG_SV_APPROVE &&
+	    (!w.sha256 || strspn(w.sha256, "0123456789abcdef") < 16)) {
+		fputs("zerogate: approve needs --sha256, of at least 16 hex digits: the entry that "
+		      "you have read\n  zerogate servers show ID prints it\n",
+		      stderr);
 		return ZG_EXIT_USAGE;
 	}
 	w.id = argv[optind];

@@ -104,7 +104,9 @@ static void print_row(const struct zg_msg_ctl_server *s)
 	zg_print_safe(stdout, s->owner[0] ? s->owner : "-");
 	fputs("  ", stdout);
 	zg_print_safe(stdout, s->version[0] ? s->version : "-");
-	printf("  %s  ", s->transport[0] ? s->transport : "-");
+	fputs("  ", stdout);
+	zg_print_safe(stdout, s->transport[0] ? s->transport : "-");
+	fputs("  ", stdout);
 	zg_print_safe(stdout, s->endpoint[0] ? s->endpoint : "-");
 	printf("  %u/%u  %s\n", s->pins, s->withheld, used);
 	if (s->pending != ZG_SP_NONE &&

@@ -105,7 +105,7 @@ static void print_steps(const struct zg_buf *steps)
 
 static void print(const struct shown *s)
 {
-	char used[32];
+	char used[32], hex[65];
 
 	zg_print_safe(stdout, s->row.id);
 	printf(": %s%s\n", zg_server_state_text(&s->row),
@@ -121,6 +121,12 @@ static void print(const struct shown *s)
 	print_line("last used", used);
 	print_entry("live", &s->text[0]);
 	print_entry("submitted", &s->text[1]);
+	if (s->row.pending != ZG_SP_NONE) {
+		zg_hex(hex, s->row.sha256, 32);
+		fputs("  to approve exactly this: zerogate servers approve ", stdout);
+		zg_print_safe(stdout, s->row.id);
+		printf(" --sha256 %.16s --reason ...\n", hex);
+	}
 	if (s->steps.len)
 		puts("history:");
 	print_steps(&s->steps);

@@ -82,10 +82,11 @@ static int teardown(void **state)
 static int submit(struct desk *d, const char *id, const char *text, const struct zg_ctl_peer *who,
 		  struct zg_msg_ctl_end *end)
 {
-	struct zg_msg_ctl_server_submit m = {.bytes = (uint32_t)strlen(text)};
+	struct zg_msg_ctl_server_submit m = {.bytes = (uint32_t)strlen(text), .reason = "needed"};
 
 	(void)zg_str_cut(m.id, sizeof(m.id), zg_slice_str(id));
 	memcpy(m.owner, "Platform", sizeof("Platform"));
+	memcpy(m.endpoint, "https://w.example/\"", sizeof("https://w.example/\""));
 	zg_sha256(m.sha256, text, strlen(text));
 	return zg_servers_submit(&d->servers, &m, zg_slice_str(text), who, end);
 }
@@ -287,6 +288,72 @@ static void a_trial_does_not_outlive_a_stop(void **state)
 	assert_false(file_says(d, "wiki.trial", ""));
 	parent_says(d, "");
 	assert_int_equal(row_of(d).state, ZG_SS_SUSPENDED);
+	assert_string_equal(row_of(d).problem, "");
+}
+
+static void approvals_given_before_a_suspension_are_void(void **state)
+{
+	struct desk *d = *state;
+	struct zg_msg_ctl_end end;
+
+	make_live(d, "{one}");
+	must(submit(d, "wiki", "{two}", &adm, &end), &end);
+	must(step(d, ZG_SV_APPROVE, &sec, "{two}", &end), &end);
+	must(step(d, ZG_SV_SUSPEND, &sec, "", &end), &end);
+	must(step(d, ZG_SV_APPROVE, &own, "{two}", &end), &end);
+	parent_says(d, "");
+	assert_int_equal(row_of(d).state, ZG_SS_SUSPENDED);
+	assert_false(file_says(d, "wiki.trial", ""));
+	/* nor does the owner alone bring back what two had approved */
+	must(step(d, ZG_SV_APPROVE, &sec, "{two}", &end), &end);
+	assert_true(file_says(d, "wiki.trial", "{two}"));
+	must(step(d, ZG_SV_REVOKE, &adm, "", &end), &end);
+	refused(step(d, ZG_SV_APPROVE, &own, "{two}", &end), &end, "not_found");
+	assert_int_equal(row_of(d).state, ZG_SS_REVOKED);
+}
+
+static void no_step_without_a_reason(void **state)
+{
+	static const char *const blank[] = {"", "  ", " \t "};
+	struct desk *d = *state;
+	struct zg_msg_ctl_server_submit m = {.id = "mute", .owner = "Platform", .bytes = 5};
+	struct zg_msg_ctl_end end;
+	uint64_t wait;
+
+	make_live(d, "{one}");
+	zg_sha256(m.sha256, "{one}", 5);
+	for (size_t i = 0; i < sizeof(blank) / sizeof(blank[0]); i++) {
+		memcpy(m.reason, blank[i], strlen(blank[i]) + 1);
+		refused(zg_servers_submit(&d->servers, &m, ZG_SLICE("{one}"), &adm, &end), &end,
+			"invalid: a step");
+		for (uint32_t verb = ZG_SV_APPROVE; verb <= ZG_SV_REVOKE; verb++) {
+			struct zg_msg_ctl_server_decide s = {.id = "wiki", .verb = verb};
+
+			memcpy(s.reason, blank[i], strlen(blank[i]) + 1);
+			refused(zg_servers_decide(&d->servers, &s, &root, &wait, &end), &end,
+				"invalid: a step");
+		}
+	}
+	assert_int_equal(row_of(d).state, ZG_SS_LIVE);
+}
+
+static void what_is_shown_is_text_and_the_file_says_it(void **state)
+{
+	struct desk *d = *state;
+	struct zg_msg_ctl_server_submit m = {.id = "wiki",
+					     .owner = "Platform",
+					     .bytes = 5,
+					     .reason = "needed",
+					     .transport = "\033[2J"};
+	struct zg_msg_ctl_end end;
+
+	zg_sha256(m.sha256, "{one}", 5);
+	refused(zg_servers_submit(&d->servers, &m, ZG_SLICE("{one}"), &adm, &end), &end, "invalid");
+	m.transport[0] = '\0';
+	memcpy(m.owner, "Plat\nform", sizeof("Plat\nform"));
+	refused(zg_servers_submit(&d->servers, &m, ZG_SLICE("{one}"), &adm, &end), &end, "invalid");
+	make_live(d, "{one}");
+	assert_true(file_says(d, "wiki.json", "\"endpoint\":\"https://w.example/\\\"\""));
 }
 
 static void what_was_acknowledged_outlives_a_crash(void **state)
@@ -343,6 +410,9 @@ int main(void)
 		TEST(what_cannot_be_in_force_is_taken_out_of_the_way),
 		TEST(stopping_and_going_on),
 		TEST(a_trial_does_not_outlive_a_stop),
+		TEST(approvals_given_before_a_suspension_are_void),
+		TEST(no_step_without_a_reason),
+		TEST(what_is_shown_is_text_and_the_file_says_it),
 		TEST(what_was_acknowledged_outlives_a_crash),
 		TEST(nothing_holds_that_cannot_be_recorded),
 	};

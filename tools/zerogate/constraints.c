@@ -233,19 +233,21 @@ static bool limits_match(json_t *got, const json_t *want)
 	return !json_array_size(got);
 }
 
-static bool hosts_match(const struct zg_policy *p, const struct zg_constraints *c,
-			const json_t *want)
+/* The same hosts, in any order. */
+static bool hosts_match(const json_t *got, const json_t *want)
 {
-	const json_t *host;
-	size_t i;
+	const json_t *host, *other;
+	size_t i, j, found = 0;
 
-	if (!json_is_array(want))
-		return false;
-	json_array_foreach(
-		(json_t *)(uintptr_t)want, i,
-		host) if (!json_is_string(host) ||
-			  !in_all(p, c, zg_slice_str(json_string_value(host)))) return false;
-	return true;
+	json_array_foreach((json_t *)(uintptr_t)got, i, host)
+	{
+		bool wanted = false;
+
+		json_array_foreach((json_t *)(uintptr_t)want, j, other) wanted |=
+			json_equal(host, other);
+		found += wanted;
+	}
+	return found == json_array_size(got) && found == json_array_size(want);
 }
 
 static bool value_matches(const json_t *got, const json_t *want)
@@ -274,7 +276,7 @@ bool zg_constraints_match(const struct zg_policy *p, const struct zg_constraints
 		if (!w)
 			good = false;
 		else if (strcmp(name, "network_allowlist") == 0)
-			good &= hosts_match(p, c, w);
+			good &= hosts_match(got, w);
 		else if (json_is_array(got))
 			good &= limits_match(got, w);
 		else

@@ -21,7 +21,7 @@ void zg_constraints_put_lines(const struct zg_policy *p, const struct zg_constra
 			      struct zg_buf *out);
 
 /* Are they exactly what want says, whose scalars are texts, and limits written as
- * in a policy? Hosts: those of want must be in all lists. */
+ * in a policy? Hosts: what all lists have in common. */
 bool zg_constraints_match(const struct zg_policy *p, const struct zg_constraints *c,
 			  const json_t *want);
 

@@ -3,6 +3,7 @@
 #include "who.h"
 
 #include <errno.h>
+#include <time.h>
 
 static int bad(struct zg_err *e, const char *what)
 {
@@ -93,6 +94,21 @@ static int read_principal(const json_t *j, struct zg_who *who, struct zg_envelop
 	return 0;
 }
 
+/* Seconds since 1970, or "2026-11-23T09:00:00Z". */
+static int read_time(const json_t *j, uint64_t *out, struct zg_err *e)
+{
+	struct tm tm = {0};
+	const char *end = json_is_string(j)
+				  ? strptime(json_string_value(j), "%Y-%m-%dT%H:%M:%SZ", &tm)
+				  : NULL;
+	int64_t sec = end && !*end ? timegm(&tm) : json_integer_value(j);
+
+	if (sec <= 0)
+		return bad(e, "time");
+	*out = (uint64_t)sec;
+	return 0;
+}
+
 int zg_who_read(const json_t *envelope, struct zg_who *who, struct zg_envelope *env,
 		struct zg_err *e)
 {
@@ -100,10 +116,10 @@ int zg_who_read(const json_t *envelope, struct zg_who *who, struct zg_envelope *
 	const json_t *time = json_object_get(envelope, "time");
 
 	*who = (struct zg_who){0};
-	if (time && !json_is_null(time)) {
-		if (!json_is_integer(time) || json_integer_value(time) <= 0)
-			return bad(e, "time");
-		env->time_sec = (uint64_t)json_integer_value(time);
-	}
-	return json_is_object(principal) ? read_principal(principal, who, env, e) : 0;
+	if (time && !json_is_null(time) && read_time(time, &env->time_sec, e) < 0)
+		return -EINVAL;
+	if (!principal || json_is_null(principal))
+		return 0;
+	return json_is_object(principal) ? read_principal(principal, who, env, e)
+					 : bad(e, "principal");
 }

@@ -760,6 +760,16 @@ struct zg_msg_ctl_approval {
 	char args_text[ZG_ARGS_TEXT_LEN]; /* "" in a list */
 };
 
+/* Rows of a list, as agent/base/approval_row.h packs them: 11 KB each would be most of
+ * what 10,000 that wait cost. */
+#define ZG_APPROVAL_ROWS_BYTES (ZG_MSG_MAX_BYTES - 2 * sizeof(uint32_t))
+
+struct zg_msg_ctl_approval_rows {
+	uint32_t count;
+	uint32_t bytes; /* of row that are used */
+	uint8_t row[ZG_APPROVAL_ROWS_BYTES];
+};
+
 /* after the approval that is shown: who said what; then others of the same tool */
 struct zg_msg_ctl_approval_vote {
 	uint32_t uid;

@@ -81,12 +81,16 @@ int zg_store_live(struct zg_store *s, const uint8_t binding[32], uint64_t now,
 int zg_store_due(struct zg_store *s, uint64_t now, struct zg_approval *out) ZG_MUST_CHECK;
 int zg_store_stale(struct zg_store *s, const uint8_t snapshot[32],
 		   struct zg_approval *out) ZG_MUST_CHECK;
-/* the next after a row number: of all, or of those in one state */
-int zg_store_page(struct zg_store *s, int64_t after, struct zg_approval *out) ZG_MUST_CHECK;
+/* Those after a row number, of all or in one state, or after a number of change; without
+ * `why` and `args_text`. The first that is not taken ends it; the store is not written
+ * meanwhile. -ENOENT: there was none. */
+typedef bool zg_store_take_fn(void *arg, const struct zg_approval *a);
+int zg_store_page(struct zg_store *s, int64_t after, zg_store_take_fn *take,
+		  void *arg) ZG_MUST_CHECK;
 int zg_store_open_page(struct zg_store *s, int64_t after, enum zg_approval_state state,
-		       struct zg_approval *out) ZG_MUST_CHECK;
-/* the next after a number of change */
-int zg_store_changed(struct zg_store *s, uint64_t after, struct zg_approval *out) ZG_MUST_CHECK;
+		       zg_store_take_fn *take, void *arg) ZG_MUST_CHECK;
+int zg_store_changed(struct zg_store *s, uint64_t after, zg_store_take_fn *take,
+		     void *arg) ZG_MUST_CHECK;
 /* the next older one about the same tool that does not wait any more */
 int zg_store_past(struct zg_store *s, const struct zg_approval *of, int64_t before,
 		  struct zg_approval *out) ZG_MUST_CHECK;
@@ -114,8 +118,6 @@ int zg_store_votes(struct zg_store *s, const char *id, int64_t *row,
 		   struct zg_msg_ctl_approval_vote *out) ZG_MUST_CHECK;
 int zg_store_voted(struct zg_store *s, const char *id, uint32_t uid, bool approve,
 		   uint64_t *out) ZG_MUST_CHECK;
-/* for those who look at query plans */
-const char *zg_store_sql(enum zg_store_statement which);
 
 /* approval.c: the rules. */
 struct zg_approvals {

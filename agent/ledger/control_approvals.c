@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "approval_row.h"
 #include "ipc.h"
 
 static void send_row(struct zg_ctl_client *k, const struct zg_approval *a)
@@ -28,15 +29,42 @@ static int send_short(struct zg_ctl_client *k, const struct zg_approval *a)
 
 /* --- the list, and what changes in it ---------------------------------------------- */
 
-static int next_change(struct zg_ctl_client *k)
+static void begin_rows(struct zg_ctl_client *k)
 {
-	struct zg_approval a;
-	int rc = zg_store_changed(&k->owner->approvals->store, k->seen, &a);
+	k->slot.rows = (struct zg_msg_ctl_approval_rows){0};
+	k->type = ZG_MSG_CTL_APPROVAL_ROWS;
+}
 
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
-	k->seen = a.m.change;
-	return send_short(k, &a);
+static bool take_row(void *arg, const struct zg_approval *a)
+{
+	struct zg_ctl_client *k = arg;
+
+	if (!zg_approval_rows_add(&k->slot.rows, &a->m))
+		return false; /* it begins the next message */
+	k->row = a->row;
+	return true;
+}
+
+static bool take_change(void *arg, const struct zg_approval *a)
+{
+	struct zg_ctl_client *k = arg;
+
+	if (!zg_approval_rows_add(&k->slot.rows, &a->m))
+		return false;
+	k->seen = a->m.change;
+	return true;
+}
+
+static int next_changes(struct zg_ctl_client *k)
+{
+	int rc;
+
+	begin_rows(k);
+	rc = zg_store_changed(&k->owner->approvals->store, k->seen, take_change, k);
+	if (rc == 0)
+		return 1;
+	k->type = ZG_MSG_NONE;
+	return rc == -ENOENT ? 0 : rc;
 }
 
 static int end_of_list(struct zg_ctl_client *k)
@@ -45,29 +73,30 @@ static int end_of_list(struct zg_ctl_client *k)
 		return -ENODATA;
 	k->slot.now = (struct zg_msg_ctl_approvals_now){k->owner->approvals->pending};
 	k->type = ZG_MSG_CTL_APPROVALS_NOW;
-	k->produce = next_change;
+	k->produce = next_changes;
 	return 1;
 }
 
-static int next_row(struct zg_ctl_client *k)
+static int next_rows(struct zg_ctl_client *k)
 {
 	struct zg_store *store = &k->owner->approvals->store;
-	struct zg_approval a;
 	int rc;
 
+	begin_rows(k);
 	if (k->all)
-		rc = zg_store_page(store, k->row, &a);
+		rc = zg_store_page(store, k->row, take_row, k);
 	else
-		rc = zg_store_open_page(store, k->row, (enum zg_approval_state)k->phase, &a);
+		rc = zg_store_open_page(store, k->row, (enum zg_approval_state)k->phase, take_row,
+					k);
+	if (rc == 0)
+		return 1;
 	if (rc == -ENOENT && !k->all && k->phase == ZG_AS_PENDING) {
 		k->phase = ZG_AS_APPROVED;
 		k->row = 0;
-		return next_row(k);
+		return next_rows(k);
 	}
-	if (rc < 0)
-		return rc == -ENOENT ? end_of_list(k) : rc;
-	k->row = a.row;
-	return send_short(k, &a);
+	k->type = ZG_MSG_NONE;
+	return rc == -ENOENT ? end_of_list(k) : rc;
 }
 
 void zg_ctl_approvals_list(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
@@ -79,7 +108,7 @@ void zg_ctl_approvals_list(struct zg_ctl_client *k, const struct zg_msg_ctl_hand
 	k->follow = m.follow != 0;
 	k->phase = ZG_AS_PENDING;
 	k->seen = k->owner->approvals->change;
-	k->produce = next_row;
+	k->produce = next_rows;
 }
 
 /* --- one, with who said what and what was said before ------------------------------- */

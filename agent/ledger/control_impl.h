@@ -48,6 +48,7 @@ struct zg_ctl_client {
 	enum zg_msg_type type; /* ZG_MSG_NONE = the slot is empty */
 	union {
 		struct zg_msg_ctl_approval approval;
+		struct zg_msg_ctl_approval_rows rows;
 		struct zg_msg_ctl_approvals_now now;
 		struct zg_msg_ctl_approval_vote vote;
 		struct zg_msg_ctl_gate gate;

@@ -38,24 +38,26 @@
 	X(risk_tags, T_TEXT, m.risk_tags)                                                          \
 	X(args_sha256, T_BLOB, m.args_sha256)                                                      \
 	X(args_bytes, T_U64, m.args_bytes)                                                         \
-	X(args_text, T_TEXT, m.args_text)                                                          \
 	X(definition_sha256, T_BLOB, m.definition_sha256)                                          \
 	X(approvers, T_U32, m.approvers)                                                           \
 	X(agreed, T_U32, m.agreed)                                                                 \
 	X(action, T_U32, m.action)                                                                 \
 	X(break_glass, T_U32, m.break_glass)                                                       \
 	X(change, T_U64, m.change)                                                                 \
-	X(outcome, T_TEXT, m.outcome)                                                              \
-	X(why, T_TEXT, m.why)
+	X(outcome, T_TEXT, m.outcome)
+/* that a list does without: they are most of a row */
+#define LONG_COLUMNS(X) X(args_text, T_TEXT, m.args_text) X(why, T_TEXT, m.why)
 
 #define NAME_FIRST(name, type, member) #name
 #define NAME(name, type, member)       ", " #name
 #define MARK(name, type, member)       ", ?"
 #define ROW(name, type, member)                                                                    \
 	{type, offsetof(struct zg_approval, member), sizeof(((struct zg_approval *)0)->member)},
-#define COLUMNS FIRST_COLUMN(NAME_FIRST) OTHER_COLUMNS(NAME)
+#define ROW_COLUMNS FIRST_COLUMN(NAME_FIRST) OTHER_COLUMNS(NAME)
+#define COLUMNS	    ROW_COLUMNS LONG_COLUMNS(NAME)
 
-static const struct zg_sqlite_column columns[] = {FIRST_COLUMN(ROW) OTHER_COLUMNS(ROW)};
+static const struct zg_sqlite_column columns[] = {FIRST_COLUMN(ROW) OTHER_COLUMNS(ROW)
+							  LONG_COLUMNS(ROW)};
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 
@@ -119,7 +121,8 @@ static const struct zg_sqlite_column vote_columns[] = {VOTE(VOTE_ROW)};
 
 #define VOTE_COLUMN_COUNT (sizeof(vote_columns) / sizeof(vote_columns[0]))
 
-#define SELECT "SELECT rowid, " COLUMNS " FROM approval "
+#define SELECT	    "SELECT rowid, " COLUMNS " FROM approval "
+#define SELECT_ROWS "SELECT rowid, " ROW_COLUMNS " FROM approval "
 #define SUBJECT                                                                                    \
 	"cgroup = ?1 AND server = ?2 AND tool = ?3 AND method = ?4 AND profile = ?5 AND uid = ?6"
 #define NEWEST " ORDER BY rowid DESC LIMIT 1"
@@ -128,15 +131,16 @@ static const char *const sql[ZG_ST_MAX] = {
 	[ZG_ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ZG_ST_COMMIT] = "COMMIT",
 	[ZG_ST_ROLLBACK] = "ROLLBACK",
-	[ZG_ST_INSERT] = "INSERT INTO approval (" COLUMNS ") VALUES (?" OTHER_COLUMNS(MARK) ")",
+	[ZG_ST_INSERT] = "INSERT INTO approval (" COLUMNS ") VALUES (?" OTHER_COLUMNS(MARK)
+		LONG_COLUMNS(MARK) ")",
 	[ZG_ST_GET] = SELECT "WHERE id = ?1",
 	[ZG_ST_LIVE] = SELECT "WHERE binding = ?1 AND state IN (0, 1, 2) AND expires_ms > ?2 "
 			      "ORDER BY state = 2, rowid DESC LIMIT 1",
 	[ZG_ST_DUE] = SELECT "WHERE state IN (0, 1) AND expires_ms <= ?1 LIMIT 1",
 	[ZG_ST_STALE] = SELECT "WHERE state IN (0, 1) AND snapshot <> ?1 LIMIT 1",
-	[ZG_ST_PAGE] = SELECT "WHERE rowid > ?1 ORDER BY rowid LIMIT 1",
-	[ZG_ST_OPEN] = SELECT "WHERE rowid > ?1 AND state = ?2 ORDER BY rowid LIMIT 1",
-	[ZG_ST_CHANGED] = SELECT "WHERE change > ?1 ORDER BY change LIMIT 1",
+	[ZG_ST_PAGE] = SELECT_ROWS "WHERE rowid > ?1 ORDER BY rowid",
+	[ZG_ST_OPEN] = SELECT_ROWS "WHERE rowid > ?1 AND state = ?2 ORDER BY rowid",
+	[ZG_ST_CHANGED] = SELECT_ROWS "WHERE change > ?1 ORDER BY change",
 	[ZG_ST_PAST] = SELECT "WHERE rowid < ?1 AND server = ?2 AND tool = ?3 AND state > 0" NEWEST,
 	[ZG_ST_SAME] = SELECT "WHERE " SUBJECT " AND args_sha256 = ?7" NEWEST,
 	[ZG_ST_NEAR] = SELECT "WHERE " SUBJECT " AND state = ?7" NEWEST,
@@ -156,11 +160,6 @@ static const char *const sql[ZG_ST_MAX] = {
 	[ZG_ST_VOTED] =
 		"SELECT count(*) FROM vote WHERE approval = ?1 AND uid = ?2 AND approve = ?3",
 };
-
-const char *zg_store_sql(enum zg_store_statement which)
-{
-	return sql[which];
-}
 
 /* --- opening ------------------------------------------------------------------- */
 
@@ -207,16 +206,40 @@ void zg_store_close(struct zg_store *s)
 
 /* --- rows ------------------------------------------------------------------------ */
 
+static void read_row(sqlite3_stmt *st, struct zg_approval *out)
+{
+	*out = (struct zg_approval){.row = sqlite3_column_int64(st, 0)};
+	for (int i = 1; i < sqlite3_column_count(st); i++)
+		zg_sqlite_read(st, i, &columns[i - 1], out);
+}
+
 /* Step a bound statement that yields one row, or none. */
 static int one(sqlite3_stmt *st, int bound, struct zg_approval *out)
 {
 	int rc = bound == SQLITE_OK ? sqlite3_step(st) : bound;
 	bool found = rc == SQLITE_ROW;
 
-	if (found) {
-		*out = (struct zg_approval){.row = sqlite3_column_int64(st, 0)};
-		for (size_t i = 0; i < COLUMN_COUNT; i++)
-			zg_sqlite_read(st, (int)i + 1, &columns[i], out);
+	if (found)
+		read_row(st, out);
+	rc = zg_sqlite_finish(st, rc);
+	return rc == 0 && !found ? -ENOENT : rc;
+}
+
+/* Step a bound statement as long as its rows are taken. */
+static int some(sqlite3_stmt *st, int bound, zg_store_take_fn *take, void *arg)
+{
+	struct zg_approval a;
+	bool found = false;
+	int rc = bound;
+
+	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+		rc = sqlite3_step(st);
+		if (rc != SQLITE_ROW)
+			break;
+		found = true;
+		read_row(st, &a);
+		if (!take(arg, &a))
+			break;
 	}
 	rc = zg_sqlite_finish(st, rc);
 	return rc == 0 && !found ? -ENOENT : rc;
@@ -292,29 +315,29 @@ int zg_store_stale(struct zg_store *s, const uint8_t snapshot[32], struct zg_app
 	return one(st, sqlite3_bind_blob(st, 1, snapshot, 32, SQLITE_STATIC), out);
 }
 
-int zg_store_page(struct zg_store *s, int64_t after, struct zg_approval *out)
+int zg_store_page(struct zg_store *s, int64_t after, zg_store_take_fn *take, void *arg)
 {
 	sqlite3_stmt *st = s->statement[ZG_ST_PAGE];
 
-	return one(st, sqlite3_bind_int64(st, 1, after), out);
+	return some(st, sqlite3_bind_int64(st, 1, after), take, arg);
 }
 
 int zg_store_open_page(struct zg_store *s, int64_t after, enum zg_approval_state state,
-		       struct zg_approval *out)
+		       zg_store_take_fn *take, void *arg)
 {
 	sqlite3_stmt *st = s->statement[ZG_ST_OPEN];
 	int rc = sqlite3_bind_int64(st, 1, after);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int(st, 2, (int)state);
-	return one(st, rc, out);
+	return some(st, rc, take, arg);
 }
 
-int zg_store_changed(struct zg_store *s, uint64_t after, struct zg_approval *out)
+int zg_store_changed(struct zg_store *s, uint64_t after, zg_store_take_fn *take, void *arg)
 {
 	sqlite3_stmt *st = s->statement[ZG_ST_CHANGED];
 
-	return one(st, sqlite3_bind_int64(st, 1, (sqlite3_int64)after), out);
+	return some(st, sqlite3_bind_int64(st, 1, (sqlite3_int64)after), take, arg);
 }
 
 static int bind_texts(sqlite3_stmt *st, int at, const char *const *texts, int n)

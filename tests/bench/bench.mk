@@ -10,6 +10,9 @@ $(O)/bench/%: tests/bench/%.c $(O)/libzg.a
 	@mkdir -p $(@D)
 	$(call say,BENCH,$@)$(CC) $(ZG_CFLAGS) $(TEST_INC) $(CFLAGS) -MMD -MP -MF $@.d -Wno-conversion $(ZG_LDFLAGS) $(LDFLAGS) -o $@ $< $(O)/libzg.a $(PKG_LIBS)
 
+# it runs the ledger role as the unit tests do
+$(O)/bench/approval_bench: PKG_LIBS += -lcmocka
+
 .PHONY: bench
 bench: all $(BENCH_BIN) $(O)/bench/policy_decide $(O)/bench/steady tests/e2e/node_modules/.zg-installed
 	$(Q)ZG_BUILD=$(abspath $(O)) $(NODE) tests/bench/call.mjs

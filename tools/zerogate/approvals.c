@@ -9,6 +9,7 @@
 
 #include <getopt.h>
 
+#include "approval_row.h"
 #include "digest.h"
 
 static int usage(void)
@@ -294,15 +295,44 @@ static int decide(struct zg_cli *cli, bool approve, int argc, char **argv)
 	return ZG_EXIT_OK;
 }
 
+/* The rows of one message. ZG_EXIT_OK, or why there is no use in going on. */
+static int print_rows(struct zg_cli *cli, const struct zg_msg *m, uint64_t *printed)
+{
+	struct zg_msg_ctl_approval_rows rows;
+	struct zg_msg_ctl_approval a;
+	zg_autobuf b = ZG_BUF(ZG_APPROVALS_JSON_MAX);
+	size_t at = 0;
+	int rc;
+
+	memcpy(&rows, m->body, sizeof(rows));
+	while ((rc = zg_approval_rows_next(&rows, &at, &a)) > 0) {
+		if (cli->json) {
+			zg_buf_char(&b, '{');
+			zg_approval_json(&b, &a, false);
+			zg_buf_str(&b, "}\n");
+		} else {
+			if (!*printed)
+				zg_approvals_header();
+			putchar('\n');
+			zg_approval_row(&a);
+		}
+		++*printed;
+	}
+	if (rc < 0) {
+		fputs("zerogate: the agent's answer is broken\n", stderr);
+		return ZG_EXIT_DAEMON;
+	}
+	return cli->json ? zg_approvals_print(&b) : ZG_EXIT_OK;
+}
+
 static int list(struct zg_cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {{"all", no_argument, NULL, 'a'},
 						{NULL, 0, NULL, 0}};
 	struct zg_msg_ctl_approvals_list m = {0};
-	struct zg_msg_ctl_approval a;
 	struct zg_msg answer = {.fd = -1};
-	int c, rc, status = ZG_EXIT_DAEMON, printed = ZG_EXIT_OK;
-	bool first = true;
+	int c, rc = 0, status = ZG_EXIT_DAEMON, printed = ZG_EXIT_OK;
+	uint64_t rows = 0;
 	zg_autofd int sock = -1;
 
 	optind = 0; /* main() stopped at the verb; here options may follow operands */
@@ -316,28 +346,18 @@ static int list(struct zg_cli *cli, int argc, char **argv)
 	sock = zg_ctl_connect(cli);
 	if (sock < 0 || zg_ctl_request(sock, ZG_MSG_CTL_APPROVALS_LIST, &m) < 0)
 		return ZG_EXIT_DAEMON;
-	while ((rc = zg_ctl_next(sock, &answer, &status)) > 0) {
-		if (answer.type == ZG_MSG_CTL_APPROVAL) {
-			zg_approval_take(&a, &answer);
-			if (cli->json) {
-				printed = print_json(&a);
-			} else {
-				if (first)
-					zg_approvals_header();
-				putchar('\n');
-				zg_approval_row(&a);
-			}
-			first = false;
-		}
+	while (printed == ZG_EXIT_OK && (rc = zg_ctl_next(sock, &answer, &status)) > 0) {
+		if (answer.type == ZG_MSG_CTL_APPROVAL_ROWS)
+			printed = print_rows(cli, &answer, &rows);
 		zg_msg_release(&answer);
 	}
-	if (!first && !cli->json)
+	if (rows && !cli->json)
 		putchar('\n');
-	if (rc < 0)
-		return ZG_EXIT_DAEMON;
-	if (first && status == ZG_EXIT_OK && !cli->json)
+	if (printed != ZG_EXIT_OK || rc < 0)
+		return rc < 0 ? ZG_EXIT_DAEMON : printed;
+	if (!rows && status == ZG_EXIT_OK && !cli->json)
 		puts("nothing waits for approval");
-	return status ? status : printed;
+	return status;
 }
 
 int zg_verb_approvals(struct zg_cli *cli, int argc, char **argv)

@@ -9,7 +9,8 @@
 #include "buf.h"
 #include "cli.h"
 
-#define ZG_APPROVALS_JSON_MAX 1048576 /* a row with all texts escaped, votes and history */
+#define ZG_APPROVALS_JSON_MAX                                                                      \
+	1048576 /* a row with all texts escaped, votes and history; a message of rows */
 
 /* A row from a message: every text ends. */
 void zg_approval_take(struct zg_msg_ctl_approval *out, const struct zg_msg *m);

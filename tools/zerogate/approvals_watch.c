@@ -12,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
+#include "approval_row.h"
+
 #define ROWS_MAX     4096 /* that are shown; the queue may be longer */
 #define MESSAGES_MAX 256  /* between two looks at the keyboard */
 #define ROWS_DEFAULT 24
@@ -176,33 +178,47 @@ static void drop_row(struct watch *w, size_t i)
 		w->at--;
 }
 
-static void take_row(struct watch *w, const struct zg_msg *m)
+static void take_row(struct watch *w, const struct zg_msg_ctl_approval *a)
 {
-	struct zg_msg_ctl_approval a;
 	size_t i = 0;
 
-	zg_approval_take(&a, m);
 	if (w->cli->json) {
-		w->status = tell_json(&a);
+		w->status = tell_json(a);
 		w->quit = w->status != ZG_EXIT_OK;
 		return;
 	}
-	while (i < w->count && strcmp(w->row[i].approval, a.approval) != 0)
+	while (i < w->count && strcmp(w->row[i].approval, a->approval) != 0)
 		i++;
 	if (!w->terminal) {
-		zg_approval_row(&a);
+		zg_approval_row(a);
 		putchar('\n');
 		(void)fflush(stdout);
 	}
-	if (a.state != ZG_AS_PENDING) {
+	if (a->state != ZG_AS_PENDING) {
 		if (i < w->count)
 			drop_row(w, i);
 	} else if (i < w->count) {
-		w->row[i] = a;
+		w->row[i] = *a;
 	} else if (w->count < ROWS_MAX) {
-		w->row[w->count++] = a;
+		w->row[w->count++] = *a;
 	} else {
 		w->missed++;
+	}
+}
+
+static void take_rows(struct watch *w, const struct zg_msg *m)
+{
+	struct zg_msg_ctl_approval_rows rows;
+	struct zg_msg_ctl_approval a;
+	size_t at = 0;
+	int rc = 0;
+
+	memcpy(&rows, m->body, sizeof(rows));
+	while (!w->quit && (rc = zg_approval_rows_next(&rows, &at, &a)) > 0)
+		take_row(w, &a);
+	if (rc < 0) {
+		w->quit = true;
+		w->status = ZG_EXIT_DAEMON;
 	}
 }
 
@@ -220,8 +236,8 @@ static void read_agent(struct watch *w)
 			w->status = rc < 0 ? ZG_EXIT_DAEMON : w->status;
 			return;
 		}
-		if (m.type == ZG_MSG_CTL_APPROVAL) {
-			take_row(w, &m);
+		if (m.type == ZG_MSG_CTL_APPROVAL_ROWS) {
+			take_rows(w, &m);
 		} else if (m.type == ZG_MSG_CTL_APPROVALS_NOW) {
 			struct zg_msg_ctl_approvals_now now;
 

@@ -280,6 +280,18 @@ hold_gets(const struct role *r, int worker, const struct zg_msg_hold *h, enum zg
 	return s;
 }
 
+/* A call does not wait any more; the ledger says that nothing was decided before. */
+static inline void let_go(const struct role *r, int worker, uint64_t call)
+{
+	const struct zg_msg_hold_release m = {.call = call};
+	struct zg_msg_hold_state s;
+
+	assert_int_equal(zg_msg_send(r->gateway[worker], ZG_MSG_HOLD_RELEASE, &m, -1), 0);
+	s = answer(r, worker);
+	assert_int_equal(s.call, call);
+	assert_int_equal(s.state, ZG_HOLD_RELEASED);
+}
+
 /* A control connection with its first request, as the parent hands it over. */
 static inline int control_as(const struct role *r, enum zg_msg_type type, const void *body,
 			     struct zg_ctl_peer peer)

@@ -3,6 +3,8 @@
  * does not hold; over real sockets. */
 #include "harness.h"
 
+#include "approval_row.h"
+
 #define PERSON(n, bits)                                                                            \
 	((struct zg_ctl_peer){                                                                     \
 		.pid = 90 + (n), .uid = 1000 + (n), .gid = 1000 + (n), .roles = (bits)})
@@ -182,7 +184,6 @@ static void no_gate_where_two_agreed_or_nothing_is_at_stake(void **state)
 static void near_misses_are_told(void **state)
 {
 	struct role *r = *state;
-	const struct zg_msg_hold_release gone = {.call = 1};
 	struct zg_msg_hold h = held(r, 1, 5), other;
 	struct zg_msg_hold_state s = hold_gets(r, 0, &h, ZG_HOLD_PENDING), t;
 	static const struct {
@@ -194,7 +195,7 @@ static void near_misses_are_told(void **state)
 	};
 
 	assert_int_equal(s.conflict, ZG_CONFLICT_NONE);
-	assert_int_equal(zg_msg_send(r->gateway[0], ZG_MSG_HOLD_RELEASE, &gone, -1), 0);
+	let_go(r, 0, 1);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		other = held(r, 10 + i, (uint8_t)(20 + i));
 		memset((char *)&other + parts[i].offset, 0x77, 32);
@@ -227,6 +228,22 @@ static void near_misses_are_told(void **state)
 	assert_int_equal(t.conflict, ZG_CONFLICT_POLICY_CHANGED);
 }
 
+/* The only row of the next message. */
+static struct zg_msg_ctl_approval row(int sock)
+{
+	struct zg_msg_ctl_approval_rows rows;
+	struct zg_msg_ctl_approval a;
+	struct zg_msg m;
+	size_t at = 0;
+
+	receive(sock, &m, ZG_MSG_CTL_APPROVAL_ROWS);
+	memcpy(&rows, m.body, sizeof(rows));
+	assert_int_equal(rows.count, 1);
+	assert_int_equal(zg_approval_rows_next(&rows, &at, &a), 1);
+	assert_int_equal(at, rows.bytes);
+	return a;
+}
+
 /* Who follows the list sees what stood there, then each change, and nothing else. */
 static void the_list_can_be_followed(void **state)
 {
@@ -238,19 +255,17 @@ static void the_list_can_be_followed(void **state)
 	struct zg_msg m;
 	int sock = control_as(r, ZG_MSG_CTL_APPROVALS_LIST, &all, APPROVER);
 
-	receive(sock, &m, ZG_MSG_CTL_APPROVAL);
-	memcpy(&a, m.body, sizeof(a));
+	a = row(sock);
 	assert_string_equal(a.approval, first.approval);
+	assert_string_equal(a.tool, h.tool);
 	assert_string_equal(a.args_text, "");
 	receive(sock, &m, ZG_MSG_CTL_APPROVALS_NOW);
 	h = held(r, 2, 6);
 	second = hold_gets(r, 0, &h, ZG_HOLD_PENDING);
-	receive(sock, &m, ZG_MSG_CTL_APPROVAL);
-	memcpy(&a, m.body, sizeof(a));
+	a = row(sock);
 	assert_string_equal(a.approval, second.approval);
 	assert_int_equal(decide_as(r, first.approval, false, APPROVER).error, 0);
-	receive(sock, &m, ZG_MSG_CTL_APPROVAL);
-	memcpy(&a, m.body, sizeof(a));
+	a = row(sock);
 	assert_string_equal(a.approval, first.approval);
 	assert_int_equal(a.state, ZG_AS_DENIED);
 	(void)close(sock);

@@ -177,7 +177,7 @@ struct zg_profile_def { /* index = kernel profile id - ZG_PROFILE_FIRST */
 	uint8_t shadow_wire;  /* enum zg_shadow */
 	uint8_t shadow_stdio; /* enum zg_shadow */
 	uint8_t asks;	      /* people may grant it connections */
-	uint8_t pad[4];
+	uint32_t narrows;     /* a local server's profile: this is it under network_allowlists */
 };
 
 struct zg_cgroup_def {
@@ -301,7 +301,8 @@ struct zg_stdio_def {
 	uint8_t restart;     /* enum zg_stdio_restart */
 	uint8_t private_tmp; /* else the machine's */
 	uint8_t has_sha256;
-	uint32_t pad;
+	uint8_t offline; /* it may reach nothing: no list narrows that */
+	uint8_t pad[3];
 	uint8_t sha256[32];	 /* of the executable */
 	uint8_t args_sha256[32]; /* of command and arguments, each with its NUL */
 	uint8_t digest[32];	 /* of all that decides how it is started and what it may reach */

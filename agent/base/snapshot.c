@@ -121,10 +121,12 @@ static bool profile_known(const struct zg_snapshot *s, uint32_t id)
 	       (id >= ZG_PROFILE_FIRST && id - ZG_PROFILE_FIRST < s->profile_count);
 }
 
-static bool profile_ok(const struct zg_profile_def *p)
+static bool profile_ok(const struct zg_snapshot *s, const struct zg_profile_def *p)
 {
 	return ENDS(p->name) && p->mode <= ZG_MODE_AUDIT && p->shadow_wire <= ZG_SHADOW_OFF &&
-	       p->shadow_stdio <= ZG_SHADOW_OFF;
+	       p->shadow_stdio <= ZG_SHADOW_OFF &&
+	       (p->narrows == ZG_PROFILE_NONE ||
+		(p->narrows >= ZG_PROFILE_FIRST && profile_known(s, p->narrows)));
 }
 
 static bool ports_ok(const struct zg_rule_val *v)
@@ -197,7 +199,7 @@ static bool stdio_ok(const struct zg_snapshot *s, const struct zg_stdio_def *d)
 	       texts_ok(s, &d->pass, ZG_STDIO_ENV_MAX) && d->memory >= ZG_STDIO_MEMORY_MIN &&
 	       d->pids && d->pids <= ZG_STDIO_PIDS_MAX && d->cpu <= ZG_STDIO_CPU_MAX &&
 	       d->who <= ZG_SU_CALLER && d->restart <= ZG_SR_ON_FAILURE && d->private_tmp <= 1 &&
-	       d->has_sha256 <= 1;
+	       d->has_sha256 <= 1 && d->offline <= 1;
 }
 
 static bool content_ok(const struct zg_snapshot *s)
@@ -207,7 +209,7 @@ static bool content_ok(const struct zg_snapshot *s)
 	    s->server_count > ZG_SERVERS_MAX)
 		return false;
 	for (size_t i = 0; i < s->profile_count; i++)
-		if (!profile_ok(&s->profiles[i]))
+		if (!profile_ok(s, &s->profiles[i]))
 			return false;
 	for (size_t i = 0; i < s->cgroup_count; i++)
 		if (!ENDS(s->cgroups[i].glob) || !profile_known(s, s->cgroups[i].profile))
@@ -411,4 +413,22 @@ uint32_t zg_snapshot_profile_id(const struct zg_snapshot *s, struct zg_slice nam
 		if (zg_slice_eq(zg_slice_str(s->profiles[i].name), name))
 			return (uint32_t)i + ZG_PROFILE_FIRST;
 	return ZG_PROFILE_NONE;
+}
+
+uint32_t zg_snapshot_wide(const struct zg_snapshot *s, uint32_t profile)
+{
+	uint32_t wide = profile >= ZG_PROFILE_FIRST && profile - ZG_PROFILE_FIRST < s->profile_count
+				? s->profiles[profile - ZG_PROFILE_FIRST].narrows
+				: ZG_PROFILE_NONE;
+
+	return wide == ZG_PROFILE_NONE ? profile : wide;
+}
+
+uint32_t zg_snapshot_narrowed(const struct zg_snapshot *s, uint32_t server, const char *name)
+{
+	uint32_t id = zg_snapshot_profile_id(s, zg_slice_str(name));
+
+	return id != ZG_PROFILE_NONE && id != server && zg_snapshot_wide(s, id) == server
+		       ? id
+		       : ZG_PROFILE_NONE;
 }

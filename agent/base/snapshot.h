@@ -65,6 +65,11 @@ const char *zg_snapshot_text_next(const char *at);
 const struct zg_endpoint_def *zg_snapshot_endpoints(const struct zg_snapshot *s,
 						    const uint8_t addr[16], uint16_t port,
 						    size_t *count);
+/* The profile of that name, if it is what a local server's may be narrowed to: its
+ * kernel profile id, or ZG_PROFILE_NONE. */
+uint32_t zg_snapshot_narrowed(const struct zg_snapshot *s, uint32_t server, const char *name);
+/* A narrowed profile's server's; any other's is itself. */
+uint32_t zg_snapshot_wide(const struct zg_snapshot *s, uint32_t profile);
 /* Profile name of a kernel profile id, "" if there is none. */
 const char *zg_snapshot_profile(const struct zg_snapshot *s, uint32_t profile);
 /* Kernel profile id of a name, ZG_PROFILE_NONE if there is none. */

@@ -85,7 +85,7 @@ static int add_entry(struct zg_grants *g, const struct zg_entry *e, uint32_t pro
 static bool names_exactly(const struct zg_profile_src *p, const uint8_t addr[16], const char *host)
 {
 	for (const struct zg_entry *e = p->entries; e; e = e->next) {
-		if (e->deny)
+		if (e->deny || e->part)
 			continue;
 		if (e->kind == ZG_EK_CIDR && e->prefixlen == 128 && memcmp(e->addr, addr, 16) == 0)
 			return true;

@@ -30,6 +30,7 @@ struct zg_entry {
 	bool inbound; /* of listen: */
 	bool tcp, udp;
 	bool local; /* a name that may stand for addresses of this machine or its networks */
+	bool part;  /* what a list left of a wider one: as exact as that was */
 	enum zg_entry_tls tls;
 	uint8_t addr[16];
 	uint32_t prefixlen;
@@ -51,6 +52,7 @@ struct zg_profile_src {
 	bool ask;		   /* people may grant it connections */
 	uint8_t shadow_stdio;	   /* enum zg_shadow */
 	bool local_server;	   /* of a server that we start: it uses no other */
+	uint32_t narrows;	   /* kernel profile id of a local server (narrowed.h) */
 	bool verify_sni;	   /* TLS to host names goes through the gateway */
 	struct zg_texts exec_deny; /* absolute paths */
 	struct zg_texts servers;   /* globs over registry ids */

@@ -12,6 +12,7 @@
 #include "digest.h"
 #include "grants.h"
 #include "hosts.h"
+#include "narrowed.h"
 #include "parse.h"
 #include "proxy.h"
 #include "registry.h"
@@ -283,7 +284,7 @@ static int add_server_profiles(struct zg_build *b)
 	}
 	s->profiles = all;
 	s->profile_count = n;
-	return 0;
+	return zg_narrowed_build(s, &b->policy, b->server, b->registry.count, &b->arena, b->diag);
 }
 
 /* An entry may have been withdrawn: its issuer has no keys then. */
@@ -348,6 +349,7 @@ static void put_profiles(const struct zg_build *b, struct sections *s)
 		struct zg_profile_def def = {.mode = p->mode,
 					     .shadow_wire = p->shadow_wire,
 					     .asks = p->ask,
+					     .narrows = p->narrows,
 					     .shadow_stdio = p->shadow_stdio};
 
 		(void)zg_str_cut(def.name, sizeof(def.name), p->name);

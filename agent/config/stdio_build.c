@@ -60,6 +60,7 @@ void zg_stdio_build(const struct zg_settings_src *s, struct zg_entry_src *const 
 		d.restart = c->restart;
 		d.private_tmp = c->private_tmp;
 		d.has_sha256 = c->has_sha256;
+		d.offline = c->profile.entries == NULL;
 		memcpy(d.sha256, c->sha256, sizeof(d.sha256));
 		digest_args(c, d.args_sha256);
 		zg_buf_reset(&text);

@@ -170,6 +170,7 @@
 #define ZG_STDIO_LOG_LEN     512       /* one line of a server's stderr */
 #define ZG_STDIO_LOG_SEC     20	       /* lines of one server's stderr a second */
 #define ZG_STDIO_GARBAGE_MAX 1024      /* lines that are no message; then the server is ended */
+#define ZG_STDIO_NARROW_MS   2000      /* for the parent to confirm; then the call is refused */
 #define ZG_STDIO_RESTARTS    3	       /* of one session; then its end is the session's */
 
 /* secrets (zg_secrets.h) */

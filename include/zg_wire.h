@@ -951,6 +951,21 @@ struct zg_msg_stdio_closed {
 	uint64_t muted;	   /* lines of its log that were too many */
 };
 
+/* gateway -> parent: from now on the session's server may reach what that profile
+ * may; "" = what its own may. Confirmed when the kernel has it. */
+struct zg_msg_stdio_narrow {
+	uint64_t session;
+	uint64_t turn; /* the gateway's number of it */
+	char profile[ZG_NAME_LEN];
+};
+
+struct zg_msg_stdio_narrowed {
+	uint64_t session;
+	uint64_t turn;
+	uint32_t error; /* errno; 0 = it is so */
+	uint32_t pad;
+};
+
 /* servers in the ledger's book (agent/ledger/servers.h) */
 enum zg_server_state {
 	ZG_SS_NONE = 0, /* never live from here: what is submitted, or a file's */

@@ -67,6 +67,7 @@ static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 	fill_judged(rec, r->action, r->risk_tags, &r->decision, r->rules, r->reason);
 	zg_record_str(rec, ZG_RF_labels, zg_slice_str(r->labels));
 	ZG_REC_NUM(rec, decide_ns, r->decide_ns);
+	zg_record_str(rec, ZG_RF_narrowed, zg_slice_str(r->narrowed));
 	if (r->decision.constraints.max_runtime_sec)
 		ZG_REC_NUM(rec, max_runtime_sec, r->decision.constraints.max_runtime_sec);
 	if (r->quota.limit)

@@ -269,6 +269,9 @@ static int on_parent_message(struct zg_worker *w, struct zg_msg *m)
 	case ZG_MSG_STDIO_CLOSE:
 		zg_local_close(w, (const struct zg_msg_stdio_close *)m->body);
 		return 0;
+	case ZG_MSG_STDIO_NARROWED:
+		zg_local_narrowed(w, (const struct zg_msg_stdio_narrowed *)m->body);
+		return 0;
 	case ZG_MSG_GIVE_FD:
 		if (give->kind == ZG_FD_LEDGER)
 			return take_ledger(w, zg_take_fd(&m->fd));

@@ -5,7 +5,7 @@
  * capped; what is no message is counted and not passed on; an answer reaches the
  * client only as the answer to a call that is under way.
  */
-#include "local.h"
+#include "local_impl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,54 +14,15 @@
 #include <fcntl.h>
 
 #include "ipc.h"
-#include "lines.h"
-#include "local_log.h"
 #include "server_message.h"
 
 #define READ_BYTES 65536
-
-struct zg_local_call {
-	struct zg_client client; /* first */
-	TAILQ_ENTRY(zg_local_call) link;
-	struct zg_local *session; /* NULL: over */
-	struct zg_request *request;
-	bool sent;   /* the server has it */
-	bool listen; /* it is the stream of what the server says by itself */
-};
-
-struct zg_local {
-	LIST_ENTRY(zg_local) link;
-	struct zg_worker *worker;
-	uint64_t id;
-	struct zg_origin origin;
-	char server[ZG_SERVER_LEN];
-	int fd[ZG_SE_MAX]; /* given, not yet opened */
-	struct bufferevent *end[ZG_SE_MAX];
-	struct zg_lines from_client, from_server;
-	struct zg_local_log log;
-	TAILQ_HEAD(, zg_local_call) calls;
-	struct zg_local_call *listener;
-	struct zg_buf greeting; /* the client's initialize, as it was sent on */
-	char greeting_id[ZG_RPC_ID_BYTES];
-	bool greeted;	/* the server answered it */
-	bool repeating; /* a new server is told the greeting again */
-	bool lost;	/* the server is gone; another may come */
-	bool client_done;
-	bool closing;
-	bool driving; /* between enter and leave */
-	bool dead;
-	enum zg_stdio_cause cause;
-	uint64_t garbage, withheld;
-	size_t stuck; /* what waited at the last tick */
-	struct event tick;
-};
 
 static void close_session(struct zg_local *l, enum zg_stdio_cause cause);
 static void listen_again(struct zg_local *l);
 static void free_session(struct zg_local *l);
 
-/* Whatever is called between the two may end the session; it is freed here. */
-static bool enter(struct zg_local *l)
+bool zg_local_enter(struct zg_local *l)
 {
 	bool outer = l->driving;
 
@@ -69,7 +30,7 @@ static bool enter(struct zg_local *l)
 	return outer;
 }
 
-static void leave(struct zg_local *l, bool outer)
+void zg_local_leave(struct zg_local *l, bool outer)
 {
 	l->driving = outer;
 	if (!outer && l->dead)
@@ -237,15 +198,16 @@ void zg_local_forget(struct zg_request *r)
 
 	r->local = NULL;
 	if (l) {
-		outer = enter(l);
+		outer = zg_local_enter(l);
 		TAILQ_REMOVE(&l->calls, call, link);
 		if (l->listener == call)
 			l->listener = NULL;
+		zg_narrow_give(l, &call->turn);
 		if (l->client_done && idle(l))
 			close_session(l, ZG_SC_CLIENT);
 		else if (!l->closing)
 			regulate(l);
-		leave(l, outer);
+		zg_local_leave(l, outer);
 	}
 	free(call);
 }
@@ -294,7 +256,7 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 		zg_request_upstream_done(r);
 		return;
 	}
-	outer = enter(l);
+	outer = zg_local_enter(l);
 	if (!listened && !r->cancelled) {
 		zg_buf_fmt(&text,
 			   "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":"
@@ -306,7 +268,7 @@ static void on_runtime(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void 
 	zg_request_upstream_done(r);
 	if (listened && !l->closing)
 		listen_again(l);
-	leave(l, outer);
+	zg_local_leave(l, outer);
 }
 
 void zg_local_note(struct zg_request *r, struct zg_slice message)
@@ -316,14 +278,21 @@ void zg_local_note(struct zg_request *r, struct zg_slice message)
 
 	if (!l)
 		return;
-	outer = enter(l);
+	outer = zg_local_enter(l);
 	put_line(l, ZG_SE_SERVER_IN, message);
-	leave(l, outer);
+	zg_local_leave(l, outer);
 }
 
+/* Its time began when it got in line. */
 static void arm(struct zg_request *r)
 {
-	const struct timeval limit = {r->runtime_sec, 0};
+	const uint64_t until = r->local->turn.until_ns, now = zg_now_ns();
+	uint64_t us = r->runtime_sec * UINT64_C(1000000);
+	struct timeval limit;
+
+	if (until)
+		us = until > now ? (until - now) / 1000 : 0;
+	limit = (struct timeval){(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
 
 	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_runtime, r);
 	(void)event_add(&r->timer, &limit);
@@ -384,7 +353,7 @@ enum zg_next zg_local_dispatch(struct zg_request *r)
 		r->failure = "is a local one: its client starts `zerogate stdio`";
 		return ZG_NEXT;
 	}
-	if (!l || l->closing || l->lost) {
+	if (!l || l->closing || l->lost || !zg_narrow_holds(l, &call->turn)) {
 		r->failure = "has ended; nothing was executed";
 		return ZG_NEXT;
 	}
@@ -481,6 +450,7 @@ static void end_repetition(struct zg_local *l)
 		"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}";
 
 	l->repeating = false;
+	zg_narrow_resume(l);
 	put_line(l, ZG_SE_SERVER_IN, zg_slice_str(ready));
 	regulate(l);
 }
@@ -574,6 +544,7 @@ static void free_session(struct zg_local *l)
 	zg_lines_release(&l->from_server);
 	zg_local_log_release(&l->log);
 	zg_buf_release(&l->greeting);
+	zg_narrow_release(&l->narrow);
 	LIST_REMOVE(l, link);
 	free(l);
 }
@@ -616,6 +587,7 @@ static void close_session(struct zg_local *l, enum zg_stdio_cause cause)
 		return;
 	l->closing = true;
 	l->cause = cause;
+	zg_narrow_pause(l);
 	end_calls(l, true);
 	drop_end(l, ZG_SE_CLIENT_IN);
 	drop_end(l, ZG_SE_SERVER_IN);
@@ -633,6 +605,7 @@ static void lose_server(struct zg_local *l)
 	if (l->closing || l->lost)
 		return;
 	l->lost = true;
+	zg_narrow_pause(l);
 	end_calls(l, false);
 	drop_end(l, ZG_SE_SERVER_IN);
 	drop_end(l, ZG_SE_SERVER_OUT);
@@ -647,7 +620,7 @@ static void on_tick(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *ar
 	static const struct timeval again = {ZG_STDIO_STALL_SEC, 0};
 	struct zg_local *l = arg;
 	size_t stuck = waiting(l, ZG_SE_CLIENT_OUT) + waiting(l, ZG_SE_SERVER_IN);
-	bool outer = enter(l);
+	bool outer = zg_local_enter(l);
 
 	if (l->closing)
 		bury(l);
@@ -656,7 +629,7 @@ static void on_tick(evutil_socket_t fd ZG_UNUSED, short what ZG_UNUSED, void *ar
 	else
 		(void)event_add(&l->tick, &again);
 	l->stuck = stuck;
-	leave(l, outer);
+	zg_local_leave(l, outer);
 }
 
 /* events -------------------------------------------------------------------------------- */
@@ -666,14 +639,14 @@ static void drive(struct zg_local *l, struct bufferevent *bev, struct zg_lines *
 {
 	struct evbuffer *in = bufferevent_get_input(bev);
 	char bytes[READ_BYTES];
-	bool outer = enter(l);
+	bool outer = zg_local_enter(l);
 	int n, rc = 0;
 
 	while (rc == 0 && !l->closing && (n = evbuffer_remove(in, bytes, sizeof(bytes))) > 0)
 		rc = zg_lines_feed(lines, (struct zg_slice){bytes, (size_t)n}, fn, l);
 	if (rc < 0 && rc != -ECANCELED)
 		close_session(l, ZG_SC_REFUSED);
-	leave(l, outer);
+	zg_local_leave(l, outer);
 }
 
 static void on_client_bytes(struct bufferevent *bev, void *arg)
@@ -701,13 +674,13 @@ static void on_drained(struct bufferevent *bev ZG_UNUSED, void *arg)
 {
 	struct zg_local *l = arg;
 
-	bool outer = enter(l);
+	bool outer = zg_local_enter(l);
 
 	if (!l->closing)
 		regulate(l);
 	else if (!waiting(l, ZG_SE_CLIENT_OUT))
 		bury(l);
-	leave(l, outer);
+	zg_local_leave(l, outer);
 }
 
 /* Its input ended: what is under way is still answered. */
@@ -723,7 +696,7 @@ static void on_event(struct bufferevent *bev, short what ZG_UNUSED, void *arg)
 {
 	struct zg_local *l = arg;
 
-	bool outer = enter(l);
+	bool outer = zg_local_enter(l);
 
 	if (l->closing) {
 		if (bev == l->end[ZG_SE_CLIENT_OUT])
@@ -736,12 +709,12 @@ static void on_event(struct bufferevent *bev, short what ZG_UNUSED, void *arg)
 		drop_end(l, ZG_SE_SERVER_ERR);
 	else
 		lose_server(l);
-	leave(l, outer);
+	zg_local_leave(l, outer);
 }
 
 /* begin ------------------------------------------------------------------------------------ */
 
-static struct zg_local *find(struct zg_worker *w, uint64_t id)
+struct zg_local *zg_local_find(const struct zg_worker *w, uint64_t id)
 {
 	struct zg_local *l;
 
@@ -753,7 +726,7 @@ static struct zg_local *find(struct zg_worker *w, uint64_t id)
 
 int zg_local_fd(struct zg_worker *w, const struct zg_msg_stdio_fd *m, int fd)
 {
-	struct zg_local *l = find(w, m->session);
+	struct zg_local *l = zg_local_find(w, m->session);
 
 	if (m->end >= ZG_SE_MAX || evutil_make_socket_nonblocking(fd) < 0) {
 		(void)close(fd);
@@ -775,6 +748,7 @@ int zg_local_fd(struct zg_worker *w, const struct zg_msg_stdio_fd *m, int fd)
 		zg_local_log_init(&l->log);
 		l->greeting = ZG_BUF(ZG_REQUEST_BYTES);
 		(void)event_assign(&l->tick, w->base, -1, 0, on_tick, l);
+		zg_narrow_init(l);
 		LIST_INSERT_HEAD(&w->locals, l, link);
 	}
 	zg_close_(&l->fd[m->end]);
@@ -859,6 +833,10 @@ static void begin(struct zg_local *l, const struct zg_msg_stdio_open *m)
 		l->repeating = true;
 		put_line(l, ZG_SE_SERVER_IN, zg_buf_slice(&l->greeting));
 	}
+	if (m->again)
+		zg_narrow_begin(l);
+	if (!l->repeating)
+		zg_narrow_resume(l);
 	if (!l->listener)
 		listen_again(l);
 	if (!l->closing)
@@ -867,7 +845,7 @@ static void begin(struct zg_local *l, const struct zg_msg_stdio_open *m)
 
 int zg_local_open(struct zg_worker *w, struct zg_msg_stdio_open *m)
 {
-	struct zg_local *l = find(w, m->session);
+	struct zg_local *l = zg_local_find(w, m->session);
 	bool outer;
 
 	ZG_MSG_TEXT(m->server);
@@ -878,22 +856,22 @@ int zg_local_open(struct zg_worker *w, struct zg_msg_stdio_open *m)
 		return -EPROTO;
 	if (l->closing)
 		return 0;
-	outer = enter(l);
+	outer = zg_local_enter(l);
 	begin(l, m);
-	leave(l, outer);
+	zg_local_leave(l, outer);
 	return 0;
 }
 
 void zg_local_close(struct zg_worker *w, const struct zg_msg_stdio_close *m)
 {
-	struct zg_local *l = find(w, m->session);
+	struct zg_local *l = zg_local_find(w, m->session);
 	bool outer;
 
 	if (!l)
 		return;
-	outer = enter(l);
+	outer = zg_local_enter(l);
 	close_session(l, ZG_SC_NONE);
-	leave(l, outer);
+	zg_local_leave(l, outer);
 }
 
 void zg_locals_release(struct zg_worker *w)

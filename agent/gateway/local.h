@@ -25,6 +25,10 @@ struct zg_slice zg_local_version(const struct zg_request *r);
 enum zg_next zg_local_dispatch(struct zg_request *r);
 /* One message of ours to the session's server. */
 void zg_local_note(struct zg_request *r, struct zg_slice message);
+/* local_narrow.c: a call that policy holds to network_allowlists waits until the
+ * kernel holds the server to them, too; any waits for those under others. */
+enum zg_next zg_step_narrow(struct zg_request *r);
+void zg_local_narrowed(struct zg_worker *w, const struct zg_msg_stdio_narrowed *m);
 /* The request is given back. */
 void zg_local_forget(struct zg_request *r);
 

@@ -59,6 +59,7 @@ static const struct {
 	{"quota", zg_step_quota},	  /* rates, calls at once, retries */
 	{"spend", zg_step_spend},	  /* such a state is used once */
 	{"cancel", zg_step_cancel},	  /* what another call is told */
+	{"narrow", zg_step_narrow},	  /* a local server is held to the call's hosts */
 	{"intent", zg_step_intent},	  /* evidence before anything happens */
 	{"upstream", zg_step_upstream},	  /* the server */
 	{"output", zg_step_output},	  /* scanned before it is released */
@@ -135,7 +136,7 @@ struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 	r->call = zg_worker_call(w);
 	r->started_ns = zg_now_ns();
 	r->subject = r->risk_tags = r->rules = r->reason = r->labels = r->failure = r->recorded =
-		r->answer.text = "";
+		r->narrowed = r->answer.text = "";
 	zg_arena_init(&r->arena, ZG_REQUEST_ARENA_BYTES);
 	TAILQ_INSERT_TAIL(&w->requests, r, link);
 	LIST_INSERT_HEAD(bucket_of(w, r->call), r, by_call);

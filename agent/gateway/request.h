@@ -227,6 +227,7 @@ struct zg_request {
 	const char *rules;
 	const char *reason;
 	const char *labels;   /* what the matching rules annotate */
+	const char *narrowed; /* profile that its local server is held to; "" = its own */
 	const char *failure;  /* of the exchange with the server */
 	const char *recorded; /* of a refusal, for the record alone */
 	struct zg_hold hold;

@@ -407,6 +407,11 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 			return -EPROTO;
 		zg_stdio_closed(c->parent, c->worker, (const void *)m->body);
 		return 0;
+	case ZG_MSG_STDIO_NARROW:
+		if (!is_gateway(c))
+			return -EPROTO;
+		zg_stdio_narrow(c->parent, c->worker, (void *)m->body);
+		return 0;
 	case ZG_MSG_KEYS_FETCHED:
 		return is_gateway(c) ? zg_issuer_keys_take(c->parent, c->worker, (void *)m->body)
 				     : -EPROTO;

@@ -144,8 +144,8 @@ int zg_contain(struct zg_parent *p, const struct zg_msg_ctl_contain *ask, pid_t 
 	rc = ask->resume ? resume(p, ask->profile, e) : contain(p, ask->profile, e);
 	if (zg_kernel_contained(p->kernel, ask->profile) == !ask->resume) {
 		if (!ask->resume) {
+			zg_stdio_reconsider(p); /* first: narrowed servers are widened to it */
 			w = zg_withdraw(p);
-			zg_stdio_reconsider(p);
 		}
 		record(p, ask, pid, uid, w.ended);
 	}

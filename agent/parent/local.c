@@ -805,6 +805,25 @@ void zg_stdio_closed(struct zg_parent *p, uint32_t worker, const struct zg_msg_s
 	finish(s);
 }
 
+/* Whoever does not serve the session has no say, and nobody has while there is no
+ * server: the next one begins with a cgroup of its own. */
+void zg_stdio_narrow(struct zg_parent *p, uint32_t worker, struct zg_msg_stdio_narrow *m)
+{
+	struct zg_msg_stdio_narrowed told = {.session = m->session, .turn = m->turn};
+	struct zg_stdio *s = find(p, m->session);
+	const struct zg_stdio_def *def = s ? zg_snapshot_stdio(&p->snapshot, s->server) : NULL;
+	int rc = -ESRCH;
+
+	ZG_MSG_TEXT(m->profile);
+	if (def && s->open && s->worker == worker && s->state == RUNNING)
+		rc = zg_stdio_cgroup_narrow(p, def, &s->cgroup, m->profile);
+	if (rc < 0 && rc != -ESRCH)
+		zg_log(ZG_LOG_ERR, "server %s cannot be governed as %s: %s", s->server,
+		       m->profile[0] ? m->profile : "before", strerror(-rc));
+	told.error = (uint32_t)-rc;
+	zg_children_tell(p, worker, ZG_MSG_STDIO_NARROWED, &told, -1);
+}
+
 void zg_stdio_worker_died(struct zg_parent *p, uint32_t worker)
 {
 	for (size_t i = 0; p->stdio && i < ZG_STDIO_MAX; i++) {
@@ -835,9 +854,9 @@ void zg_stdio_reconsider(struct zg_parent *p)
 			end_session(s, 1, "its registry entry or the right to it changed");
 		else if (zg_kernel_contained(p->kernel, s->caller.profile))
 			end_session(s, 1, "the profile is contained");
-		else if (s->cgroup.dir >= 0 && zg_cgroups_govern(&p->cgroups, s->cgroup.id,
-								 s->cgroup.path, def->profile) < 0)
-			end_session(s, 1, "it cannot be governed any more");
+		else if (s->cgroup.dir >= 0 &&
+			 zg_stdio_cgroup_narrow(p, def, &s->cgroup, s->cgroup.narrowed) < 0)
+			end_session(s, 1, "it cannot be governed any more as its calls are");
 	}
 }
 

@@ -38,6 +38,7 @@ void zg_stdio_gone(struct zg_parent *p, uint64_t id);
 /* From supervision. */
 void zg_stdio_reap(struct zg_parent *p);
 void zg_stdio_closed(struct zg_parent *p, uint32_t worker, const struct zg_msg_stdio_closed *m);
+void zg_stdio_narrow(struct zg_parent *p, uint32_t worker, struct zg_msg_stdio_narrow *m);
 void zg_stdio_worker_died(struct zg_parent *p, uint32_t worker);
 
 /* A new snapshot is in force, or a profile was contained: sessions that would
@@ -51,11 +52,17 @@ struct zg_stdio_cgroup {
 	uint64_t id;
 	char path[ZG_CGROUP_LEN];
 	char limits[ZG_REASON_LEN]; /* in force, and what is not */
+	char narrowed[ZG_NAME_LEN]; /* the profile that its calls have narrowed it to, or "" */
 };
 
 /* Make it, bound it as far as this machine can, and let the gate govern it. */
 int zg_stdio_cgroup_make(struct zg_parent *p, const struct zg_stdio_def *def, uint64_t number,
 			 struct zg_stdio_cgroup *out, struct zg_err *e) ZG_MUST_CHECK;
+/* Let it be governed by that profile, which must be one that the server's own is
+ * narrowed to, or by its own (""), and end what that does not allow. A server
+ * that is contained stays so. -EPERM: no such profile; what was in force stays. */
+int zg_stdio_cgroup_narrow(struct zg_parent *p, const struct zg_stdio_def *def,
+			   struct zg_stdio_cgroup *c, const char *profile) ZG_MUST_CHECK;
 void zg_stdio_cgroup_kill(const struct zg_stdio_cgroup *c);
 /* -EBUSY while a process is still going. */
 int zg_stdio_cgroup_remove(struct zg_parent *p, struct zg_stdio_cgroup *c) ZG_MUST_CHECK;

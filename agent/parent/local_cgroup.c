@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "local.h"
+#include "withdraw.h"
 
 static int put(int dir, const char *name, const char *text)
 {
@@ -92,6 +93,30 @@ int zg_stdio_cgroup_make(struct zg_parent *p, const struct zg_stdio_def *def, ui
 		return zg_err_set(e, -rc, "the cgroup %s cannot be governed: %s", c.path,
 				  strerror(-rc));
 	}
+	return 0;
+}
+
+int zg_stdio_cgroup_narrow(struct zg_parent *p, const struct zg_stdio_def *def,
+			   struct zg_stdio_cgroup *c, const char *profile)
+{
+	const char *own = zg_snapshot_profile(&p->snapshot, def->profile);
+	char name[ZG_NAME_LEN];
+	uint32_t id = def->profile;
+	int rc;
+
+	(void)zg_str_cut(name, sizeof(name), zg_slice_str(profile)); /* it may be c's own */
+	if (name[0])
+		id = zg_snapshot_narrowed(&p->snapshot, def->profile, name);
+	if (id == ZG_PROFILE_NONE)
+		return -EPERM;
+	if (zg_kernel_contained(p->kernel, own))
+		id = def->profile;
+	rc = zg_cgroups_govern(&p->cgroups, c->id, c->path, id);
+	if (rc < 0)
+		return rc;
+	memcpy(c->narrowed, name, sizeof(c->narrowed));
+	if (name[0])
+		(void)zg_withdraw_from(p, c->id); /* what is left is judged by packet */
 	return 0;
 }
 

@@ -107,8 +107,8 @@ static uint64_t expiry(const struct zg_settings *s, uint32_t ttl)
 	return zg_names_now_ns() + (sec + s->dns_grace_sec) * SECOND;
 }
 
-int zg_names_learn(struct zg_names *n, const struct zg_snapshot *s, struct zg_msg_name_learn *m,
-		   struct zg_msg_name_learned *out, uint32_t *fresh)
+static int learn(struct zg_names *n, const struct zg_snapshot *s, struct zg_msg_name_learn *m,
+		 struct zg_msg_name_learned *out, uint32_t *fresh)
 {
 	uint64_t expires_ns = expiry(s->settings, m->ttl);
 	struct zg_namerules rules;
@@ -142,6 +142,36 @@ int zg_names_learn(struct zg_names *n, const struct zg_snapshot *s, struct zg_ms
 	}
 	zg_names_drop_empty(n, name);
 	return 0;
+}
+
+/* A local server keeps its connections, and what it has looked up, when a call
+ * narrows it to a profile that has the name, too, and when that is over. */
+static void learn_beside(struct zg_names *n, const struct zg_snapshot *s,
+			 const struct zg_msg_name_learn *m)
+{
+	const uint32_t id = zg_snapshot_profile_id(s, zg_slice_str(m->profile));
+	const uint32_t wide = zg_snapshot_wide(s, id);
+	struct zg_msg_name_learned ignored;
+	uint32_t none;
+
+	for (uint32_t i = 0; id != ZG_PROFILE_NONE && i < s->profile_count; i++) {
+		struct zg_msg_name_learn one = *m;
+
+		if (i + ZG_PROFILE_FIRST == id || zg_snapshot_wide(s, i + ZG_PROFILE_FIRST) != wide)
+			continue;
+		memcpy(one.profile, s->profiles[i].name, sizeof(one.profile));
+		(void)!learn(n, s, &one, &ignored, &none); /* else it asks again */
+	}
+}
+
+int zg_names_learn(struct zg_names *n, const struct zg_snapshot *s, struct zg_msg_name_learn *m,
+		   struct zg_msg_name_learned *out, uint32_t *fresh)
+{
+	int r = learn(n, s, m, out, fresh);
+
+	if (r == 0 && out->held)
+		learn_beside(n, s, m);
+	return r;
 }
 
 /* Remove an address of a name, and what it alone opened. */

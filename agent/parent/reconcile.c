@@ -83,7 +83,7 @@ void zg_reconcile_now(struct zg_parent *p)
 	int rc = zg_sockdiag_open(&d);
 
 	if (rc == 0) {
-		rc = zg_strays_find(p, d, &strays);
+		rc = zg_strays_find(p, d, 0, &strays);
 		for (size_t i = 0; i < strays.count; i++)
 			if (strays.stray[i].socket.proto == IPPROTO_TCP &&
 			    strays.stray[i].socket.connected)

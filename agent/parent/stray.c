@@ -162,7 +162,8 @@ static int judge(const struct zg_socket *s, void *arg)
 	return add(w->out, s, &q);
 }
 
-int zg_strays_find(struct zg_parent *p, struct zg_sockdiag *d, struct zg_strays *out)
+int zg_strays_find(struct zg_parent *p, struct zg_sockdiag *d, uint64_t cgroup_id,
+		   struct zg_strays *out)
 {
 	zg_autofree struct walk *w = calloc(1, sizeof(*w));
 
@@ -171,7 +172,7 @@ int zg_strays_find(struct zg_parent *p, struct zg_sockdiag *d, struct zg_strays 
 		return -ENOMEM;
 	w->p = p;
 	w->out = out;
-	return zg_sockdiag_each(d, 0, judge, w);
+	return zg_sockdiag_each(d, cgroup_id, judge, w);
 }
 
 void zg_strays_release(struct zg_strays *s)

@@ -24,8 +24,10 @@ struct zg_strays {
 	size_t count, room;
 };
 
-/* 0 or -errno; out holds those that were found in any case. */
-int zg_strays_find(struct zg_parent *p, struct zg_sockdiag *d, struct zg_strays *out) ZG_MUST_CHECK;
+/* Of one cgroup, or of all if it is 0. 0 or -errno; out holds those that were
+ * found in any case. */
+int zg_strays_find(struct zg_parent *p, struct zg_sockdiag *d, uint64_t cgroup_id,
+		   struct zg_strays *out) ZG_MUST_CHECK;
 void zg_strays_release(struct zg_strays *s);
 
 #endif

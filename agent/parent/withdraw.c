@@ -119,13 +119,18 @@ static struct zg_withdrawn end_all(struct zg_parent *p, const struct zg_strays *
 
 struct zg_withdrawn zg_withdraw(struct zg_parent *p)
 {
+	return zg_withdraw_from(p, 0);
+}
+
+struct zg_withdrawn zg_withdraw_from(struct zg_parent *p, uint64_t cgroup_id)
+{
 	struct zg_withdrawn sum = {0};
 	struct zg_sockdiag *d = NULL;
 	struct zg_strays strays;
 	int rc = zg_sockdiag_open(&d);
 
 	if (rc == 0) {
-		rc = zg_strays_find(p, d, &strays);
+		rc = zg_strays_find(p, d, cgroup_id, &strays);
 		sum = end_all(p, &strays, d); /* those that were found, in any case */
 		zg_strays_release(&strays);
 		zg_sockdiag_close(d);

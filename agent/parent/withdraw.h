@@ -22,5 +22,7 @@ struct zg_withdrawn {
 
 /* p->snapshot is in force. Records socket.destroy for what it ends. */
 struct zg_withdrawn zg_withdraw(struct zg_parent *p);
+/* The same of one cgroup. */
+struct zg_withdrawn zg_withdraw_from(struct zg_parent *p, uint64_t cgroup_id);
 
 #endif

@@ -90,3 +90,4 @@ STR(labels, "ZG_LABELS", ZG_REASON_LEN) /* "key=value,...": what the matching ru
 /* what the policy on trial would have said, where it differs */
 STR(shadow_decision, "ZG_SHADOW_DECISION", ZG_NAME_LEN)
 STR(shadow_rules, "ZG_SHADOW_RULES", ZG_RULES_LEN)
+STR(narrowed, "ZG_NARROWED", ZG_NAME_LEN) /* the local server's profile during the call */

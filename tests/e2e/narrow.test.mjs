@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// network_allowlist on local servers: while a call runs that policy holds to a list,
+// the kernel holds the server to it, too, with its children and the connections
+// that it has; other calls wait, and find it as it was before.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import test from 'node:test';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
+
+process.env.TMPDIR = '/run'; // servers have a /tmp of their own
+
+const A = '127.0.7.1', B = '127.0.7.2', C = '127.0.7.3', ALL = [A, B, C];
+const rule = (id, tool, list) => `  - id: ${id}
+    match: {labels: {mcp.tool: ${JSON.stringify(tool)}}}
+    decision: ALLOW_WITH_CONSTRAINTS
+    constraints: {max_runtime_sec: 20, network_allowlist: ${JSON.stringify(list)}}
+`;
+const POLICY = `version: v1
+rules:
+  - id: all
+    match: {labels: {mcp.server: "*"}}
+    decision: ALLOW
+${rule('a', ['a_*', 'ab_*'], [A])}${rule('b', ['b_*', 'ab_*'], [B, '127.0.9.9'])}${rule('short', 'b_hang', [B]).replace('20', '1')}`;
+
+async function world(t, options = {}) {
+	const agent = await startAgent({ policy: POLICY, ...options });
+	t.after(() => agent.stop());
+	const servers = await Promise.all(ALL.map((host) => new Promise((done) => {
+		const s = net.createServer((c) => { c.on('error', () => {}); c.pipe(c); });
+		s.listen(0, host, () => done(s));
+	})));
+	const port = servers[0].address().port;
+	for (let i = 1; i < servers.length; i++) {
+		await new Promise((done) => servers[i].close(done));
+		await new Promise((done) => servers[i].listen(port, ALL[i], done));
+	}
+	t.after(() => servers.forEach((s) => s.close()));
+	fs.writeFileSync(path.join(agent.dir, 'etc/servers/two.json'), JSON.stringify({
+		name: 'dev.zerogate.test/two', description: 'two', version: '1.0.0',
+		_meta: { 'dev.zerogate/registry': { id: 'two', command: agent.node, args: [path.join(agent.src, 'tests/e2e/narrow_fixture.mjs')],
+			network: [{ cidr: `${A}/32`, port }, { cidr: '127.0.7.2/31', port }] } },
+	}));
+	const done = await agent.zg(['reload']);
+	assert.equal(done.code, 0, done.stderr + agent.logText());
+	return { agent, port };
+}
+
+async function connect(t, agent) {
+	const zg = [path.join(agent.bin, 'zerogate'), '--socket', agent.socket];
+	const transport = new StdioClientTransport({ command: 'setpriv', args: ['--reuid', String(CLIENT_UID), '--regid', String(CLIENT_UID), '--clear-groups',
+		...zg, 'run', '--', ...zg, 'stdio', 'two'], env: { PATH: process.env.PATH }, stderr: 'pipe', cwd: '/' });
+	const client = new Client({ name: 'test', version: '1' });
+	t.after(() => client.close());
+	await within(client.connect(transport), 'connecting', 20000);
+	client.tool = async (name, args = {}, options) => {
+		const r = await client.callTool({ name, arguments: args }, undefined, options);
+		return r.isError ? r.content[0].text : JSON.parse(r.content[0].text);
+	};
+	return client;
+}
+
+const only = (result, ...hosts) => {
+	for (const h of ALL)
+		assert[hosts.includes(h) ? 'equal' : 'notEqual'](result[h], 'connected', `${h}: ${JSON.stringify(result)}`);
+};
+
+test('a call under a list, and the server is held to it', needs(), async (t) => {
+	const { agent, port } = await world(t);
+	const client = await connect(t, agent);
+	const args = { hosts: ALL, port };
+
+	only((await client.tool('free_dial', args)).first, ...ALL);
+	const a = await client.tool('a_dial', args);
+	only(a.first, A);
+	only(a.last, A);
+	const b = await client.tool('b_dial', args); // of the block, the one that the list names
+	only(b.first, B);
+	only((await client.tool('ab_dial', args)).first); // both lists at once: nothing is in both
+	only((await client.tool('free_dial', args)).last, ...ALL);
+
+	const intent = await agent.record((r) => r.kind === 'call.intent' && r.tool === 'a_dial');
+	assert.match(intent.narrowed, /^server:two\/[0-9a-f]{12}$/);
+	const denied = await agent.record((r) => r.kind === 'kernel.deny' && r.address === B && r.profile === intent.narrowed);
+	assert.equal(denied.port, port);
+	const free = await agent.record((r) => r.kind === 'call.intent' && r.tool === 'free_dial');
+	assert.equal(free.narrowed, undefined);
+});
+
+test('its children are held to it, too, those that it had before included', needs(), async (t) => {
+	const { agent, port } = await world(t);
+	const client = await connect(t, agent);
+
+	const under = await client.tool('a_child', { hosts: ALL, port });
+	only(under.made, A);
+	only(under.old, A);
+	const free = await client.tool('free_child', { hosts: ALL, port });
+	only(free.made, ...ALL);
+	only(free.old, ...ALL);
+});
+
+test('a connection that it kept serves no call under another list', needs(), async (t) => {
+	const { agent, port } = await world(t);
+	const client = await connect(t, agent);
+	const args = { hosts: [A, B], port };
+
+	assert.deepEqual(await client.tool('free_keep', args), { [A]: 'connected', [B]: 'connected' });
+	assert.deepEqual(await client.tool('free_use', args), { [A]: 'echo', [B]: 'echo' });
+	const under = await client.tool('a_use', args);
+	assert.equal(under[A], 'echo');
+	assert.notEqual(under[B], 'echo');
+	await agent.record((r) => r.kind === 'socket.destroy' && r.address === B && /^server:two\//.test(r.profile));
+	assert.deepEqual(await client.tool('free_keep', args), { [A]: 'connected', [B]: 'connected' });
+	assert.deepEqual(await client.tool('free_use', args), { [A]: 'echo', [B]: 'echo' });
+});
+
+test('calls under different lists at once reach exactly what is theirs', needs(), async (t) => {
+	const { agent, port } = await world(t);
+	const client = await connect(t, agent);
+	const args = { hosts: ALL, port, wait: 300 };
+	const names = ['a_dial', 'b_dial', 'a_dial', 'free_dial', 'free_dial', 'b_dial', 'ab_dial', 'a_dial'];
+	const theirs = { a_dial: [A], b_dial: [B], ab_dial: [], free_dial: ALL };
+	const results = await Promise.all(names.map((n) => client.tool(n, args)));
+
+	results.forEach((r, i) => {
+		only(r.first, ...theirs[names[i]]);
+		only(r.last, ...theirs[names[i]]);
+	});
+	results.forEach((r, i) => results.forEach((q, k) => {
+		if (names[i] !== names[k])
+			assert.ok(r.ended <= q.began || q.ended <= r.began, `${names[i]} ${i} and ${names[k]} ${k} side by side`);
+	}));
+	const two = await Promise.all([client.tool('b_dial', args), client.tool('b_dial', args)]);
+	assert.ok(two[0].began < two[1].ended && two[1].began < two[0].ended, 'calls under one list run together');
+	// other sessions have servers of their own
+	const other = await connect(t, agent);
+	const [mine, its] = await Promise.all([client.tool('a_dial', args), other.tool('b_dial', args)]);
+	only(mine.last, A);
+	only(its.last, B);
+	assert.ok(mine.began < its.ended && its.began < mine.ended, 'and do not wait for us');
+});
+
+test('whatever ends a call, the next one finds the server as it was', needs(), async (t) => {
+	const { agent, port } = await world(t, { workers: 1 });
+	const client = await connect(t, agent);
+	const args = { hosts: ALL, port };
+
+	assert.match(String(await client.tool('b_hang').catch((e) => e)), /max_runtime|time/i);
+	only((await client.tool('free_dial', args)).first, ...ALL);
+
+	const stop = new AbortController();
+	const hanging = client.tool('a_hang', {}, { signal: stop.signal }).catch((e) => e);
+	await agent.record((r) => r.kind === 'call.intent' && r.tool === 'a_hang');
+	const waiting = client.tool('free_dial', args);
+	stop.abort();
+	await hanging;
+	only((await waiting).first, ...ALL);
+
+	// the gateway dies in the middle of one: its sessions end, and new ones begin afresh
+	client.tool('a_hang').catch(() => {});
+	await until(() => agent.records().filter((r) => r.kind === 'call.intent' && r.tool === 'a_hang').length === 2, 'the call');
+	const gone = new Promise((done) => { client.onclose = done; });
+	await agent.kill('gateway');
+	await within(gone, 'the end of the session');
+	const again = await until(() => connect(t, agent).catch(() => null), 'a gateway again', 20000);
+	only((await again.tool('free_dial', args)).first, ...ALL);
+	only((await again.tool('a_dial', args)).first, A);
+});
+
+test('a list that a reload takes away in the middle of a call widens nothing', needs(), async (t) => {
+	const { agent, port } = await world(t);
+	const client = await connect(t, agent);
+	const args = { hosts: ALL, port, wait: 3000 };
+	const gone = new Promise((done) => { client.onclose = done; });
+	const under = client.tool('a_dial', args).catch(() => 'ended');
+
+	await agent.record((r) => r.kind === 'call.intent' && r.tool === 'a_dial');
+	agent.policy(POLICY.replace(`["${A}"]`, `["${A}","${B}"]`));
+	assert.equal((await agent.zg(['reload'])).code, 0);
+	const result = await under; // the server ended, or was never wider
+	if (result === 'ended' || typeof result === 'string')
+		await within(gone, 'the end of the session');
+	else
+		only(result.last, A);
+	const other = await connect(t, agent);
+	only((await other.tool('a_dial', { hosts: ALL, port })).first, A, B);
+});

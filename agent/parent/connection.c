@@ -33,7 +33,8 @@ struct connection {
 	uint64_t call;	   /* its number towards the ledger */
 	uint64_t until_ns; /* CLOCK_BOOTTIME: REFUSED is forgotten, GRANTED ends */
 	struct zg_grant_key key;
-	int file; /* holds the inode: its number is nobody else's meanwhile */
+	int file;		 /* holds the inode: its number is nobody else's meanwhile */
+	struct timespec changed; /* the file, when it was asked about */
 	struct zg_msg_hold hold;
 	char approval[ZG_NAME_LEN];
 	char path[ZG_PATH_LEN];
@@ -242,6 +243,15 @@ static int find_file(const struct zg_event *ev, char path[ZG_PATH_LEN])
 	return -ENOENT;
 }
 
+/* A name that would not be read as it is, is none. */
+static bool is_plain(const char *path)
+{
+	for (; *path; path++)
+		if ((unsigned char)*path < 0x20 || *path == 0x7f)
+			return false;
+	return true;
+}
+
 /* Hold the file that the gate saw, and say its name. -ENOENT: it cannot be told. */
 static int open_file(const struct zg_event *ev, char path[ZG_PATH_LEN])
 {
@@ -253,7 +263,7 @@ static int open_file(const struct zg_event *ev, char path[ZG_PATH_LEN])
 
 	if (zg_executable_path(&q, path) < 0 || !path[0])
 		return find_file(ev, path);
-	fd = open(path, O_PATH | O_CLOEXEC);
+	fd = is_plain(path) ? open(path, O_PATH | O_CLOEXEC) : -1;
 	if (fd >= 0 && is_file(ev, fd))
 		return fd;
 	zg_close_(&fd);
@@ -272,7 +282,10 @@ static bool may_ask(const struct zg_parent *p, const struct zg_event *ev)
 	     ev->reason != ZG_GR_PORT) ||
 	    ev->profile < ZG_PROFILE_FIRST || at >= p->snapshot.profile_count ||
 	    !p->snapshot.profiles[at].asks || !ev->exe_ino || !ev->port_be ||
-	    zg_hostname_addr(ev->addr, true) != ZG_NR_NONE)
+	    zg_hostname_addr(ev->addr, true) != ZG_NR_NONE ||
+	    /* a registered server is reached through the gateway, or not at all */
+	    zg_snapshot_endpoint(&p->snapshot, ev->addr, ntohs(ev->port_be)) ||
+	    zg_names_listens(p->names, ev->addr, ntohs(ev->port_be)))
 		return false;
 	for (uint32_t i = 0; i < s->listen_count; i++)
 		if (s->listen[i].port == ntohs(ev->port_be) &&
@@ -296,15 +309,18 @@ static bool has_room(struct zg_connections *c, uint32_t profile)
 	return c->count < ZG_GRANTS_MAX && same < ZG_ASKS_PROFILE_MAX && c->asked++ < ZG_ASKS_SEC;
 }
 
-static void fill_hold(const struct zg_parent *p, const struct zg_event *ev, struct connection *one)
+static void fill_hold(const struct zg_parent *p, const struct zg_event *ev, struct connection *one,
+		      const struct stat *file)
 {
 	char addr[INET6_ADDRSTRLEN];
 	struct zg_msg_hold *h = &one->hold;
+	zg_autobuf args = ZG_BUF(sizeof(h->args_text) - 1);
 	struct {
 		struct zg_grant_key key; /* without ids that move */
 		char profile[ZG_NAME_LEN];
 		uint8_t snapshot[32];
-	} bound = {.key = one->key};
+		struct timespec changed;
+	} bound = {.key = one->key, .changed = one->changed};
 
 	h->call = one->call;
 	h->principal = (struct zg_principal){.cgroup_id = ev->cgroup_id,
@@ -325,9 +341,15 @@ static void fill_hold(const struct zg_parent *p, const struct zg_event *ev, stru
 	(void)snprintf(h->tool, sizeof(h->tool), "%s %s port %u%s%.80s%s",
 		       ev->proto == IPPROTO_TCP ? "tcp" : "udp", addr, ntohs(ev->port_be),
 		       one->names[0] ? " (" : "", one->names, one->names[0] ? ")" : "");
-	(void)snprintf(h->args_text, sizeof(h->args_text), "executable: %s (inode %llu of %u:%u)",
-		       one->path, (unsigned long long)ev->exe_ino, ev->exe_dev >> MAJOR_SHIFT,
-		       ev->exe_dev & ((1u << MAJOR_SHIFT) - 1));
+	/* shown as arguments are: as JSON, in which a path stands as it is */
+	zg_buf_str(&args, "{\"executable\":");
+	zg_buf_json(&args, zg_slice_str(one->path));
+	zg_buf_fmt(&args,
+		   ",\"inode\":%llu,\"device\":\"%u:%u\",\"owner_uid\":%u,\"mode\":\"%04o\"}",
+		   (unsigned long long)ev->exe_ino, ev->exe_dev >> MAJOR_SHIFT,
+		   ev->exe_dev & ((1u << MAJOR_SHIFT) - 1), file->st_uid,
+		   (unsigned)file->st_mode & 07777);
+	(void)zg_str_cut(h->args_text, sizeof(h->args_text), zg_buf_slice(&args));
 	h->args_bytes = strlen(h->args_text);
 	zg_sha256(h->args_sha256, h->args_text, h->args_bytes);
 	memcpy(h->snapshot, p->snapshot.header->id, sizeof(h->snapshot));
@@ -337,11 +359,14 @@ static void fill_hold(const struct zg_parent *p, const struct zg_event *ev, stru
 	zg_sha256(h->binding, &bound, sizeof(bound));
 }
 
-/* Whoever is not heard now is asked again with the next link. */
-static void ask(struct zg_connections *c, const struct connection *one)
+/* Without a link, the next one is asked. */
+static int ask(struct zg_connections *c, const struct connection *one)
 {
-	if (c->sock >= 0 && zg_msg_send(c->sock, ZG_MSG_HOLD, &one->hold, -1) < 0)
+	int rc = c->sock >= 0 ? zg_msg_send(c->sock, ZG_MSG_HOLD, &one->hold, -1) : 0;
+
+	if (rc < 0)
 		zg_log(ZG_LOG_WARN, "the ledger does not take a question about a connection now");
+	return rc;
 }
 
 void zg_connections_refused(struct zg_parent *p, const struct zg_event *ev)
@@ -354,6 +379,7 @@ void zg_connections_refused(struct zg_parent *p, const struct zg_event *ev)
 				   .proto = ev->proto};
 	struct connection *one;
 	char path[ZG_PATH_LEN];
+	struct stat st;
 	int file;
 
 	if (!c || !may_ask(p, ev))
@@ -367,32 +393,42 @@ void zg_connections_refused(struct zg_parent *p, const struct zg_event *ev)
 	file = open_file(ev, path);
 	if (file < 0)
 		return;
-	one = calloc(1, sizeof(*one));
+	one = fstat(file, &st) == 0 ? calloc(1, sizeof(*one)) : NULL;
 	if (!one) {
 		(void)close(file);
 		return;
 	}
-	*one = (struct connection){.call = ++c->calls, .key = key, .file = file};
+	*one = (struct connection){
+		.call = ++c->calls, .key = key, .file = file, .changed = st.st_ctim};
 	memcpy(one->path, path, sizeof(one->path));
-	fill_hold(p, ev, one);
+	fill_hold(p, ev, one, &st);
 	TAILQ_INSERT_TAIL(&c->list, one, link);
 	c->count++;
-	ask(c, one);
+	if (ask(c, one) < 0)
+		forget(c, one); /* the next refusal asks */
 }
 
 /* answers --------------------------------------------------------------------------- */
+
+/* What was asked about is still there, and as it was. */
+static bool is_unchanged(const struct connection *one)
+{
+	struct stat st;
+
+	return fstat(one->file, &st) == 0 && st.st_nlink &&
+	       st.st_ctim.tv_sec == one->changed.tv_sec &&
+	       st.st_ctim.tv_nsec == one->changed.tv_nsec;
+}
 
 static void grant(struct zg_connections *c, struct connection *one,
 		  const struct zg_msg_hold_state *m)
 {
 	uint32_t sec = m->for_sec ? m->for_sec : ZG_GRANT_SEC;
 	const uint8_t *in_force = c->parent->snapshot.header->id;
-	struct stat st;
 	int rc;
 
-	if (memcmp(one->hold.snapshot, in_force, 32) != 0 || fstat(one->file, &st) < 0 ||
-	    !st.st_nlink) {
-		forget(c, one); /* another policy, or the file is gone: the next refusal asks */
+	if (memcmp(one->hold.snapshot, in_force, 32) != 0 || !is_unchanged(one)) {
+		forget(c, one); /* another policy or file: the next refusal asks */
 		return;
 	}
 	one->state = GRANTED;
@@ -478,7 +514,7 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 void zg_connections_link(struct zg_parent *p, int sock)
 {
 	struct zg_connections *c = p->connections;
-	const struct connection *one;
+	struct connection *one, *next;
 
 	unlink_ledger(c);
 	c->sock = sock;
@@ -488,9 +524,11 @@ void zg_connections_link(struct zg_parent *p, int sock)
 		unlink_ledger(c);
 		return;
 	}
-	TAILQ_FOREACH(one, &c->list, link)
-	if (one->state == ASKED)
-		ask(c, one);
+	for (one = TAILQ_FIRST(&c->list); one; one = next) {
+		next = TAILQ_NEXT(one, link);
+		if (one->state == ASKED && ask(c, one) < 0)
+			forget(c, one);
+	}
 }
 
 /* configurations ------------------------------------------------------------------------ */

@@ -7,7 +7,9 @@
  * taken back, and its live sockets with it.
  *
  * Never asked about: what an entry denies, metadata and DNS over HTTPS services,
- * the agent's own listeners, and processes whose executable cannot be told.
+ * the agent's own listeners, registered servers (the gateway is the way to them),
+ * and processes whose executable cannot be told. A file that has changed since is
+ * not the one that was asked about.
  */
 #ifndef ZG_CONNECTION_H
 #define ZG_CONNECTION_H

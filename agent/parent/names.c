@@ -255,3 +255,15 @@ void zg_names_of(const struct zg_names *n, const char *profile, const uint8_t ad
 		used += (size_t)w;
 	}
 }
+
+bool zg_names_listens(const struct zg_names *n, const uint8_t addr[16], uint16_t port)
+{
+	static const uint8_t local4[16] = {[10] = 0xff, 0xff, 127, 0, 0, 1};
+	static const uint8_t local6[16] = {[15] = 1};
+	const bool v4 = memcmp(addr, local4, 16) == 0, v6 = memcmp(addr, local6, 16) == 0;
+
+	for (size_t i = 0; i < ZG_PROFILES_MAX && port; i++)
+		if ((v4 && n->dns[i].port4 == port) || (v6 && n->dns[i].port6 == port))
+			return true;
+	return false;
+}

@@ -49,6 +49,9 @@ void zg_names_sweep(struct zg_names *n, const struct zg_snapshot *s);
 void zg_names_of(const struct zg_names *n, const char *profile, const uint8_t addr[16], char *out,
 		 size_t size);
 
+/* Does the agent's resolver listen there, for any profile? */
+bool zg_names_listens(const struct zg_names *n, const uint8_t addr[16], uint16_t port);
+
 /* names_record.c: the audit records. */
 void zg_names_record_learned(struct zg_parent *p, const struct zg_msg_name_learn *m,
 			     uint32_t fresh);

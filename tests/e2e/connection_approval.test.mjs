@@ -2,6 +2,8 @@
 // connection_approval.test.mjs - a destination that nobody registered: refused,
 // asked about, granted to one executable for a while, and over when it is over.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
 import { freePort, startSink } from './servers.mjs';
@@ -9,13 +11,16 @@ import { freePort, startSink } from './servers.mjs';
 const EPERM = /not permitted|Couldn't connect|Failed to connect/i;
 
 describe('connections that people grant', needs(), () => {
-	let agent, inside, sinks, denied;
+	let agent, inside, sinks, denied, registered;
 
 	before(async () => {
 		sinks = await Promise.all([startSink(), startSink(), startSink(), startSink()]);
 		denied = await freePort();
+		registered = await freePort();
 		agent = await startAgent({
 			more: `    ask: true\n    deny: [{cidr: "127.0.0.1/32", port: ${denied}}]\n`,
+			servers: [{ id: 'elsewhere', url: `http://127.0.0.1:${registered}/mcp` }],
+			before: (a) => fs.writeFileSync(a.config, fs.readFileSync(a.config, 'utf8').replace('servers: ["*"]', 'servers: [none]')),
 		});
 		inside = await agent.inside();
 	});
@@ -120,13 +125,33 @@ describe('connections that people grant', needs(), () => {
 
 	test('nobody is asked about what is denied, metadata, or the agent itself', async () => {
 		const other = await freePort();
-		for (const [host, port] of [['127.0.0.1', denied], ['169.254.169.254', 80], ['8.8.8.8', 443]])
+		for (const [host, port] of [['127.0.0.1', denied], ['127.0.0.1', registered], ['169.254.169.254', 80], ['8.8.8.8', 443]])
 			assert.equal((await inside.do('open', { name: `never ${host}`, host, port })).error?.code, 'EPERM');
 		// a later question that is asked says that the former were heard
 		assert.equal((await open('asked', other)).error?.code, 'EPERM');
 		await request(other);
-		for (const what of [`port ${denied}`, '169.254.169.254', '8.8.8.8'])
+		for (const what of [`port ${denied}`, `port ${registered}`, '169.254.169.254', '8.8.8.8'])
 			assert.ok(!agent.records().some((r) => r.kind === 'approval.request' && r.tool.includes(what)), what);
+	});
+
+	test('a file that was changed after the question is not what was asked about', async () => {
+		const port = await freePort();
+		const own = path.join(agent.dir, 'a dialler');
+		fs.copyFileSync('/usr/bin/curl', own);
+		fs.chmodSync(own, 0o755);
+		fs.chmodSync(agent.dir, 0o755);
+		// it tries again, and so is still there when its file is looked at
+		const dial = () => agent.zg(['run', '--', own, '--retry', '1', '--retry-delay', '1', '--retry-all-errors', '-sS', '--noproxy', '*', '--max-time', '5', `http://127.0.0.1:${port}/`], { uid: CLIENT_UID });
+		assert.match((await dial()).stderr, EPERM);
+		const id = await request(port);
+		assert.match((await agent.zg(['approvals', 'show', id])).stdout, /"executable": "\/tmp\/[^/]*\/a dialler",\s.*\s.*\s*"owner_uid": 0,\s*"mode": "0755"/);
+		fs.appendFileSync(own, 'x');
+		assert.equal((await agent.zg(['approvals', 'approve', id, '--reason', 'needed'])).code, 0);
+		await until(async () => {
+			await dial();
+			return requests(port).length === 2;
+		}, 'the question anew, about the changed file');
+		assert.ok(!agent.records().some((r) => r.kind === 'connection.grant' && r.approval === id));
 	});
 
 	test('nor does the one who asked decide, nor does a ledger that was killed forget', async () => {

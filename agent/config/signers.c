@@ -5,7 +5,7 @@
  * parent's to open.
  */
 #include "settings.h"
-#include "signature.h"
+#include "policy_signature.h"
 #include "snapshot.h"
 
 void zg_signers_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)

@@ -18,7 +18,7 @@
 #include "registry.h"
 #include "scan.h"
 #include "settings.h"
-#include "signature.h"
+#include "policy_signature.h"
 #include "snapshot.h"
 #include "auth.h"
 #include "stdio_build.h"

@@ -13,7 +13,7 @@
 
 #include "load.h"
 #include "policy.h"
-#include "signature.h"
+#include "policy_signature.h"
 #include "snapshot.h"
 
 static int complain(const char *path, const char *what, const char *hint)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* signature_test.c - only a listed key's signature over this snapshot counts. */
+/* policy_signature_test.c - only a listed key's signature over this snapshot counts. */
 #include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "signature.h"
+#include "policy_signature.h"
 
 struct signer {
 	EVP_PKEY *key;

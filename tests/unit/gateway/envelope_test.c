@@ -37,9 +37,11 @@ static void test_same(void **state)
 		 "{\"a\":{\"c\":null,\"d\":[1,2]},\"b\":1}"},
 		{"{\"name\":\"x\",\"arguments\":{\"k\":\"\\u0041\\/\\u00e9\"}}",
 		 "{\"k\":\"A/\xc3\xa9\"}"},
+		/* how long a client waits for the result is not what it asks for */
+		{"{\"name\":\"x\",\"task\":{\"ttl\":1},\"arguments\":{\"a\":1}}", "{\"a\":1}"},
 		/* what else params hold counts too, but for _meta */
-		{"{\"name\":\"x\",\"task\":{\"ttl\":1},\"arguments\":{},\"_meta\":{}}",
-		 "{\"arguments\":{},\"name\":\"x\",\"task\":{\"ttl\":1}}"},
+		{"{\"name\":\"x\",\"more\":{\"ttl\":1},\"task\":{},\"arguments\":{},\"_meta\":{}}",
+		 "{\"arguments\":{},\"more\":{\"ttl\":1},\"name\":\"x\"}"},
 	};
 	zg_autobuf out = ZG_BUF(4096);
 

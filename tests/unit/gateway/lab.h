@@ -308,10 +308,10 @@ static inline void lab_accept_pins(struct lab *l)
 	       recv(l->ledger, &h, sizeof(h), MSG_PEEK | MSG_DONTWAIT) == (ssize_t)sizeof(h) &&
 	       h.type == ZG_MSG_PIN_SEEN && zg_msg_recv(l->ledger, &m) == 0) {
 		const struct zg_msg_pin_seen *q = (const struct zg_msg_pin_seen *)m.body;
-		struct zg_msg_pin_state said = {
-			.call = q->call,
-			.kind = q->kind,
-			.state = l->pin_word ? l->pin_word(q) : ZG_PS_PINNED};
+		struct zg_msg_pin_state said = {.call = q->call,
+						.kind = q->kind,
+						.state = l->pin_word ? l->pin_word(q)
+								     : ZG_PS_PINNED};
 
 		memcpy(said.server, q->server, sizeof(said.server));
 		memcpy(said.name, q->name, sizeof(said.name));
@@ -426,6 +426,7 @@ static inline bool lab_record(struct lab *l, struct zg_record *r)
 {
 	uint64_t seq;
 
+	memset(r, 0, sizeof(*r)); /* what a record does not set is left as it was */
 	if (zg_ring_peek(&l->consumer, r, &seq) != 0)
 		return false;
 	zg_ring_commit(&l->consumer, seq);

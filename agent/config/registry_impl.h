@@ -60,8 +60,8 @@ zg_registry_take zg_registry_take_remotes, zg_registry_take_addresses, zg_regist
 	zg_registry_take_proxy;
 void zg_registry_finish_remote(struct zg_registry_reader *r);
 /* registry_auth.c */
-zg_registry_take zg_registry_take_use, zg_registry_take_auth, zg_registry_take_headers, zg_registry_take_ca_file,
-	zg_registry_take_pins, zg_registry_take_passthrough;
+zg_registry_take zg_registry_take_use, zg_registry_take_auth, zg_registry_take_headers,
+	zg_registry_take_ca_file, zg_registry_take_pins, zg_registry_take_passthrough;
 void zg_registry_finish_auth(struct zg_registry_reader *r);
 /* registry_command.c */
 zg_registry_take zg_registry_take_command, zg_registry_take_packages, zg_registry_take_sha256;

@@ -24,12 +24,9 @@
 #define SEALED_BYTES (HEAD_BYTES + FIXED_BYTES + ZG_SEAL_PAYLOAD + TAG_BYTES)
 
 static const char *const purposes[ZG_SEAL_PURPOSES] = {
-	[ZG_SEAL_SESSION] = "zerogate session 1",
-	[ZG_SEAL_STATE] = "zerogate request state 1",
-	[ZG_SEAL_ENDPOINT] = "zerogate endpoint 1",
-	[ZG_SEAL_EVENT] = "zerogate event id 1",
-	[ZG_SEAL_HOLD] = "zerogate held call 1",
-	[ZG_SEAL_TASK] = "zerogate task id 1",
+	[ZG_SEAL_SESSION] = "zerogate session 1",   [ZG_SEAL_STATE] = "zerogate request state 1",
+	[ZG_SEAL_ENDPOINT] = "zerogate endpoint 1", [ZG_SEAL_EVENT] = "zerogate event id 1",
+	[ZG_SEAL_HOLD] = "zerogate held call 1",    [ZG_SEAL_TASK] = "zerogate task id 1",
 };
 
 static void hmac(uint8_t out[32], const uint8_t key[32], const void *bytes, size_t n)

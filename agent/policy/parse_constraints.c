@@ -224,7 +224,7 @@ void zg_constraints_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 }
 
 void zg_constraints_approvers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
-			struct zg_constraints_src *c)
+			      struct zg_constraints_src *c)
 {
 	(void)zg_yaml_uint(ctx, y, 1, ZG_POLICY_APPROVERS_MAX, &c->approvers);
 }

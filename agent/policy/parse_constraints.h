@@ -11,7 +11,7 @@ void zg_constraints_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 
 /* `approvers: N`, a member of the rule itself. */
 void zg_constraints_approvers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
-			struct zg_constraints_src *c);
+			      struct zg_constraints_src *c);
 
 /* What a rule's constraints say that its decision or conditions cannot keep.
  * constraints, approvers: where they stand; NULL = the rule has none. */

@@ -20,8 +20,8 @@ X(CONTROL, "holds control characters", "")
 X(MIXED, "mixes letters of two scripts that look alike within a word", "")
 X(BLOB, "holds a long encoded text", "")
 X(OVERRIDE, "tells the model to drop its instructions",
-  "ignore|disregard|forget|override|bypass *3 previous|prior|earlier|above|preceding|all|any|your *2 "
-  "instruction|instructions|prompt|prompts|guidelines|directives|guardrails ; "
+  "ignore|disregard|forget|override|bypass *3 previous|prior|earlier|above|preceding|all|any|your "
+  "*2 instruction|instructions|prompt|prompts|guidelines|directives|guardrails ; "
   "from now on *2 you|always|never ; "
   "your new|real|true|actual instructions|instruction|task|goal|purpose *1 is|are")
 X(CONCEAL, "tells the model to keep something from the user",
@@ -39,11 +39,11 @@ X(SENSITIVE, "names files that hold secrets",
   "=/proc/self/environ")
 X(EXFILTRATE, "tells the model to pass data on",
   "exfiltrat~ ; "
-  "send|upload|forward|transmit|leak|post|include|append|copy *5 entire|full|whole|complete|previous *3 "
-  "conversation|chat|dialogue|prompt|context ; "
+  "send|upload|forward|transmit|leak|post|include|append|copy *5 "
+  "entire|full|whole|complete|previous *3 conversation|chat|dialogue|prompt|context ; "
   "send|upload|transmit|leak|post *5 credentials|passwords|password|secrets ; "
-  "send|upload|transmit|leak|post *4 contents|content *2 of *3 env|ssh|credentials|keychain|file *5 "
-  "to http|https|attacker ; "
+  "send|upload|transmit|leak|post *4 contents|content *2 of *3 env|ssh|credentials|keychain|file "
+  "*5 to http|https|attacker ; "
   "read|open|load|cat|get *8 pass|send|put|include|provide *3 its|their|the contents|content *4 "
   "as|in|to sidenote|context|parameter|argument")
 X(PERSONA, "gives the model another role",
@@ -51,8 +51,8 @@ X(PERSONA, "gives the model another role",
   "developer|debug|god|dan|jailbreak mode *2 enabled|activated")
 X(BEHAVIOUR, "changes how other tools are used",
   "change|changes|alter|alters|modify|modifies|replace|replaces *4 "
-  "behavior|behaviour|usage|functionality *2 of *3 other|another|all|any|every|these *3 tool|tools ; "
-  "when *5 tool *3 available|present|installed|loaded *6 must|change|modify|replace ; "
+  "behavior|behaviour|usage|functionality *2 of *3 other|another|all|any|every|these *3 tool|tools "
+  "; when *5 tool *3 available|present|installed|loaded *6 must|change|modify|replace ; "
   "before|whenever|when *3 using|calling|invoking|use|call *2 any|every|all|each *2 other *1 "
   "tool|tools *8 must|first|always|read|send")
 X(EXECUTE, "holds a command that runs what it fetches",

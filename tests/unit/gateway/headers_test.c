@@ -58,7 +58,7 @@ static const struct {
 	{ZG_ERA_2026_07_28, CALL("ge"), "tools/call", "=?base64?Z2V=?=", false},
 	{ZG_ERA_2026_07_28, CALL("get"), "tools/call", "=?base64?Z2V0", false},
 	{ZG_ERA_2026_07_28, CALL("get"), "tools/call", "=?base64?=", false},
-	{ZG_ERA_2026_07_28, CALL("get"), "tools/call", "=?base64?" "?=", false},
+	{ZG_ERA_2026_07_28, CALL("get"), "tools/call", "=?base64?\?=", false},
 };
 
 static void test_judge(void **state)

@@ -99,11 +99,11 @@
 #define ZG_POLICY_RETRIES_MAX	1000	  /* max_retries: above it is no bound */
 #define ZG_PATTERN_LEN		512	  /* of a regex, pattern, pointer or value in a condition */
 #define ZG_URI_PATTERN_LEN	1024	  /* of a registered resource, or a pattern of them */
-#define ZG_URI_BYTES		8192	  /* of a resource that is asked for; longer ones are denied */
-#define ZG_POINTER_STEPS	16	  /* of one JSON pointer; arguments are rarely that deep */
-#define ZG_REGEX_MAX		1024	  /* different ones of all policies: each is an automaton */
-#define ZG_REGEX_BYTES		262144	  /* of one, compiled; \p{L} has 128 KB */
-#define ZG_MATCH_TEXT_BYTES	65536	  /* of an argument that a regex or '*' pattern reads */
+#define ZG_URI_BYTES		8192   /* of a resource that is asked for; longer ones are denied */
+#define ZG_POINTER_STEPS	16     /* of one JSON pointer; arguments are rarely that deep */
+#define ZG_REGEX_MAX		1024   /* different ones of all policies: each is an automaton */
+#define ZG_REGEX_BYTES		262144 /* of one, compiled; \p{L} has 128 KB */
+#define ZG_MATCH_TEXT_BYTES	65536  /* of an argument that a regex or '*' pattern reads */
 #define ZG_MATCH_BYTES		1048576	  /* the same, of one decision: a few milliseconds */
 #define ZG_YAML_DEPTH		16	  /* nested lists and maps; ours need six */
 #define ZG_YAML_KEYS		1024	  /* of one map: duplicates are found by comparing */

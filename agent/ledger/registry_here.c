@@ -67,7 +67,8 @@ void zg_servers_used(struct zg_servers *s, const struct zg_record *r)
 {
 	struct zg_server_here *here;
 
-	if (r->kind != ZG_RK_CALL_INTENT && r->kind != ZG_RK_CALL_OUTCOME)
+	if ((r->kind != ZG_RK_CALL_INTENT && r->kind != ZG_RK_CALL_OUTCOME) ||
+	    !ZG_REC_HAS(r, server)) /* then what stands there is another record's */
 		return;
 	here = s->here_count ? bsearch(r->server, s->here, s->here_count, sizeof(*s->here), by_id)
 			     : NULL;

@@ -23,8 +23,8 @@ void zg_lint_add(struct zg_lint *l, enum zg_lint_kind kind, const struct zg_lint
 		 const struct zg_cond_src *at, const char *what, const char *hint)
 {
 	struct zg_lint_item f = {.kind = kind,
-			       .line = at ? at->line : of->line,
-			       .column = at ? at->column : of->column};
+				 .line = at ? at->line : of->line,
+				 .column = at ? at->column : of->column};
 
 	l->count++;
 	if (l->kept == ZG_LINT_MAX)

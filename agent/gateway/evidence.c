@@ -55,7 +55,7 @@ static void fill_judged(struct zg_record *rec, enum zg_action action, const char
 
 static void fill_trial(struct zg_record *rec, const struct zg_trial *t)
 {
-	if (!t->differs)
+	if (!t || !t->differs)
 		return;
 	zg_record_str(rec, ZG_RF_shadow_decision, zg_slice_str(zg_decision_text(t->kind)));
 	zg_record_str(rec, ZG_RF_shadow_rules, zg_slice_str(t->rules));
@@ -63,7 +63,7 @@ static void fill_trial(struct zg_record *rec, const struct zg_trial *t)
 
 static void fill_decision(const struct zg_request *r, struct zg_record *rec)
 {
-	fill_trial(rec, &r->trial);
+	fill_trial(rec, r->trial);
 	fill_judged(rec, r->action, r->risk_tags, &r->decision, r->rules, r->reason);
 	zg_record_str(rec, ZG_RF_labels, zg_slice_str(r->labels));
 	ZG_REC_NUM(rec, decide_ns, r->decide_ns);

@@ -256,9 +256,9 @@ void zg_hold_message(struct zg_worker *w, struct zg_msg_hold_state *m)
 	r->hold.state = m->state <= ZG_HOLD_READY ? (enum zg_hold_state)m->state : ZG_HOLD_REFUSED;
 	r->hold.approver_uid = m->approver_uid;
 	memcpy(r->hold.approval, m->approval, sizeof(r->hold.approval));
-	memcpy(r->hold.reason, m->reason, sizeof(r->hold.reason));
+	r->hold.reason = zg_request_keep(r, m->reason);
+	r->hold.other = zg_request_keep(r, m->other);
 	r->hold.conflict = m->conflict < ZG_CONFLICT_MAX ? m->conflict : ZG_CONFLICT_NONE;
-	memcpy(r->hold.other, m->other, sizeof(r->hold.other));
 	r->hold.approvers = m->approvers;
 	r->hold.agreed = m->agreed;
 	if (r->hold.state == ZG_HOLD_PENDING && !r->hold.way->at_once) {

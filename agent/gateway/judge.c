@@ -24,6 +24,20 @@ struct zg_envelope zg_request_envelope(const struct zg_request *r, const struct 
 	return env;
 }
 
+/* What the shadow policy says is kept where it differs alone. */
+static void judge_trial(struct zg_request *r, const struct zg_envelope *asked)
+{
+	struct zg_trial t;
+	struct zg_trial *kept;
+
+	zg_trial_judge(r->worker, r->live, asked, &r->decision, &t);
+	kept = t.differs ? zg_arena_alloc(&r->arena, sizeof(*kept)) : NULL;
+	if (!kept)
+		return;
+	*kept = t;
+	r->trial = kept;
+}
+
 enum zg_next zg_step_judge(struct zg_request *r)
 {
 	const struct zg_policy *p = &r->live->policy;
@@ -44,12 +58,14 @@ enum zg_next zg_step_judge(struct zg_request *r)
 		env.read_only = r->pin_known && r->pin.state == ZG_PS_PINNED &&
 				(r->pin.hints & ZG_PIN_READ_ONLY);
 	}
-	asked = env;
+	if (r->live->trial.bytes)
+		asked = env;
 	rc = zg_envelope_classify(p, &env);
 	zg_decide(p, &env, &r->decision);
 	r->judged = true;
 	r->decide_ns = zg_now_ns() - begin;
-	zg_trial_judge(r->worker, r->live, &asked, &r->decision, &r->trial);
+	if (r->live->trial.bytes)
+		judge_trial(r, &asked);
 	zg_decision_rules_text(p, &r->decision, rules, sizeof(rules));
 	zg_decision_reason_text(p, &env, &r->decision, reason, sizeof(reason));
 	zg_envelope_tags_text(&env, tags, sizeof(tags));

@@ -136,7 +136,7 @@ struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c)
 	r->call = zg_worker_call(w);
 	r->started_ns = zg_now_ns();
 	r->subject = r->risk_tags = r->rules = r->reason = r->labels = r->failure = r->recorded =
-		r->narrowed = r->answer.text = "";
+		r->narrowed = r->hold.reason = r->hold.other = r->answer.text = "";
 	zg_arena_init(&r->arena, ZG_REQUEST_ARENA_BYTES);
 	TAILQ_INSERT_TAIL(&w->requests, r, link);
 	LIST_INSERT_HEAD(bucket_of(w, r->call), r, by_call);

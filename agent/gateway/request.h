@@ -100,10 +100,9 @@ struct zg_hold {
 	char claim[ZG_NAME_LEN]; /* the approval that its token names; "" = it has none */
 	uint32_t leg;		 /* rounds before this one */
 	enum zg_hold_question question;
-	uint32_t conflict;	 /* enum zg_conflict */
-	char other[ZG_NAME_LEN]; /* the approval that does not hold; "" = this one */
-	uint32_t approvers;	 /* who must agree, */
-	uint32_t agreed;	 /* and did so far */
+	uint32_t conflict;  /* enum zg_conflict */
+	uint32_t approvers; /* who must agree, */
+	uint32_t agreed;    /* and did so far */
 	enum zg_task_op task;
 	struct zg_slice task_id;
 	uint64_t created; /* CLOCK_REALTIME, seconds */
@@ -111,7 +110,9 @@ struct zg_hold {
 	enum zg_hold_state state;
 	uint32_t approver_uid;
 	char approval[ZG_NAME_LEN];
-	char reason[ZG_REASON_LEN];
+	/* in the arena, or constant; never NULL */
+	const char *reason;
+	const char *other; /* the approval that does not hold; "" = this one */
 };
 
 struct zg_expected;
@@ -220,7 +221,7 @@ struct zg_request {
 	size_t args_bytes;
 	bool judged;
 	struct zg_decision decision;
-	struct zg_trial trial;
+	const struct zg_trial *trial; /* in the arena; NULL: the shadow policy says the same */
 	uint64_t decide_ns;
 	/* texts, like r->answer.text: in the arena, or constant; never NULL */
 	const char *risk_tags;

@@ -15,6 +15,7 @@ import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
 const seconds = Number(process.env.SOAK_SECONDS ?? 8), sessions = Number(process.env.SOAK_SESSIONS ?? 600);
 const callers = Number(process.env.SOAK_CLIENTS ?? 24), seed = Number(process.env.SOAK_SEED ?? Date.now() % 100000);
 const PER_PROCESS = 500;
+const PACE = Math.max(1, sessions / 2500); // between kills: half of the streams have to come back
 const STREAM_BYTES = 8192; // of gateway memory, at most, for one idle stream
 
 let state = seed;
@@ -70,14 +71,14 @@ test('a soak with workers killed at random', needs({ timeout: (seconds + 300) * 
 	const end = performance.now() + seconds * 1000;
 	let kills = 0, early;
 	while (performance.now() < end) {
-		await new Promise((later) => setTimeout(later, 1000 + random(2000)));
+		await new Promise((later) => setTimeout(later, PACE * (1000 + random(2000))));
+		early ??= memory(agent.pids('gateway'));
 		const workers = agent.pids('gateway');
 		const victim = workers[random(workers.length)];
 		if (victim && performance.now() < end - 1500) {
 			process.kill(victim, 'SIGKILL');
 			kills++;
 		}
-		early ??= memory(agent.pids('gateway'));
 		server.ask('tick');
 	}
 	await everyStream('to be back');

@@ -9,6 +9,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { TYPE, startDns } from './dns.mjs';
 import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
 
 process.env.TMPDIR = '/run'; // servers have a /tmp of their own
@@ -26,7 +27,7 @@ rules:
     decision: ALLOW
 ${rule('a', ['a_*', 'ab_*'], [A])}${rule('b', ['b_*', 'ab_*'], [B, '127.0.9.9'])}${rule('short', 'b_hang', [B]).replace('20', '1')}`;
 
-async function world(t, options = {}) {
+async function world(t, { network, ...options } = {}) {
 	const agent = await startAgent({ policy: POLICY, ...options });
 	t.after(() => agent.stop());
 	const servers = await Promise.all(ALL.map((host) => new Promise((done) => {
@@ -42,7 +43,7 @@ async function world(t, options = {}) {
 	fs.writeFileSync(path.join(agent.dir, 'etc/servers/two.json'), JSON.stringify({
 		name: 'dev.zerogate.test/two', description: 'two', version: '1.0.0',
 		_meta: { 'dev.zerogate/registry': { id: 'two', command: agent.node, args: [path.join(agent.src, 'tests/e2e/narrow_fixture.mjs')],
-			network: [{ cidr: `${A}/32`, port }, { cidr: '127.0.7.2/31', port }] } },
+			network: network?.(port) ?? [{ cidr: `${A}/32`, port }, { cidr: '127.0.7.2/31', port }] } },
 	}));
 	const done = await agent.zg(['reload']);
 	assert.equal(done.code, 0, done.stderr + agent.logText());
@@ -187,4 +188,46 @@ test('a list that a reload takes away in the middle of a call widens nothing', n
 		only(result.last, A);
 	const other = await connect(t, agent);
 	only((await other.tool('a_dial', { hosts: ALL, port })).first, A, B);
+});
+
+test('names: what was looked up before the call counts in it, as far as the list goes', needs(), async (t) => {
+	const zone = { 'a.test.example': A, 'b.test.example': B };
+	const dns = await startDns((q) => (q.type === TYPE.A && zone[q.name] ? { answer: [[q.name, 'A', zone[q.name], 60]] } : { authority: [['example', 'SOA', 'ns.example', 30]] }));
+	t.after(() => dns.close());
+	const { agent, port } = await world(t, {
+		policy: POLICY.replace(`["${A}"]`, '["a.test.example"]').replace(`["${B}","127.0.9.9"]`, '["*.test.example"]'),
+		more: `dns: {upstream: ["127.0.0.1:${dns.port}"]}\n`,
+		network: (p) => [{ host: 'a.test.example', port: p, local: true }, { host: 'b.test.example', port: p, local: true }],
+	});
+	const client = await connect(t, agent);
+	const names = { hosts: Object.keys(zone), port }, addresses = { hosts: [A, B], port };
+	const both = (r) => assert.deepEqual(Object.values(r), ['connected', 'connected']);
+
+	let under = (await client.tool('a_dial', addresses)).first; // nobody asked yet
+	assert.deepEqual([under[A], under[B]], ['EPERM', 'EPERM']);
+	both((await client.tool('free_dial', names)).first);
+	under = (await client.tool('a_dial', addresses)).first;
+	assert.equal(under[A], 'connected');
+	assert.equal(under[B], 'EPERM');
+	under = (await client.tool('a_dial', names)).first;
+	assert.equal(under['a.test.example'], 'connected');
+	assert.match(under['b.test.example'], /^E/);
+	both((await client.tool('b_dial', names)).first); // *.test.example
+	both((await client.tool('free_dial', addresses)).first);
+});
+
+test('a contained server stays so under whatever list', needs(), async (t) => {
+	const { agent, port } = await world(t);
+	const client = await connect(t, agent);
+	const args = { hosts: ALL, port, wait: 1500 };
+	const under = client.tool('a_dial', args);
+
+	await agent.record((r) => r.kind === 'call.intent' && r.tool === 'a_dial');
+	assert.equal((await agent.zg(['contain', 'server:two', '--reason', 'test'])).code, 0);
+	only((await under).last);
+	only((await client.tool('a_dial', args)).first);
+	only((await client.tool('free_dial', args)).first);
+	assert.equal((await agent.zg(['resume', 'server:two', '--reason', 'test'])).code, 0);
+	only((await client.tool('a_dial', args)).first, A);
+	only((await client.tool('free_dial', args)).first, ...ALL);
 });

@@ -100,8 +100,16 @@ static const char lab_config[] = "version: v1\n"
 				 "ledger_user: daemon\n"
 				 "approvals: {hold_sec: 1}\n"
 				 "profiles:\n"
-				 "  agent: {cgroups: [agents], servers: [s, old, down]}\n"
+				 "  agent: {cgroups: [agents], servers: [s, old, down, pipe]}\n"
 				 "  other: {cgroups: [others], servers: [down]}\n";
+
+/* A local server; of its network, lab_policy's list for np_* covers one address. */
+static const char lab_pipe[] =
+	"{\"name\":\"example.org/pipe\",\"description\":\"x\",\"version\":\"1\",\"_meta\":{"
+	"\"dev.zerogate/registry\":{\"id\":\"pipe\",\"owner\":\"T\",\"command\":\"/bin/true\","
+	"\"tools\":{\"get_*\":{\"action\":\"read\"},"
+	"\"np_*\":{\"action\":\"write\",\"risk_tags\":[\"non_prod\"]}},"
+	"\"network\":[{\"cidr\":\"127.0.0.0/24\",\"port\":80}]}}}";
 
 static void lab_add_server(struct zg_build *b, const char *id, const char *type, const char *path,
 			   uint16_t port)
@@ -134,6 +142,7 @@ static inline int lab_snapshot(uint16_t port)
 	lab_add_server(b, "s", "streamable-http", "/mcp", port);
 	lab_add_server(b, "old", "sse", "/v1/sse?k=1", port);
 	lab_add_server(b, "down", "streamable-http", "/mcp", 1);
+	zg_build_add(b, ZG_CF_SERVER, "pipe", zg_slice_str(lab_pipe));
 	LAB_REQUIRE(zg_build_finish(b, ZG_BUILD_ALL, &out, id, NULL) == 0);
 	LAB_REQUIRE(write(fd, out.ptr, out.len) == (ssize_t)out.len);
 	LAB_REQUIRE(fcntl(fd, F_ADD_SEALS, seals) == 0);

@@ -226,6 +226,7 @@ static enum zg_next get_in_line(struct zg_request *r)
 	const struct timeval limit = {r->runtime_sec, 0};
 	struct zg_local *l = r->local->session;
 	struct zg_turn *t = &r->local->turn;
+	bool outer;
 
 	if (!profile_of(r, t->profile))
 		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
@@ -241,7 +242,9 @@ static enum zg_next get_in_line(struct zg_request *r)
 		(void)event_del(&r->timer);
 	(void)event_assign(&r->timer, r->worker->base, -1, 0, on_time, r);
 	(void)event_add(&r->timer, &limit);
-	advance(l);
+	outer = zg_local_enter(l);
+	advance(l); /* others may run, and end */
+	zg_local_leave(l, outer);
 	return ZG_NEXT;
 }
 

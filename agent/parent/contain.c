@@ -78,7 +78,8 @@ static int unknown(const struct zg_parent *p, const char *name, struct zg_err *e
 	int rc = zg_err_set(e, ENOENT, "there is no profile '%s'", name);
 
 	for (size_t i = 0; i < p->snapshot.profile_count; i++)
-		add_name(names, sizeof(names), p->snapshot.profiles[i].name);
+		if (p->snapshot.profiles[i].narrows == ZG_PROFILE_NONE)
+			add_name(names, sizeof(names), p->snapshot.profiles[i].name);
 	zg_err_hint(e, "profiles in force: %.200s", names);
 	return rc;
 }

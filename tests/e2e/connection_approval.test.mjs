@@ -48,6 +48,7 @@ describe('connections that people grant', needs(), () => {
 		assert.notEqual(first.code, 0);
 		assert.match(first.stderr, EPERM);
 		const id = await request(port);
+		await until(async () => (await agent.zg(['--json', 'status'])).rows[0].waiting.connections === 1, 'status to count it');
 		const shown = await agent.zg(['approvals', 'show', id]);
 		assert.match(shown.stdout, /curl/);
 		assert.match(shown.stdout, new RegExp(`tcp 127\\.0\\.0\\.1 port ${port}`));

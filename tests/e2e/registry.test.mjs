@@ -108,6 +108,11 @@ describe('the life of a server', needs(), () => {
 		assert.equal(r.transport, 'streamable-http');
 		assert.equal(r.endpoint, server.url());
 		assert.equal(r.in_force, false);
+		assert.equal(r.waits, true);
+		assert.match((await agent.zg(['servers', 'list'])).stdout, /waits for the approval of security and its owner/);
+		const status = (await agent.zg(['--json', 'status'])).rows[0];
+		assert.deepEqual(status.servers_by_state, { submitted: 1, approved: 0, live: 0, suspended: 0, revoked: 0 });
+		assert.deepEqual(status.waiting, { servers: 1, connections: 0, calls: 0 });
 		assert.equal((await dial('submitted')).error?.code, 'EPERM');
 		assert.ok((await inside.do('connect', { client: 'early', url: agent.url('wiki') })).error);
 		const record = await agent.record((x) => x.kind === 'server.submit' && x.decision === 'ALLOW', 'server.submit');
@@ -131,6 +136,7 @@ describe('the life of a server', needs(), () => {
 	test('one approval is not enough, nor is the same person twice', async () => {
 		await done(servers(security, 'approve', 'wiki', '--reason', 'checked its code'));
 		assert.equal((await row()).security_uid, security.uid);
+		assert.match((await agent.zg(['servers', 'list'])).stdout, /\+ waits for the approval of its owner/);
 		assert.equal((await row()).in_force, false);
 		assert.equal((await dial('half')).error?.code, 'EPERM');
 		await refused(servers({ uid: security.uid, groups: '50,60' }, 'approve', 'wiki', '--reason', 'again'), 'self_approval');
@@ -142,6 +148,8 @@ describe('the life of a server', needs(), () => {
 		const r = await row();
 		assert.equal(r.state, 'live');
 		assert.equal(r.in_force, true);
+		assert.equal(r.waits, false);
+		assert.match((await agent.zg(['status'])).stdout, /^servers +0 submitted, 0 approved, 1 live, 0 suspended, 0 revoked\nwaiting +0 servers,/m);
 		await inside.must('connect', { client: 'wiki', url: agent.url('wiki') });
 		assert.match(await reads('wiki'), /issue 1/);
 		await agent.record((x) => x.kind === 'server.live' && x.decision === 'ALLOW', 'server.live');

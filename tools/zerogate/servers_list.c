@@ -74,6 +74,7 @@ void zg_server_json(struct zg_buf *b, const struct zg_msg_ctl_server *s)
 		zg_buf_json(b, zg_slice_str(texts[i].text));
 	}
 	zg_hex(hex, s->sha256, 32);
+	zg_buf_fmt(b, ",\"waits\":%s", s->pending == ZG_SP_SUBMITTED ? "true" : "false");
 	zg_buf_fmt(b,
 		   ",\"in_force\":%s,\"sha256\":\"%s\",\"pinned\":%u,\"withheld\":%u,"
 		   "\"changed_ms\":%llu,\"used_ms\":%llu",
@@ -93,6 +94,21 @@ void zg_server_time(uint64_t ms, char out[32])
 		(void)zg_str_cut(out, 32, ZG_SLICE("never"));
 }
 
+/* What is submitted, and whose approval it waits for. */
+static void print_waiting(const struct zg_msg_ctl_server *s)
+{
+	const bool security = s->security_uid == UINT32_MAX, owner = s->owner_uid == UINT32_MAX;
+	const char *what = s->state != ZG_SS_NONE || s->in_force ? "another version " : "";
+
+	if (s->pending == ZG_SP_SUBMITTED)
+		printf("    + %swaits for the approval of %s\n", what,
+		       security && owner ? "security and its owner"
+		       : security	 ? "security"
+					 : "its owner");
+	else if (s->pending == ZG_SP_APPROVED)
+		printf("    + %s%s\n", what, pending_text(s));
+}
+
 static void print_row(const struct zg_msg_ctl_server *s)
 {
 	char used[32];
@@ -109,10 +125,7 @@ static void print_row(const struct zg_msg_ctl_server *s)
 	fputs("  ", stdout);
 	zg_print_safe(stdout, s->endpoint[0] ? s->endpoint : "-");
 	printf("  %u/%u  %s\n", s->pins, s->withheld, used);
-	if (s->pending != ZG_SP_NONE &&
-	    (s->state != ZG_SS_NONE || s->in_force || s->security_uid != UINT32_MAX ||
-	     s->owner_uid != UINT32_MAX))
-		printf("    + another version: %s\n", pending_text(s));
+	print_waiting(s);
 	if (s->problem[0]) {
 		fputs("    ! ", stdout);
 		zg_print_safe(stdout, s->problem);

@@ -8,6 +8,7 @@
 #include "buf.h"
 #include "cli.h"
 #include "slice.h"
+#include "status.h"
 
 static void print_time(uint64_t ns)
 {
@@ -46,7 +47,8 @@ static void tripped_gates(struct zg_cli *cli, const struct zg_msg_ctl_status *s,
 						 zg_cli_gate_text(i));
 }
 
-static void print_text(const struct zg_msg_ctl_status *s, const char *gates)
+static void print_text(const struct zg_msg_ctl_status *s, const char *gates,
+		       const struct zg_status_people *people)
 {
 	char id[65];
 
@@ -67,6 +69,7 @@ static void print_text(const struct zg_msg_ctl_status *s, const char *gates)
 		zg_print_safe(stdout, s->contained);
 		putchar('\n');
 	}
+	zg_status_people_print(people);
 	printf("gates        %s\n", gates[0] ? gates : "none is tripped");
 	print_proofs(s);
 	printf("denials      %" PRIu64 " (%" PRIu64 " not recorded)\n", s->denials, s->events_lost);
@@ -84,7 +87,8 @@ static void print_text(const struct zg_msg_ctl_status *s, const char *gates)
 	}
 }
 
-static int print_json(const struct zg_msg_ctl_status *s, const char *gates)
+static int print_json(const struct zg_msg_ctl_status *s, const char *gates,
+		      const struct zg_status_people *people)
 {
 	zg_autobuf out = ZG_BUF(16384);
 	char id[65];
@@ -125,6 +129,7 @@ static int print_json(const struct zg_msg_ctl_status *s, const char *gates)
 	zg_buf_json(&out, zg_slice_str(s->contained));
 	zg_buf_str(&out, ",\"gates_tripped\":");
 	zg_buf_json(&out, zg_slice_str(gates));
+	zg_status_people_json(&out, people);
 	zg_buf_str(&out, ",\"shadow\":");
 	zg_buf_json(&out, zg_slice_str(s->shadow));
 	zg_buf_str(&out, ",\"last_reload_error\":");
@@ -172,6 +177,7 @@ bool zg_cli_enforces(const struct zg_msg_ctl_status *s)
 int zg_verb_status(struct zg_cli *cli, int argc, char **argv)
 {
 	struct zg_msg_ctl_status s;
+	struct zg_status_people people = {0};
 	char gates[ZG_REASON_LEN];
 	int rc;
 
@@ -184,9 +190,11 @@ int zg_verb_status(struct zg_cli *cli, int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	tripped_gates(cli, &s, gates, sizeof(gates));
+	if (s.ledger_ready)
+		zg_status_people(cli, &people);
 	if (!cli->json)
-		print_text(&s, gates);
-	else if (print_json(&s, gates) < 0)
+		print_text(&s, gates, &people);
+	else if (print_json(&s, gates, &people) < 0)
 		return ZG_EXIT_NO;
 	return zg_cli_enforces(&s) && s.ledger_ready && s.workers_ready == s.workers ? ZG_EXIT_OK
 										     : ZG_EXIT_NO;

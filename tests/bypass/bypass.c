@@ -28,6 +28,7 @@ static const struct attempt_list *const attempt_lists[] = {
 	&dial_attempts,	  &datagram_attempts,  &uring_attempts,	  &fd_attempts,
 	&unix_attempts,	  &namespace_attempts, &socket_attempts,  &option_attempts,
 	&listen_attempts, &shadow_attempts,    &outside_attempts, &tamper_attempts,
+	&grant_attempts,
 };
 #define LISTS (sizeof(attempt_lists) / sizeof(attempt_lists[0]))
 

@@ -42,6 +42,7 @@ enum technique {
 #define PORT	    4444
 #define SERVER4	    "127.66.0.9" /* a registered MCP server */
 #define SERVER_PORT 6666
+#define GRANTED4    "127.66.0.5" /* at PORT: granted to others, see grant.c */
 
 /* The profile allows this one at LOCAL4 and LOCAL6, TCP and UDP. */
 #define PORT_OK	     5555
@@ -102,7 +103,7 @@ struct attempt_list {
 
 extern const struct attempt_list dial_attempts, datagram_attempts, uring_attempts, fd_attempts,
 	unix_attempts, namespace_attempts, socket_attempts, option_attempts, listen_attempts,
-	shadow_attempts, outside_attempts, tamper_attempts;
+	shadow_attempts, outside_attempts, tamper_attempts, grant_attempts;
 
 /* stage.c ------------------------------------------------------------------- */
 

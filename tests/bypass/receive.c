@@ -103,6 +103,7 @@ void receive_open(void)
 	for (size_t i = 0; i < 2 * sizeof(ports) / sizeof(ports[0]); i++)
 		add_sinks(addrs[i % 2], ports[i / 2], NOTHING);
 	add_sinks(SERVER4, SERVER_PORT, NOTHING);
+	add_sinks(GRANTED4, PORT, NOTHING);
 	add_sinks(LOCAL4, PORT_OK, ANYTHING);
 	add_sinks(LOCAL6, PORT_OK, ANYTHING);
 	add_sinks(LOCAL4, PORT_MCP, UNMARKED);
@@ -123,7 +124,7 @@ static bool holds(const uint8_t *packet, size_t n, const void *bytes, size_t len
 /* Nobody may reach these; the address alone is enough, whatever is in it. */
 static bool forbidden4(const uint8_t *addr)
 {
-	static const char *const texts[] = {OUT4, META4, SERVER4, BEYOND4};
+	static const char *const texts[] = {OUT4, META4, SERVER4, BEYOND4, GRANTED4};
 	uint8_t at[4];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -11,10 +11,12 @@
 #include <linux/ipv6.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/sysmacros.h>
 
 #include "build.h"
 
 #define ADDRESS_MS 5000 /* until an address can be used */
+#define GRANT_SEC  3600 /* longer than all attempts take */
 
 /* Whatever an attacker could hope for: a generous policy with holes that must
  * not be there. */
@@ -34,7 +36,11 @@ static const char policy[] =
 	"      - {cidr: 'fd00:ec2::/32', port: '1-65535', proto: [tcp, udp]}\n"
 	"      - {cidr: '64:ff9b::/96', port: '1-65535', proto: [tcp, udp]}\n"
 	"      - {cidr: '2002::/16', port: '1-65535', proto: [tcp, udp]}\n"
-	"      - {unix: '/run/ok/*'}\n";
+	"      - {unix: '/run/ok/*'}\n"
+	"    ask: true\n"
+	"  other:\n"
+	"    cgroups: [other]\n"
+	"    ask: true\n";
 
 static const char server[] =
 	"{\"name\":\"dev.zerogate/here\",\"description\":\"d\",\"version\":\"1\",\"remotes\":[{"
@@ -133,6 +139,41 @@ static void compile(struct zg_buf *out)
 	zg_diag_release(&diag);
 }
 
+static void grant(struct stage *st, int file, uint32_t profile, uint8_t proto)
+{
+	struct zg_grant_key key = {.profile = profile, .port_be = htons(PORT), .proto = proto};
+	struct timespec now;
+	struct stat f;
+
+	assert_int_equal(fstat(file, &f), 0);
+	assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &now), 0);
+	assert_int_equal(zg_addr_parse(ZG_SLICE(GRANTED4), key.addr), 0);
+	key.exe_ino = f.st_ino;
+	key.exe_dev = major(f.st_dev) << 20 | minor(f.st_dev);
+	for (int any = 0; any < 2; any++) {
+		assert_int_equal(zg_kernel_grant(st->lab->kernel, &key,
+						 ((uint64_t)now.tv_sec + GRANT_SEC) * 1000000000),
+				 0);
+		key.exe_ino = 0; /* the row that live sockets are asked by */
+		key.exe_dev = 0;
+	}
+}
+
+/* As if people had granted it: to another executable of the workload's profile, and
+ * to this one in another profile. */
+static void grant_others(struct stage *st)
+{
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+	zg_autofd int other = memfd_create("another executable", MFD_CLOEXEC);
+	zg_autofd int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	assert_true(other >= 0 && own >= 0);
+	for (size_t i = 0; i < sizeof(protos); i++) {
+		grant(st, other, P_A, protos[i]);
+		grant(st, own, P_B, protos[i]);
+	}
+}
+
 static void apply(struct stage *st)
 {
 	struct zg_buf text = ZG_BUF(ZG_SNAPSHOT_BYTES);
@@ -150,6 +191,7 @@ static void apply(struct stage *st)
 	    zg_kernel_apply(st->lab->kernel, &s, ++st->lab->generation, &e) < 0)
 		fail_msg("the policy: %s", e.what);
 	zg_snapshot_close(&s);
+	grant_others(st);
 }
 
 void stage_delegate(const struct stage *st, const char *below)

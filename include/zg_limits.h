@@ -260,6 +260,21 @@
 #define ZG_HOLDS_MAX		 1024 /* waiting calls of one worker */
 #define ZG_HOLDS_PRINCIPAL_MAX	 64   /* and of one cgroup in it */
 
+/* notifications (agent/ledger/notify.h) */
+#define ZG_NOTIFY_QUEUE	      256   /* events that are not delivered yet; more: the oldest go */
+#define ZG_NOTIFY_BYTES	      12288 /* one of them as JSON; ordinary ones have 1 KB */
+#define ZG_NOTIFY_AT_ONCE     4	    /* commands that run, and posts under way */
+#define ZG_NOTIFY_ARGS_MAX    16    /* arguments of the command */
+#define ZG_NOTIFY_ARG_LEN     256   /* one of them */
+#define ZG_NOTIFY_TIMEOUT_SEC 10    /* default: then the command is killed */
+#define ZG_NOTIFY_TIMEOUT_MAX 300
+#define ZG_NOTIFY_POST_SEC    10   /* of one attempt */
+#define ZG_NOTIFY_GRACE_SEC   10   /* beyond its time: then word of it was lost */
+#define ZG_NOTIFY_FAIL_SEC    10   /* between two records of failures */
+#define ZG_NOTIFY_LOG_BYTES   4096 /* of one command's output in the log */
+#define ZG_NOTIFY_PIDS	      64   /* processes of one command */
+#define ZG_NOTIFY_SECRET_MIN  16   /* bytes; a random one has 32 or more */
+
 /* constraints (agent/policy/parse_constraints.c) */
 #define ZG_POLICY_OUTPUT_MAX	ZG_STREAM_BYTES /* max_output_bytes: above it is no bound */
 #define ZG_POLICY_APPROVERS_MAX 8		/* people of one approval: more are never found */

@@ -26,6 +26,7 @@ enum zg_secret_kind {
 	ZG_SK_LEAF_CERT,     /* name = host: DER or PEM chain that we show to clients */
 	ZG_SK_LEAF_KEY,	     /* name = host */
 	ZG_SK_PROXY,	     /* name "": "user:password" for the proxy, one line */
+	ZG_SK_NOTIFY,	     /* name "": what notifications are signed with, one line */
 	ZG_SK_MAX,
 };
 

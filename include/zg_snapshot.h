@@ -123,6 +123,26 @@ struct zg_owner {
 	char group[ZG_NAME_LEN];
 };
 
+/* What people are told of, and how: agent/ledger/notify.h */
+enum zg_notify_event {
+#define X(NAME, text, by_default) ZG_NE_##NAME,
+#include "tbl/notify_event.h"
+#undef X
+	ZG_NE_MAX
+};
+
+struct zg_notify_def {
+	uint32_t events; /* bits of enum zg_notify_event */
+	uint32_t timeout_sec;
+	char command[ZG_PATH_LEN]; /* absolute; "" = none */
+	char user[ZG_NAME_LEN];	   /* "" = zg_settings.user */
+	uint32_t arg_count;
+	uint32_t pad;
+	char arg[ZG_NOTIFY_ARGS_MAX][ZG_NOTIFY_ARG_LEN];
+	char server[ZG_SERVER_LEN];    /* the place of the webhook; "" = none */
+	char secret_file[ZG_PATH_LEN]; /* as written in zerogate.yaml */
+};
+
 /* zerogate.yaml; paths are as written there, relative ones to its folder */
 struct zg_settings {
 	char policies[ZG_PATH_LEN];
@@ -159,6 +179,7 @@ struct zg_settings {
 	uint32_t pad;
 	char signer[ZG_SIGNERS_MAX][ZG_PATH_LEN]; /* a key in base64, or its file */
 	char shadow_policies[ZG_PATH_LEN];	  /* "" = none */
+	struct zg_notify_def notify;
 };
 
 /* What became of the policy that is tried out. */
@@ -244,6 +265,12 @@ enum zg_pinning {
 	ZG_PINNING_FIRST_USE,	 /* those of a server's first list are accepted as they are */
 };
 
+enum zg_use { /* of a registry entry */
+	      ZG_USE_MCP = 0,
+	      ZG_USE_KEYS,    /* a document of an issuer's keys, for the gateway */
+	      ZG_USE_WEBHOOK, /* where notifications are posted, by the gateway */
+};
+
 struct zg_server_def {
 	char id[ZG_SERVER_LEN]; /* what policies call mcp.server */
 	char name[256];		/* the registry's reverse-DNS name */
@@ -264,7 +291,7 @@ struct zg_server_def {
 	uint8_t local;	     /* they may be of this machine or its networks */
 	uint8_t passthrough; /* the client's Authorization goes on to it */
 	uint8_t proxied;     /* it is dialled by way of zg_settings.proxy */
-	uint8_t keys;	     /* no MCP server: a document of an issuer's keys, for the gateway */
+	uint8_t use;	     /* enum zg_use; no profile may use what is no MCP server */
 	uint8_t pad;
 	char pins[ZG_PINS_LEN]; /* "sha256//...;sha256//...": keys it may show; "" = any */
 	char passthrough_reason[ZG_REASON_LEN];

@@ -1080,6 +1080,23 @@ struct zg_msg_registry_file {
 	struct zg_msg_ctl_server_submit entry;
 };
 
+/* ledger -> parent: start the command; ledger -> gateway: post it. Known by its
+ * delivery, which is the same whenever it is sent again. */
+struct zg_msg_notify {
+	char delivery[ZG_NAME_LEN];
+	char event[ZG_NAME_LEN]; /* kind of its record */
+	uint32_t bytes;
+	uint32_t pad;
+	char text[ZG_NOTIFY_BYTES]; /* JSON */
+};
+
+struct zg_msg_notify_done {
+	char delivery[ZG_NAME_LEN];
+	uint32_t delivered;
+	uint32_t status;	  /* HTTP status, exit status; 0 = there is none */
+	char what[ZG_REASON_LEN]; /* why not */
+};
+
 struct zg_msg_ctl_end {
 	int32_t error;	   /* 0, or -errno */
 	uint32_t exit;	   /* what the CLI should exit with: 0..3 */

@@ -101,6 +101,17 @@ static bool signers_ok(const struct zg_settings *s)
 	return true;
 }
 
+static bool notify_ok(const struct zg_notify_def *n)
+{
+	if (n->events >> ZG_NE_MAX || n->arg_count > ZG_NOTIFY_ARGS_MAX ||
+	    n->timeout_sec > ZG_NOTIFY_TIMEOUT_MAX)
+		return false;
+	for (uint32_t i = 0; i < n->arg_count; i++)
+		if (!ENDS(n->arg[i]))
+			return false;
+	return ENDS(n->command) && ENDS(n->user) && ENDS(n->server) && ENDS(n->secret_file);
+}
+
 static bool settings_ok(const struct zg_settings *s)
 {
 	return ENDS(s->policies) && ENDS(s->servers) && ENDS(s->state_dir) &&
@@ -112,7 +123,7 @@ static bool settings_ok(const struct zg_settings *s)
 	       s->durability <= ZG_DURABILITY_SYNC && s->dns_count <= ZG_DNS_UPSTREAM_MAX &&
 	       s->dns_ttl_min_sec <= ZG_DNS_TTL_MAX_SEC && s->dns_grace_sec <= ZG_DNS_TTL_MAX_SEC &&
 	       s->reload_on_change <= 1 && signers_ok(s) && ENDS(s->shadow_policies) &&
-	       all_auth_ok(s) && proxy_ok(&s->proxy);
+	       all_auth_ok(s) && proxy_ok(&s->proxy) && notify_ok(&s->notify);
 }
 
 static bool profile_known(const struct zg_snapshot *s, uint32_t id)
@@ -167,7 +178,7 @@ static bool server_ok(const struct zg_server_def *d)
 	return ENDS(d->prefix) && d->pinning <= ZG_PINNING_FIRST_USE && ENDS(d->id) &&
 	       ENDS(d->name) && ENDS(d->version) && ENDS(d->owner) && ENDS(d->url) &&
 	       ENDS(d->host) && ENDS(d->path) && d->transport <= ZG_T_STDIO && ENDS(d->pins) &&
-	       ENDS(d->passthrough_reason) && d->proxied <= 1;
+	       ENDS(d->passthrough_reason) && d->proxied <= 1 && d->use <= ZG_USE_WEBHOOK;
 }
 
 static bool credential_ok(const struct zg_snapshot *s, const struct zg_credential_def *d)

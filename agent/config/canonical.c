@@ -444,7 +444,7 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	}
 	zg_buf_str(out, ",\"id\":");
 	zg_buf_json(out, zg_slice_str(s->def.id));
-	zg_buf_str(out, s->def.keys ? ",\"keys\":true" : "");
+	zg_buf_str(out, s->def.use == ZG_USE_KEYS ? ",\"keys\":true" : "");
 	zg_buf_str(out, ",\"labels\":");
 	put_labels(out, &s->policy.labels, arena);
 	zg_buf_str(out, s->def.local ? ",\"local\":true" : "");
@@ -471,6 +471,7 @@ void zg_canonical_server(struct zg_buf *out, const struct zg_entry_src *s, struc
 	zg_buf_fmt(out, ",\"transport\":\"%s\",\"trust_annotations\":%s,\"url\":",
 		   transport[s->def.transport], s->def.trust_annotations ? "true" : "false");
 	zg_buf_json(out, zg_slice_str(s->def.url));
+	zg_buf_str(out, s->def.use == ZG_USE_WEBHOOK ? ",\"use\":\"webhook\"" : "");
 	zg_buf_str(out, ",\"version\":");
 	zg_buf_json(out, zg_slice_str(s->def.version));
 	zg_buf_char(out, '}');

@@ -178,8 +178,9 @@ static int add_server(struct zg_grants *g, const struct zg_settings_src *s,
 
 		if (!server->def.proxied)
 			r = add_socket(g, addr, server->def.port, ZG_PROFILE_GATEWAY, ZG_V_ALLOW);
-		/* where keys are, tokens are issued: whoever may go there needs no gateway */
-		for (uint32_t i = 0; !server->def.keys && i < s->profile_count && r == 0; i++) {
+		/* no MCP server: whoever may go there, to log in say, needs no gateway */
+		for (uint32_t i = 0;
+		     server->def.use == ZG_USE_MCP && i < s->profile_count && r == 0; i++) {
 			uint32_t profile = ZG_PROFILE_FIRST + i;
 			bool listed =
 				may_use(server, profile) ||

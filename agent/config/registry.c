@@ -186,8 +186,10 @@ static void finish(struct zg_registry_reader *r)
 				"the server has neither remotes nor packages nor a command");
 		return;
 	}
-	if (e->def.keys && !r->remote)
+	if (e->def.use == ZG_USE_KEYS && !r->remote)
 		zg_registry_bad(r, NULL, "\"use\": \"keys\" needs a remote, from which they come");
+	if (e->def.use == ZG_USE_WEBHOOK && !r->remote)
+		zg_registry_bad(r, NULL, "\"use\": \"webhook\" needs a remote, to which they go");
 	if (r->remote && r->command) {
 		zg_registry_bad(r, NULL, "a server is remote or started by a command, not both");
 		zg_diag_hint(r->ctx->diag, "remove remotes, or the command under _meta");

@@ -254,16 +254,28 @@ void zg_registry_take_pins(struct zg_registry_reader *r, const json_t *j,
 	}
 }
 
+static const struct {
+	const char *text, *by_https;
+} uses[] = {
+	[ZG_USE_MCP] = {"mcp", NULL},
+	[ZG_USE_KEYS] = {"keys", "keys are fetched by https"},
+	[ZG_USE_WEBHOOK] = {"webhook", "notifications are posted by https"},
+};
+
 void zg_registry_take_use(struct zg_registry_reader *r, const json_t *j,
 			  const struct zg_json_path *at)
 {
 	const char *use = json_string_value(j);
 
-	r->entry->def.keys = strcmp(use, "keys") == 0;
-	if (!r->entry->def.keys && strcmp(use, "mcp") != 0) {
-		zg_registry_bad(r, at, "'%.64s' is no use of an entry", use);
-		zg_diag_hint(r->ctx->diag, "mcp (a server), or keys (an issuer's jwks_uri)");
+	for (uint8_t i = 0; i < ZG_COUNT(uses); i++) {
+		if (strcmp(use, uses[i].text) == 0) {
+			r->entry->def.use = i;
+			return;
+		}
 	}
+	zg_registry_bad(r, at, "'%.64s' is no use of an entry", use);
+	zg_diag_hint(r->ctx->diag, "mcp (a server), keys (an issuer's jwks_uri), or webhook (where "
+				   "notifications go)");
 }
 
 static bool is_loopback(const struct zg_entry_src *e)
@@ -324,8 +336,8 @@ void zg_registry_finish_auth(struct zg_registry_reader *r)
 		zg_registry_bad(r, NULL,
 				"more than one Authorization: auth and passthrough "
 				"exclude each other");
-	if (e->def.keys && !e->def.tls && !is_loopback(e)) {
-		zg_registry_bad(r, NULL, "keys are fetched by https");
+	if (uses[e->def.use].by_https && !e->def.tls && !is_loopback(e)) {
+		zg_registry_bad(r, NULL, "%s", uses[e->def.use].by_https);
 		zg_diag_hint(r->ctx->diag, "plain http is for loopback addresses alone");
 	}
 	if (of_tls && !e->def.tls)

@@ -320,6 +320,7 @@ static const struct zg_yaml_field settings_fields[] = {
 	{"tls", parse_tls, false},
 	{"proxy", parse_proxy, false},
 	{"reload", parse_reload, false},
+	{"notify", zg_notify_parse, false},
 	{"shadow_policies", parse_shadow_policies, false},
 	{"policy_signers", zg_signers_parse, false},
 	{"require_signed", zg_require_signed_parse, false},

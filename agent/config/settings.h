@@ -109,6 +109,9 @@ void zg_approvers_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 void zg_owners_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 void zg_registry_settings_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
 
+/* The value of "notify:" (notify.c); into is the zg_settings_src. */
+void zg_notify_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);
+
 /* The values of "policy_signers:" and "require_signed:" (signers.c); into is the
  * zg_settings_src. Then what both say together. */
 void zg_signers_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into);

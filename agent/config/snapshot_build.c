@@ -298,7 +298,7 @@ static void check_issuers(struct zg_build *b)
 			bool found = !is->server[0];
 
 			for (size_t j = 0; j < b->registry.count && !found; j++)
-				found = b->server[j]->def.keys &&
+				found = b->server[j]->def.use == ZG_USE_KEYS &&
 					strcmp(b->server[j]->def.id, is->server) == 0;
 			if (!found)
 				zg_diag_notice(
@@ -307,6 +307,22 @@ static void check_issuers(struct zg_build *b)
 					"tokens of %s are refused",
 					is->server, is->issuer);
 		}
+}
+
+/* Likewise, of where notifications are posted. */
+static void check_webhook(struct zg_build *b)
+{
+	const char *id = b->settings.settings.notify.server;
+	bool found = !id[0];
+
+	for (size_t i = 0; i < b->registry.count && !found; i++)
+		found = b->server[i]->def.use == ZG_USE_WEBHOOK &&
+			strcmp(b->server[i]->def.id, id) == 0;
+	if (!found)
+		zg_diag_notice(b->diag, b->settings.file, 0, 0,
+			       "no entry '%s' with \"use\": \"webhook\" is registered: no "
+			       "notification is posted",
+			       id);
 }
 
 /* Who may use which server; a name that matches none is worth a word. */
@@ -322,7 +338,7 @@ static bool join_profiles(struct zg_build *b)
 		if (!server->profiles)
 			return false;
 		for (uint32_t p = 0; p < s->profile_count; p++)
-			if (!b->server[i]->def.keys && profile_lists(&s->profiles[p], server->id))
+			if (b->server[i]->def.use == ZG_USE_MCP && profile_lists(&s->profiles[p], server->id))
 				server->profiles[server->profile_count++] = ZG_PROFILE_FIRST + p;
 	}
 	for (size_t p = 0; p < s->profile_count; p++) {
@@ -631,6 +647,7 @@ static int put_all(struct zg_build *b, struct sections *s, uint8_t id[32],
 	if (r < 0)
 		return r;
 	check_issuers(b);
+	check_webhook(b);
 	zg_jwks_fetched(zg_build_settings(b), b->fetched, b->fetched_count, b->diag, &b->auth_keys);
 	put_profiles(b, s);
 	put_servers(b, s);
@@ -680,7 +697,7 @@ int zg_build_lint(struct zg_build *b, const struct zg_lint_tool *seen, size_t se
 		server[i] = (struct zg_lint_server){.entry = &e->policy,
 						    .file = e->file,
 						    .trusts = e->def.trust_annotations,
-						    .called = !e->def.keys};
+						    .called = e->def.use == ZG_USE_MCP};
 	}
 	return zg_lint(out, &in);
 }

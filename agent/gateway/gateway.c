@@ -17,6 +17,7 @@
 #include "ipc.h"
 #include "local.h"
 #include "log.h"
+#include "notify.h"
 #include "request.h"
 #include "sandbox.h"
 #include "splice.h"
@@ -152,6 +153,8 @@ void zg_worker_read_ledger(struct zg_worker *w)
 			zg_quota_message(w, (const struct zg_msg_quota_told *)m.body);
 		else if (m.type == ZG_MSG_PIN_STATE)
 			zg_pins_message(w, (struct zg_msg_pin_state *)m.body);
+		else if (m.type == ZG_MSG_NOTIFY)
+			zg_notify_message(w, (struct zg_msg_notify *)m.body);
 		else
 			rc = -EPROTO;
 		if (rc < 0)

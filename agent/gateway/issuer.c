@@ -90,11 +90,14 @@ static void begin(struct zg_issuer_fetch *f)
 
 	f->tried_ns = zg_now_ns();
 	f->due_ns = f->tried_ns + ZG_JWKS_RETRY_SEC * SECOND;
-	if (!s || !s->keys) /* withdrawn: the configuration says so */
+	if (!s || s->use != ZG_USE_KEYS) /* withdrawn: the configuration says so */
 		return;
 	f->request = zg_request_new(w, &f->client);
-	if (f->request)
-		zg_request_fetch(f->request, s, ZG_JWKS_FETCH_SEC);
+	if (!f->request)
+		return;
+	f->request->head.field[ZG_HF_ACCEPT] =
+		ZG_SLICE("application/jwk-set+json, application/json");
+	zg_request_fetch(f->request, s, ZG_HM_GET, ZG_JWKS_FETCH_SEC);
 }
 
 /* One worker looks after them all. */

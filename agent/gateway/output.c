@@ -109,7 +109,9 @@ void zg_output_head(struct zg_request *r)
 	struct zg_output *o = &r->output;
 
 	if (r->fetch) {
-		o->media = ZG_MEDIA_JSON; /* whatever it is called: it is read elsewhere */
+		/* whatever it is called: it is read elsewhere, or by nobody */
+		o->media = r->head.method == ZG_HM_GET ? ZG_MEDIA_JSON : ZG_MEDIA_OTHER;
+		o->encoded = o->encoded && r->head.method == ZG_HM_GET;
 		return;
 	}
 	if (o->session.ptr && zg_session_seal(r) < 0) {
@@ -171,12 +173,14 @@ int zg_output_feed(struct zg_request *r, struct zg_slice bytes)
 static enum zg_next fetched(struct zg_request *r)
 {
 	struct zg_output *o = &r->output;
-	const bool whole = o->status == 200 && !o->withheld && !r->failure[0] && !r->cut &&
-			   !o->encoded && o->body.len;
+	const bool good = r->head.method == ZG_HM_GET
+				  ? o->status == 200 && !o->encoded && o->body.len
+				  : o->status >= 200 && o->status < 300;
+	const bool whole = good && !o->withheld && !r->failure[0] && !r->cut;
 
 	r->outcome = whole ? ZG_O_OK : ZG_O_UPSTREAM_ERROR;
 	r->answer.kind = ZG_A_FORWARD;
-	r->answer.status = whole ? 200 : o->status == 200 ? 502 : o->status;
+	r->answer.status = !whole && o->status >= 200 && o->status < 300 ? 502 : o->status;
 	return ZG_ANSWER;
 }
 

@@ -84,13 +84,13 @@ void zg_request_run(struct zg_request *r)
 		finish(r);
 }
 
-void zg_request_fetch(struct zg_request *r, const struct zg_server_def *s, uint32_t sec)
+void zg_request_fetch(struct zg_request *r, const struct zg_server_def *s,
+		      enum zg_http_method method, uint32_t sec)
 {
 	r->fetch = r->quiet = true;
 	r->server = s;
 	r->server_id = zg_slice_str(s->id);
-	r->head.method = ZG_HM_GET;
-	r->head.field[ZG_HF_ACCEPT] = ZG_SLICE("application/jwk-set+json, application/json");
+	r->head.method = method;
 	r->runtime_sec = sec;
 	while (steps[r->step].run != zg_step_upstream)
 		r->step++;

@@ -258,8 +258,11 @@ struct zg_request {
 /* A request whose head has been read into head_bytes; c runs it. NULL: no memory. */
 struct zg_request *zg_request_new(struct zg_worker *w, struct zg_client *c);
 void zg_request_run(struct zg_request *r);
-/* Ask s for the document at its URL, by GET: of our own, told to r's client alone. */
-void zg_request_fetch(struct zg_request *r, const struct zg_server_def *s, uint32_t sec);
+/* A request of our own to s at its URL, told to r's client alone: by GET for the document
+ * that is there, by POST with r's body, of which only the status is told. The caller
+ * has set the header fields. */
+void zg_request_fetch(struct zg_request *r, const struct zg_server_def *s,
+		      enum zg_http_method method, uint32_t sec);
 /* The request of that number, which the ledger or the parent answers; NULL = it is over. */
 struct zg_request *zg_request_of(const struct zg_worker *w, uint64_t call);
 

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "log.h"
+#include "notify.h"
 
 #define ID_CHARACTERS 10 /* 50 random bits: not to be guessed within a lifetime of 1 h */
 #define KEEP_MS	      (UINT64_C(30) * 24 * 3600 * 1000) /* what ended stays listed for 30 days */
@@ -127,15 +128,21 @@ int zg_approvals_set(struct zg_approvals *s, struct zg_approval *a, enum zg_appr
 int zg_approvals_conclude(struct zg_approvals *s, const struct zg_record *records, size_t n)
 {
 	struct zg_record undo;
-	int rc = zg_trail_emit(s->trail, records, n);
+	bool told;
+	int rc;
 
-	if (rc < 0) {
+	if (s->notify)
+		zg_notify_note(s->notify, records, n);
+	rc = zg_trail_emit(s->trail, records, n);
+	told = rc == 0;
+	if (told)
+		rc = zg_store_commit(&s->store);
+	else
 		zg_store_rollback(&s->store);
+	if (s->notify)
+		zg_notify_noted(s->notify, rc == 0);
+	if (rc == 0 || !told)
 		return rc;
-	}
-	rc = zg_store_commit(&s->store);
-	if (rc == 0)
-		return 0;
 	undo = records[0];
 	undo.kind = ZG_RK_APPROVAL_REFUSE;
 	zg_record_str(&undo, ZG_RF_reason,

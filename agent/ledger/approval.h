@@ -22,6 +22,7 @@
 
 struct sqlite3;
 struct sqlite3_stmt;
+struct zg_notify;
 
 struct zg_approval {
 	struct zg_msg_ctl_approval m;
@@ -132,7 +133,8 @@ struct zg_approvals {
 	uint8_t snapshot[32];		      /* in force */
 	char high_risk_tags[ZG_FINDINGS_LEN]; /* by comma */
 	struct zg_gates gates;
-	struct zg_pins *pins; /* NULL: what became of a tool is not asked */
+	struct zg_pins *pins;	  /* NULL: what became of a tool is not asked */
+	struct zg_notify *notify; /* NULL: nobody is told */
 };
 
 int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail *trail,

@@ -54,6 +54,8 @@ static void drop_link(struct zg_hold_link *l)
 		if (h->waiters[i - 1].link == index)
 			remove_waiter(h, i - 1);
 	zg_quotas_link_gone(&h->quotas, index, now_ns());
+	if (h->notify)
+		zg_notify_link_gone(h->notify, index);
 	event_free(l->reads);
 	event_free(l->writes);
 	(void)close(l->sock);
@@ -244,6 +246,30 @@ void zg_holds_tick(struct zg_holds *h)
 		return; /* nothing can be voided without evidence */
 	while (zg_approvals_expire(h->approvals, &a) == 0)
 		tell_waiters(h, &a, ZG_HOLD_EXPIRED, ZG_HOLD_EXPIRED, a.m.reason);
+}
+
+/* One whose socket is full has other things to do: the next one's turn. */
+int zg_holds_post(struct zg_holds *h, const struct zg_msg_notify *m, uint32_t *link)
+{
+	for (uint32_t i = 0; i < ZG_WORKERS_MAX; i++) {
+		uint32_t at = h->turn++ % ZG_WORKERS_MAX;
+
+		if (h->link[at].sock >= 0 &&
+		    zg_msg_send(h->link[at].sock, ZG_MSG_NOTIFY, m, -1) == 0) {
+			*link = at;
+			return 0;
+		}
+	}
+	return -ENOTCONN;
+}
+
+static void posted(struct zg_hold_link *l, struct zg_msg_notify_done *m)
+{
+	struct zg_holds *h = l->owner;
+
+	if (h->notify)
+		zg_notify_done(h->notify, ZG_NW_WEBHOOK, (uint32_t)(l - h->link), m,
+			       now_ns() / 1000000);
 }
 
 /* --- requests ------------------------------------------------------------------ */
@@ -484,6 +510,7 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 		struct zg_msg_call_cancel cancel;
 		struct zg_msg_quota_ask ask;
 		struct zg_msg_quota_done done;
+		struct zg_msg_notify_done posted;
 	} body;
 
 	memcpy(&body, m->body, sizeof(body));
@@ -501,6 +528,8 @@ static int handle(struct zg_hold_link *l, struct zg_msg *m)
 		ask_quota(l, &body.ask);
 	else if (m->type == ZG_MSG_QUOTA_DONE)
 		quota_done(l, &body.done);
+	else if (m->type == ZG_MSG_NOTIFY_DONE)
+		posted(l, &body.posted);
 	else
 		return -EPROTO;
 	return 0;

@@ -8,6 +8,7 @@
 #define ZG_HOLD_H
 
 #include "approval.h"
+#include "notify.h"
 #include "pin.h"
 #include "quotas.h"
 #include "token.h"
@@ -57,6 +58,8 @@ struct zg_holds {
 	struct zg_approvals *approvals;
 	struct zg_tokens *tokens; /* NULL: every token is refused */
 	struct zg_pins *pins;	  /* NULL: every definition is withheld */
+	struct zg_notify *notify; /* NULL: no gateway has a say in it */
+	uint32_t turn;		  /* which of them posts next */
 	struct zg_quotas quotas;
 	struct zg_quota_question *questions;
 	size_t question_count;
@@ -82,6 +85,9 @@ int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide 
 /* A person accepts a definition; all gateways are told. As zg_pins_trust. */
 int zg_holds_trust(struct zg_holds *h, const struct zg_msg_ctl_pin_trust *t,
 		   const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
+
+/* To any gateway that takes it: 0 and which, or -ENOTCONN. */
+int zg_holds_post(struct zg_holds *h, const struct zg_msg_notify *m, uint32_t *link) ZG_MUST_CHECK;
 
 /* Void what is due, tell whoever waits. */
 void zg_holds_tick(struct zg_holds *h);

@@ -68,14 +68,21 @@ struct ledger {
 	struct zg_tokens tokens;
 	struct zg_holds holds;
 	struct zg_controls controls;
+	struct zg_notify notify;
+	struct zg_notify_def notify_def;
 };
 
-static uint64_t seconds(void)
+static uint64_t now_ms(void)
 {
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t seconds(void)
+{
+	return now_ms() / 1000;
 }
 
 /* --- records --------------------------------------------------------------------- */
@@ -142,6 +149,15 @@ static void tell_registry(void *arg)
 		l->servers.told = m.change;
 }
 
+static int send_notice(void *arg, enum zg_notify_way way, const struct zg_msg_notify *m,
+		       uint32_t *link)
+{
+	struct ledger *l = arg;
+
+	return way == ZG_NW_WEBHOOK ? zg_holds_post(&l->holds, m, link)
+				    : zg_msg_send(l->channel, ZG_MSG_NOTIFY, m, -1);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct ledger *l = arg;
@@ -159,6 +175,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		l->signed_at = now;
 	if (!zg_audit_synced(l->trail.audit) && zg_trail_sync(&l->trail) < 0)
 		return; /* said so; calls are refused */
+	zg_notify_run(&l->notify, now_ms());
 	zg_servers_tick(&l->servers);
 	tell_registry(l);
 	if (now - l->used_at >= CHECKPOINT_SECONDS) {
@@ -181,6 +198,7 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	zg_controls_wake(&l->controls);
+	zg_notify_run(&l->notify, now_ms());
 }
 
 /* --- the parent ------------------------------------------------------------------- */
@@ -259,6 +277,7 @@ static int take_snapshot(struct ledger *l, const struct zg_msg *m)
 	l->ttl_sec = s.settings->approval_ttl_sec;
 	memcpy(l->high_risk_tags, s.settings->high_risk_tags, sizeof(l->high_risk_tags));
 	l->durability = (enum zg_durability)s.settings->durability;
+	l->notify_def = s.settings->notify;
 	rc = zg_pins_registry(&l->pins, &s);
 	if (rc == 0)
 		rc = zg_servers_snapshot(&l->servers, &s);
@@ -269,6 +288,7 @@ static int take_snapshot(struct ledger *l, const struct zg_msg *m)
 		return 0;
 	zg_audit_set_durability(l->trail.audit, l->durability);
 	zg_audit_set_snapshot(l->trail.audit, l->snapshot);
+	zg_notify_settings(&l->notify, &l->notify_def);
 	zg_approvals_policy(&l->approvals, l->snapshot, l->ttl_sec, l->high_risk_tags);
 	zg_holds_tick(&l->holds);
 	ok.generation = said.generation;
@@ -294,6 +314,14 @@ static void taken(struct ledger *l, const struct zg_msg *m)
 	zg_servers_taken(&l->servers, &said);
 	tell_registry(l);
 	zg_controls_wake(&l->controls);
+}
+
+static void told(struct ledger *l, const struct zg_msg *m)
+{
+	struct zg_msg_notify_done said;
+
+	memcpy(&said, m->body, sizeof(said));
+	zg_notify_done(&l->notify, ZG_NW_COMMAND, ZG_NOTIFY_NO_LINK, &said, now_ms());
 }
 
 /* Its place in the file is shared with the parent: left alone. */
@@ -336,6 +364,10 @@ static int handle(struct ledger *l, struct zg_msg *m)
 	}
 	if (m->type == ZG_MSG_REGISTRY_FILE && l->running) {
 		file_submitted(l, m);
+		return 0;
+	}
+	if (m->type == ZG_MSG_NOTIFY_DONE && l->running) {
+		told(l, m);
 		return 0;
 	}
 	if (m->type == ZG_MSG_REGISTRY_TAKEN && l->running) {
@@ -400,6 +432,12 @@ static int open_files(struct ledger *l, struct zg_err *e)
 	if (rc == 0)
 		rc = zg_tokens_open(&l->tokens, &l->approvals.store, e);
 	if (rc == 0)
+		rc = zg_notify_open(&l->notify, &l->approvals.store, &l->trail, send_notice, l, e);
+	if (rc == 0) {
+		zg_notify_settings(&l->notify, &l->notify_def);
+		l->approvals.notify = &l->notify;
+	}
+	if (rc == 0)
 		rc = zg_pins_open(&l->pins, PINS, &l->trail, e);
 	l->approvals.pins = &l->pins;
 	if (rc == 0)
@@ -418,6 +456,7 @@ static int open_sockets(struct ledger *l, struct zg_err *e)
 
 	l->holds.tokens = &l->tokens;
 	l->holds.pins = &l->pins;
+	l->holds.notify = &l->notify;
 	for (uint32_t i = 0; i <= ZG_LINK_PARENT && rc == 0; i++) {
 		if (l->link[i] >= 0)
 			rc = zg_holds_link(&l->holds, i, l->link[i]);
@@ -496,6 +535,7 @@ static void release(struct ledger *l)
 	if (l->running) {
 		zg_controls_release(&l->controls);
 		zg_holds_release(&l->holds);
+		zg_notify_close(&l->notify);
 		zg_tokens_close(&l->tokens);
 		zg_pins_close(&l->pins);
 		zg_servers_close(&l->servers);

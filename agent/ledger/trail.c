@@ -145,6 +145,7 @@ static bool may_bring(uint32_t index, uint32_t kind)
 	case ZG_RK_APPROVAL_BREAK_GLASS:
 	case ZG_RK_GATE_TRIP:
 	case ZG_RK_GATE_LIFT:
+	case ZG_RK_NOTIFY_FAIL:
 	case ZG_RK_AUDIT_RECOVER:
 	case ZG_RK_AUDIT_CHECKPOINT:
 	case ZG_RK_TOOL_PIN:

@@ -24,7 +24,7 @@
 #define FILEID_KERNFS 0xfe /* open_by_handle_at of a cgroup by its id */
 
 static const char *const roles[] = {"parent", "gateway", "resolver", "ledger",
-				    "config", "canary",	 "servers"};
+				    "config", "canary",	 "servers",  "notify"};
 
 /* paths ------------------------------------------------------------------- */
 
@@ -329,8 +329,8 @@ static void remove_below(int dir)
 
 int zg_cgroups_clear(const struct zg_cgroups *c, struct zg_err *e)
 {
-	static const char *const left[] = {"gateway", "resolver", "config",
-					   "canary",  "servers",  "ledger"};
+	static const char *const left[] = {"gateway", "resolver", "config", "canary",
+					   "servers", "notify",	  "ledger"};
 
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
 		zg_autofd int dir = zg_cgroups_role(c, left[i], NULL);
@@ -343,7 +343,7 @@ int zg_cgroups_clear(const struct zg_cgroups *c, struct zg_err *e)
 			rc = write_to(dir, "cgroup.kill", "1");
 		if (rc == 0)
 			rc = await_empty(dir, ZG_LEDGER_END_SEC * 1000);
-		if (rc == 0 && strcmp(left[i], "servers") == 0)
+		if (rc == 0 && (strcmp(left[i], "servers") == 0 || strcmp(left[i], "notify") == 0))
 			remove_below(dir);
 		if (rc < 0)
 			return zg_err_set(e, -rc, "a former agent's %s does not end: %s", left[i],

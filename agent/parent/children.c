@@ -12,6 +12,7 @@
 
 #include "connection.h"
 #include "log.h"
+#include "notify.h"
 #include "proof.h"
 #include "spawn.h"
 #include "state.h"
@@ -307,6 +308,7 @@ void zg_children_reap(struct zg_parent *p)
 {
 	zg_canary_reap(p);
 	zg_stdio_reap(p);
+	zg_notices_reap(p);
 	reap_one(&p->children.ledger, WNOHANG);
 	reap_one(&p->children.resolver, WNOHANG);
 	for (uint32_t i = 0; i < p->children.workers; i++)
@@ -424,6 +426,8 @@ static int on_message(struct zg_child *c, struct zg_msg *m)
 			c->parent,
 			((const struct zg_msg_registry_changed *)(const void *)m->body)->change);
 		return 0;
+	case ZG_MSG_NOTIFY:
+		return is_ledger(c) ? zg_notices_begin(c->parent, (void *)m->body) : -EPROTO;
 	case ZG_MSG_NAME_LEARN:
 		return is_resolver(c) ? answer_learn(c, (void *)m->body) : -EPROTO;
 	case ZG_MSG_NAME_REFUSED:

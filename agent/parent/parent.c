@@ -17,6 +17,7 @@
 #include "contain.h"
 #include "listen.h"
 #include "log.h"
+#include "notify.h"
 #include "prepare.h"
 #include "proof.h"
 #include "proof.h"
@@ -361,6 +362,8 @@ static int start(struct zg_parent *p, struct zg_err *e)
 	if (rc == 0)
 		rc = zg_stdio_start(p, e);
 	if (rc == 0)
+		rc = zg_notices_start(p, e);
+	if (rc == 0)
 		rc = zg_certs_start(p, e);
 	if (rc == 0)
 		rc = zg_control_start(p, e);
@@ -387,6 +390,7 @@ static void stop(struct zg_parent *p)
 					: "zerogate stopped; enforcement stays");
 	}
 	zg_stdio_release(p);
+	zg_notices_release(p);
 	zg_children_stop(p);
 }
 

@@ -227,31 +227,62 @@ static void folder_of(char folder[ZG_PATH_LEN], const struct zg_parent *p)
 		*strrchr(folder, '/') = '\0';
 }
 
+/* The one line of a file that zerogate.yaml names; the caller wipes it. */
+static int read_line(const struct zg_parent *p, const char *path, struct zg_buf *file,
+		     char full[2 * ZG_PATH_LEN], struct zg_slice *out, struct zg_err *e)
+{
+	char folder[ZG_PATH_LEN];
+	bool credential;
+	int rc;
+
+	/* all at once: growing would leave copies behind */
+	if (!zg_buf_room(file, ZG_SECRET_FILE_BYTES))
+		return zg_err_set(e, ENOMEM, "no memory for a secret");
+	folder_of(folder, p);
+	rc = path_of(full, folder, path, &credential, e);
+	rc = rc < 0 ? rc : read_file(file, full, true, credential, e);
+	*out = zg_buf_slice(file);
+	return rc < 0 ? rc : line_of(out, full, e);
+}
+
 /* What the proxy is shown. */
 static int add_proxy(struct zg_parent *p, struct zg_secrets_draft *d, const struct zg_snapshot *s,
 		     struct zg_err *e)
 {
 	const char *path = s->settings->proxy.credentials_file;
 	struct zg_buf file = ZG_BUF(ZG_SECRET_FILE_BYTES + 1);
-	char folder[ZG_PATH_LEN], full[2 * ZG_PATH_LEN];
+	char full[2 * ZG_PATH_LEN];
 	struct zg_slice value;
-	bool credential;
 	int rc;
 
 	if (!path[0])
 		return 0;
-	if (!zg_buf_room(&file, ZG_SECRET_FILE_BYTES))
-		return zg_err_set(e, ENOMEM, "no memory for a secret");
-	folder_of(folder, p);
-	rc = path_of(full, folder, path, &credential, e);
-	rc = rc < 0 ? rc : read_file(&file, full, true, credential, e);
-	value = zg_buf_slice(&file);
-	if (rc == 0)
-		rc = line_of(&value, full, e);
+	rc = read_line(p, path, &file, full, &value, e);
 	if (rc == 0 && !memchr(value.ptr, ':', value.len))
 		rc = zg_err_at(e, EINVAL, full, 0, 0, "it is not \"user:password\"");
 	if (rc == 0)
 		zg_secrets_add(d, ZG_SK_PROXY, ZG_SLICE(""), value);
+	wipe(&file);
+	return rc;
+}
+
+/* What notifications are signed with. */
+static int add_notify(struct zg_parent *p, struct zg_secrets_draft *d, const struct zg_snapshot *s,
+		      struct zg_err *e)
+{
+	char full[2 * ZG_PATH_LEN];
+	struct zg_buf file = ZG_BUF(ZG_SECRET_FILE_BYTES + 1);
+	struct zg_slice value;
+	int rc;
+
+	if (!s->settings->notify.secret_file[0])
+		return 0;
+	rc = read_line(p, s->settings->notify.secret_file, &file, full, &value, e);
+	if (rc == 0 && value.len < ZG_NOTIFY_SECRET_MIN)
+		rc = zg_err_at(e, EINVAL, full, 0, 0, "it has fewer than %d bytes",
+			       ZG_NOTIFY_SECRET_MIN);
+	if (rc == 0)
+		zg_secrets_add(d, ZG_SK_NOTIFY, ZG_SLICE(""), value);
 	wipe(&file);
 	return rc;
 }
@@ -296,6 +327,8 @@ int zg_parent_secrets(struct zg_parent *p, const struct zg_snapshot *s, struct z
 		rc = add_bundle(p, &d, s, e);
 	if (rc == 0)
 		rc = add_proxy(p, &d, s, e);
+	if (rc == 0)
+		rc = add_notify(p, &d, s, e);
 	if (rc == 0)
 		rc = add_credentials(p, &d, s, e);
 	if (rc == 0) {

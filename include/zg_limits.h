@@ -100,6 +100,8 @@
 #define ZG_PATTERN_LEN		512	  /* of a regex, pattern, pointer or value in a condition */
 #define ZG_URI_PATTERN_LEN	1024	  /* of a registered resource, or a pattern of them */
 #define ZG_URI_BYTES		8192   /* of a resource that is asked for; longer ones are denied */
+#define ZG_USER_LEN		256    /* of a user's name and NUL: LOGIN_NAME_MAX of Linux */
+#define ZG_POLICY_USERS_MAX	4096   /* different users of all policies: each is looked up */
 #define ZG_POINTER_STEPS	16     /* of one JSON pointer; arguments are rarely that deep */
 #define ZG_REGEX_MAX		1024   /* different ones of all policies: each is an automaton */
 #define ZG_REGEX_BYTES		262144 /* of one, compiled; \p{L} has 128 KB */

@@ -197,6 +197,16 @@ struct zg_msg_config_error {
 	char hint[ZG_REASON_LEN];
 };
 
+/* config -> parent, while it compiles: whose uid is this? One after the other. */
+struct zg_msg_config_user {
+	char name[ZG_USER_LEN];
+};
+
+struct zg_msg_config_uid {
+	uint32_t known; /* 0: there is no such user, or nobody can tell */
+	uint32_t uid;
+};
+
 /* config -> parent: done, fd = the snapshot */
 struct zg_msg_config_done {
 	uint8_t id[32];

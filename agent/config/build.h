@@ -11,6 +11,7 @@
 #include "diag.h"
 #include "lint.h"
 #include "slice.h"
+#include "users.h"
 #include "zg_snapshot.h"
 #include "zg_wire.h"
 
@@ -41,6 +42,10 @@ bool zg_build_submitted(const struct zg_build *b, size_t n, struct zg_msg_config
  * seen: tools that servers were seen to have, may be none. */
 int zg_build_lint(struct zg_build *b, const struct zg_lint_tool *seen, size_t seen_count,
 		  struct zg_lint *out) ZG_MUST_CHECK;
+
+/* Between the last file and zg_build_finish: whose uids are meant (users.h)? What is
+ * wrong goes to the diag; -errno of find. */
+int zg_build_users(struct zg_build *b, zg_user_fn *find, void *arg) ZG_MUST_CHECK;
 
 struct zg_build_counts {
 	size_t rules, servers, profiles, prefixes, kernel_rules;

@@ -172,7 +172,7 @@ static void put_cond_at(struct zg_buf *out, const struct zg_conds_src *c, size_t
 		zg_buf_str(out, ",\"min\":");
 		put_number(out, cond->min);
 	}
-	if (cond->range_count) {
+	if (cond->range_count && cond->kind != ZG_CK_USER) { /* whose names say it all */
 		zg_buf_str(out, ",\"ranges\":");
 		put_items(out, cond, cond->range_count, put_range_of, arena);
 	}

@@ -113,6 +113,30 @@ static int send_submitted(int sock, const struct zg_build *b)
 	return rc;
 }
 
+/* The parent knows who is who; zg_user_fn. */
+static int ask_user(void *arg, struct zg_slice name, uint32_t *uid)
+{
+	const int *sock = arg;
+	struct zg_msg_config_user body = {0};
+	struct zg_msg m = {.fd = -1};
+	int rc;
+
+	(void)zg_str_cut(body.name, sizeof(body.name), name); /* parsed: it fits */
+	rc = zg_msg_send(*sock, ZG_MSG_CONFIG_USER, &body, -1);
+	if (rc == 0)
+		rc = zg_msg_recv(*sock, &m);
+	if (rc == 0 && m.type != ZG_MSG_CONFIG_UID)
+		rc = -EPROTO;
+	if (rc == 0) {
+		const struct zg_msg_config_uid *is = (const void *)m.body;
+
+		*uid = is->uid;
+		rc = is->known != 0;
+	}
+	zg_msg_release(&m);
+	return rc;
+}
+
 /* Exit status: 0 a snapshot was sent, 1 errors were. */
 static int answer(int sock, struct zg_build *b, struct zg_diag *diag, bool settings_only)
 {
@@ -120,6 +144,8 @@ static int answer(int sock, struct zg_build *b, struct zg_diag *diag, bool setti
 	struct zg_msg_config_done done = {0};
 	zg_autofd int fd = -1;
 
+	if (!settings_only && zg_build_users(b, ask_user, &sock) < 0)
+		return 1;
 	if (zg_build_finish(b, settings_only ? ZG_BUILD_SETTINGS : ZG_BUILD_ALL, &snapshot, done.id,
 			    NULL) == 0) {
 		fd = seal(&snapshot);

@@ -197,6 +197,18 @@ void zg_build_add(struct zg_build *b, enum zg_config_file kind, const char *name
 	}
 }
 
+int zg_build_users(struct zg_build *b, zg_user_fn *find, void *arg)
+{
+	int r = b->diag->errors ? 0 : zg_policy_users(&b->policy, &b->arena, find, arg);
+
+	if (r == 0 && !b->shadow_diag.errors)
+		r = zg_policy_users(&b->shadow, &b->arena, find, arg);
+	if (r == -E2BIG)
+		zg_diag_error(b->diag, "", 0, 0, "the policies name more than %d users",
+			      ZG_POLICY_USERS_MAX);
+	return r == -E2BIG ? 0 : r;
+}
+
 const struct zg_settings *zg_build_settings(const struct zg_build *b)
 {
 	return &b->settings.settings;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -16,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "ipc.h"
+#include "log.h"
 #include "spawn.h"
 
 #define NOBODY	    65534
@@ -441,6 +443,26 @@ static void take_submitted(struct zg_configure *c, struct zg_msg_config_server *
 			c->in.submitted(c->in.arg, &m->entry, c->file[i].text);
 }
 
+/* Whose uid is it? Asked one after the other: there is always room for the answer. */
+static int take_user(struct zg_configure *c, struct zg_msg_config_user *m)
+{
+	struct zg_msg_config_uid is = {0};
+	const struct passwd *pw;
+
+	if (++c->users > 2 * ZG_POLICY_USERS_MAX) /* of the policy, and of the one on trial */
+		return -EPROTO;
+	ZG_MSG_TEXT(m->name);
+	pw = getpwnam(m->name);
+	if (pw)
+		is = (struct zg_msg_config_uid){.known = 1, .uid = pw->pw_uid};
+	else
+		zg_log(ZG_LOG_WARN,
+		       "a policy names the user '%s', who does not exist: nobody can tell whether "
+		       "conditions on that name hold",
+		       m->name);
+	return zg_msg_send(c->sock, ZG_MSG_CONFIG_UID, &is, -1) == -EAGAIN ? -EPROTO : 0;
+}
+
 /* The channel ended: how did the child? */
 static int ended(struct zg_configure *c)
 {
@@ -480,6 +502,10 @@ int zg_configure_step(struct zg_configure *c)
 			take_error(c, (struct zg_msg_config_error *)(void *)m.body);
 		} else if (m.type == ZG_MSG_CONFIG_SERVER && c->compiling) {
 			take_submitted(c, (struct zg_msg_config_server *)(void *)m.body);
+		} else if (m.type == ZG_MSG_CONFIG_USER && c->compiling) {
+			rc = take_user(c, (struct zg_msg_config_user *)(void *)m.body);
+			if (rc < 0)
+				break;
 		} else if (m.type == ZG_MSG_CONFIG_DONE && c->compiling && c->snapshot < 0) {
 			c->snapshot = zg_take_fd(&m.fd);
 		} else {

@@ -52,6 +52,7 @@ struct zg_configure {
 	struct zg_configure_file *file;
 	size_t files, next;
 	bool compiling; /* everything was sent */
+	size_t users;	/* that it asked for */
 	size_t errors;
 	struct zg_err first; /* of the errors, for whoever asked */
 	int snapshot;	     /* the result; -1 */

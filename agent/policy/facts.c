@@ -254,9 +254,11 @@ static enum zg_truth user_holds(const struct zg_policy_view *v, const struct zg_
 {
 	enum zg_truth t = fact_holds(v, f, c);
 
-	if (t == ZG_UNKNOWN && f->fact[ZG_FACT_UID].known && c->more.count)
-		t = truth(in_range(v, c, f->env->principal->uid));
-	return t;
+	if (t != ZG_UNKNOWN || !f->fact[ZG_FACT_UID].known)
+		return t;
+	if (in_range(v, c, f->env->principal->uid))
+		return ZG_TRUE;
+	return c->more.count == c->atoms.count ? ZG_FALSE : ZG_UNKNOWN;
 }
 
 static enum zg_truth time_holds(const struct zg_policy_view *v, const struct zg_facts *f,

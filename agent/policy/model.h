@@ -84,7 +84,7 @@ struct zg_cond_src {
 	struct zg_texts values; /* LABEL, RISK_TAG, FACT, UID, USER, ARG_REGEX;
 				   SERVER_NOT_IN: trimmed and in lower case */
 	struct zg_range_src *range;
-	size_t range_count; /* UID; USER: the numbers of its names, once they are known */
+	size_t range_count; /* UID; USER: one of each name whose number is known */
 	struct zg_window *window;
 	size_t window_count;
 	struct zg_texts steps; /* ARG_*: the pointer's tokens, unescaped */

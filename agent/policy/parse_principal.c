@@ -58,7 +58,7 @@ static void parse_user(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, v
 	struct zg_cond_src *c = add_fact(ctx, y, into, ZG_CK_USER, ZG_FACT_USER);
 
 	for (size_t i = 0; c && i < c->values.count; i++) {
-		if (!zg_is_glob(c->values.item[i]))
+		if (!zg_is_glob(c->values.item[i]) && c->values.item[i].len < ZG_USER_LEN)
 			continue;
 		zg_yaml_error(ctx, y, "'%.*s' is not the name of a user",
 			      ZG_FMT(c->values.item[i]));

@@ -2,6 +2,7 @@
 // policy_args.test.mjs - arguments, principals, times and classify rules decide
 // real calls through the gateway, and the record says what rules annotate.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { CLIENT_UID, TOOLS, needs, startAgent, until } from './agent.mjs';
 import { RawClient } from './raw.mjs';
@@ -16,6 +17,8 @@ rules:
   - {id: words, match: {args: {/number: {regex: "."}}}, decision: DENY}
   - {id: mine, match: {labels: {mcp.tool: create_issue}, args: {/title: "mine *"}, principal: {profile: agent, uid: ${CLIENT_UID}}}, decision: ALLOW}
   - {id: others, match: {labels: {mcp.tool: create_issue}, args: {/title: "theirs *"}, principal: {uid: ${CLIENT_UID + 1}}}, decision: ALLOW}
+  - {id: named, match: {labels: {mcp.tool: create_issue}, args: {/title: "named *"}, principal: {user: daemon}}, decision: ALLOW}
+  - {id: bins, match: {args: {/title: "named *"}, principal: {user: bin}}, decision: DENY}
   - {id: today, match: {labels: {mcp.tool: create_issue}, args: {/title: "now"}, time: {days: [${near(-1)}, ${near(1)}]}}, decision: ALLOW}
   - {id: never, match: {labels: {mcp.tool: create_issue}, args: {/title: "later"}, time: {days: [${near(72)}]}}, decision: ALLOW}
 classify:
@@ -50,6 +53,15 @@ describe('conditions', needs(), () => {
 	test('who calls, and when, decides', async () => {
 		for (const [title, wanted] of [['mine a', true], ['theirs a', false], ['now', true], ['later', false]])
 			assert.equal(await allowed('create_issue', { title, body: 'b' }), wanted, title);
+	});
+
+	test('a name of a user is the uid that it has here', async () => {
+		const uid = Number(execFileSync('id', ['-u', 'daemon']));
+		const daemon = await agent.inside({ uid });
+		const other = await new RawClient(daemon, agent.url('github')).open();
+
+		assert.ok(!(await other.call('create_issue', { title: 'named a', body: 'b' })).message.result.isError);
+		assert.ok(!await allowed('create_issue', { title: 'named a', body: 'b' }));
 	});
 
 	test('a classify rule makes a read of what the registry calls a write', async () => {

@@ -399,6 +399,84 @@ static void rules_annotate_and_advise(void **state)
 	world_end(&w);
 }
 
+static int user_of(void *arg, struct zg_slice name, uint32_t *uid)
+{
+	(void)arg;
+	if (zg_slice_eq(name, ZG_SLICE("ann")))
+		*uid = 1001;
+	else if (zg_slice_eq(name, ZG_SLICE("bob")))
+		*uid = 1002;
+	else
+		return 0;
+	return 1;
+}
+
+static enum zg_decision_kind judge_uid(const struct world *w, uint32_t uid)
+{
+	struct zg_principal who = {.uid = uid, .profile_id = ZG_PROFILE_FIRST};
+	struct zg_envelope env = {.server = ZG_SLICE("github"),
+				  .method = ZG_SLICE("tools/call"),
+				  .tool = ZG_SLICE("push"),
+				  .principal = &who};
+	struct zg_decision d;
+
+	assert_int_equal(zg_envelope_classify(&w->policy, &env), 0);
+	zg_decide(&w->policy, &env, &d);
+	return d.kind;
+}
+
+static const struct {
+	const char *condition;
+	bool ann, cat; /* does it restrict 1001, 1003 ? */
+	bool allows;   /* may 1001, if the rule says ALLOW? */
+} users[] = {
+	{"principal: {user: ann}", true, false, true},
+	{"principal: {user: [ann, ann, bob]}", true, false, true},
+	{"principal: {user: bob}", false, false, false},
+	/* nobody can tell who that is: it may be anybody */
+	{"principal: {user: ghost}", true, true, false},
+	{"principal: {user: [bob, ghost]}", true, true, false},
+	{"principal: {user: [ann, ghost]}", true, true, true},
+};
+
+static void names_of_users_are_uids(void **state)
+{
+	char rules[1024];
+
+	(void)state;
+	world_user = user_of;
+	for (size_t i = 0; i < ZG_COUNT(users); i++) {
+		struct world w;
+
+		(void)snprintf(rules, sizeof(rules), DENY_IF("%s"), users[i].condition);
+		world_rules(&w, rules);
+		assert_int_equal(judge_uid(&w, 1001), users[i].ann ? ZG_D_DENY : ZG_D_ALLOW);
+		assert_int_equal(judge_uid(&w, 1003), users[i].cat ? ZG_D_DENY : ZG_D_ALLOW);
+		world_end(&w);
+		(void)snprintf(rules, sizeof(rules), ALLOW_IF("%s"), users[i].condition);
+		world_rules(&w, rules);
+		assert_int_equal(judge_uid(&w, 1001), users[i].allows ? ZG_D_ALLOW : ZG_D_DENY);
+		assert_int_equal(judge_uid(&w, 1003), ZG_D_DENY);
+		world_end(&w);
+	}
+	world_user = NULL;
+}
+
+/* The same policy is the same snapshot on a machine with other uids. */
+static void uids_are_no_part_of_the_id(void **state)
+{
+	struct world with, without;
+
+	(void)state;
+	world_user = user_of;
+	world_rules(&with, ALLOW_IF("principal: {user: ann}"));
+	world_user = NULL;
+	world_rules(&without, ALLOW_IF("principal: {user: ann}"));
+	assert_memory_equal(with.id, without.id, 32);
+	world_end(&with);
+	world_end(&without);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +489,8 @@ int main(void)
 		cmocka_unit_test(resources_and_prompts_have_labels_and_classes),
 		cmocka_unit_test(a_list_shows_what_some_call_may_do),
 		cmocka_unit_test(rules_annotate_and_advise),
+		cmocka_unit_test(names_of_users_are_uids),
+		cmocka_unit_test(uids_are_no_part_of_the_id),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

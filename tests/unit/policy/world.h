@@ -43,6 +43,9 @@ static const char *const world_servers[] = {
 	NULL,
 };
 
+/* Who has which uid, for worlds to come; NULL: nobody can tell. */
+static zg_user_fn *world_user;
+
 /* Policies end with NULL; main NULL = WORLD_MAIN. */
 static inline void world_make(struct world *w, const char *main_text, const char *const *policies,
 			      const char *const *servers)
@@ -62,6 +65,8 @@ static inline void world_make(struct world *w, const char *main_text, const char
 		(void)snprintf(name, sizeof(name), "s%d", i);
 		zg_build_add(b, ZG_CF_SERVER, name, zg_slice_str(servers[i]));
 	}
+	if (world_user)
+		assert_int_equal(zg_build_users(b, world_user, NULL), 0);
 	w->ok = zg_build_finish(b, ZG_BUILD_POLICY, &w->snapshot, w->id, &w->counts) == 0;
 	zg_build_free(b);
 	if (w->ok) {

@@ -312,18 +312,26 @@ enum zg_truth zg_cond_holds(const struct zg_policy_view *v, struct zg_facts *f,
 	return ZG_FALSE;
 }
 
+static bool reads_arguments(const struct zg_row_cond *c)
+{
+	return c->kind >= ZG_CK_ARG_IS && c->kind <= ZG_CK_ARG_ABSENT;
+}
+
 /* Those that read arguments come last: whatever else fails spares them. */
 enum zg_truth zg_conds_hold(const struct zg_policy_view *v, struct zg_facts *f,
 			    struct zg_row_span span, uint32_t but)
 {
 	enum zg_truth all = ZG_TRUE;
 
-	for (uint32_t i = 0; all != ZG_FALSE && i < span.count; i++) {
-		enum zg_truth t =
-			i == but ? ZG_TRUE : zg_cond_holds(v, f, &v->conds[span.first + i]);
+	for (int last = 0; last < 2; last++)
+		for (uint32_t i = 0; all != ZG_FALSE && i < span.count; i++) {
+			const struct zg_row_cond *c = &v->conds[span.first + i];
+			enum zg_truth t = ZG_TRUE;
 
-		all = t < all ? t : all;
-	}
+			if (i != but && reads_arguments(c) == last)
+				t = zg_cond_holds(v, f, c);
+			all = t < all ? t : all;
+		}
 	return all;
 }
 

@@ -74,6 +74,7 @@ test('a soak with workers killed at random', needs({ timeout: (seconds + 300) * 
 		await new Promise((later) => setTimeout(later, PACE * (1000 + random(2000))));
 		early ??= memory(agent.pids('gateway'));
 		const workers = agent.pids('gateway');
+		early ??= memory(workers); // while all are there: one that is being killed has none to look at
 		const victim = workers[random(workers.length)];
 		if (victim && performance.now() < end - 1500) {
 			process.kill(victim, 'SIGKILL');

@@ -85,6 +85,15 @@ function left(agent) { // what must not be there any more
 
 const started = performance.now();
 const secrets = plant();
+// the site's own, beside the example: what a call says counts, too
+const SITE = `version: v1
+rules:
+  - id: no-passwords-in-titles
+    match: {labels: {mcp.tool: create_issue}, args: {/title: "*password*"}}
+    decision: DENY
+    reason: everybody reads the title of an issue
+    remediation: leave the password out
+`;
 const shown = { 'aws-access-key': secrets['aws-access-key'], 'github-token': secrets['github-token'] };
 const NAME = 'api.vendor.example', AT = '127.0.0.1';
 const [github, rogue, shadow, vendor, dns] = await Promise.all([startServer({ name: 'github', secrets: shown }), startServer({ name: 'rogue' }),
@@ -95,12 +104,13 @@ const agent = await startAgent({
 	allow: [{ host: NAME, port: vendor.port, local: true }, { cidr: '127.0.0.1/32', port: shadow.port }],
 	more: `dns: {upstream: ["127.0.0.1:${dns.port}"]}\n`,
 	policy: fs.readFileSync(EXAMPLE, 'utf8'),
+	before: (a) => fs.writeFileSync(path.join(a.dir, 'etc/policies/site.yaml'), SITE),
 	servers: [{ id: 'github', url: `http://api.github.com:${github.port}/mcp`, addresses: ['127.0.0.1', '::1'], risk_tags: ['prod'],
 		tools: { 'read_*': { action: 'read' }, leak: { action: 'read' }, slow_write: { action: 'write', risk_tags: ['non_prod'] } } }],
 });
 const gateway = agent.url('github');
 console.log(paint('1', 'zerogate: what an agent may reach and call, and what it cannot'));
-say(`policy    ${path.relative(process.cwd(), EXAMPLE)} (unmodified)`);
+say(`policy    ${path.relative(process.cwd(), EXAMPLE)} (unmodified), and one rule about an argument`);
 say(`agent     pid ${agent.process.pid}, ready after ${agent.startMs.toFixed(0)} ms, cgroup ${agent.cgroup}`);
 say(`servers   "github" registered, port ${github.port}; nobody registered those on ports ${rogue.port} and ${shadow.port}`);
 say(`allowed   ${NAME} port ${vendor.port}, 127.0.0.1 port ${shadow.port}; nothing else`);
@@ -121,7 +131,11 @@ try {
 		evidence(await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'read_issue'));
 	});
 
-	await show('A write to production is held, approved by a second command, executed once', async () => {
+	await show('A write to production is denied for its argument; else held, approved by a second command, executed once', async () => {
+		const denied = await client.tool('create_issue', { title: 'The password is hunter2' });
+		say(`create_issue -> "${denied.content[0].text}"`);
+		holds(denied.isError && ['no-passwords-in-titles', 'leave the password out'].every((s) => denied.content[0].text.includes(s)), 'not denied with rule and remediation');
+		evidence(await agent.record((r) => r.kind === 'call.deny' && r.tool === 'create_issue'));
 		const call = client.tool('create_issue', { title: 'Rotate the keys' });
 		const id = await agent.approval();
 		evidence(await agent.record((r) => r.kind === 'approval.request'));

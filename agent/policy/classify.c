@@ -166,6 +166,8 @@ static void take_class(const struct zg_policy_view *v, struct classes *x, uint16
 	const struct zg_row_class *c = &v->classes[number];
 	enum zg_truth t = zg_rule_holds(v, &x->facts, c->match, c->unless, but);
 
+	if (t == ZG_UNKNOWN && x->env->arguments_unknown)
+		t = x->env->classes_met ? ZG_TRUE : ZG_FALSE;
 	if (t == ZG_UNKNOWN && !x->env->preview)
 		x->env->unclear = true;
 	if (t != ZG_TRUE)

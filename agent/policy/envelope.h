@@ -51,6 +51,10 @@ struct zg_envelope {
 	bool overflow;			  /* more labels or tags than fit: must be denied */
 	/* a list is filtered: would some call, whatever its arguments, be let through? */
 	bool preview;
+	/* a record is replayed, and no record holds arguments: whatever depends on them is not
+	 * known, but for classify rules, which all apply or none of them */
+	bool arguments_unknown;
+	bool classes_met;
 	bool other_form; /* its URI's normal form is classified otherwise: denied */
 	bool unclear;	 /* classify rules contradict each other, or cannot be judged: denied */
 };

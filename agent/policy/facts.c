@@ -305,7 +305,8 @@ enum zg_truth zg_cond_holds(const struct zg_policy_view *v, struct zg_facts *f,
 	case ZG_CK_ARG_RANGE:
 	case ZG_CK_ARG_PRESENT:
 	case ZG_CK_ARG_ABSENT:
-		return f->env->preview ? ZG_UNKNOWN : zg_arg_holds(v, f, c);
+		return f->env->preview || f->env->arguments_unknown ? ZG_UNKNOWN
+								    : zg_arg_holds(v, f, c);
 	case ZG_CK_MAX:
 		break;
 	}

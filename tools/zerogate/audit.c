@@ -42,9 +42,9 @@ static const char *text_of(const json_t *o, const char *name)
 	return text ? text : "";
 }
 
-static void print_for_people(const struct zg_buf *b)
+static void print_for_people(struct zg_slice line)
 {
-	json_t *o = json_loadb(b->ptr, b->len, 0, NULL);
+	json_t *o = json_loadb(line.ptr, line.len, 0, NULL);
 	const char *name;
 	json_t *value;
 
@@ -73,17 +73,21 @@ static void print_for_people(const struct zg_buf *b)
 	json_decref(o);
 }
 
-static void print_line(const struct zg_cli *cli, const struct zg_buf *b)
+static bool print_line(void *arg, struct zg_slice line)
 {
+	const struct zg_cli *cli = arg;
+
 	if (cli->json)
-		printf("%.*s\n", (int)b->len, b->ptr);
+		printf("%.*s\n", (int)line.len, line.ptr);
 	else
-		print_for_people(b);
+		print_for_people(line);
 	/* someone may be reading the pipe as it comes */
 	(void)fflush(stdout);
+	return !ferror(stdout);
 }
 
-static int follow(struct zg_cli *cli, const struct zg_msg_ctl_audit_tail *ask)
+int zg_audit_follow(const struct zg_cli *cli, const struct zg_msg_ctl_audit_tail *ask,
+		    bool (*each)(void *arg, struct zg_slice text), void *arg)
 {
 	zg_autobuf line = ZG_BUF(ZG_CHAIN_LINE_MAX);
 	struct zg_msg_ctl_audit_line part;
@@ -104,11 +108,9 @@ static int follow(struct zg_cli *cli, const struct zg_msg_ctl_audit_tail *ask)
 		zg_buf_add(&line, part.text, part.bytes);
 		if (!part.last)
 			continue;
-		if (zg_buf_ok(&line))
-			print_line(cli, &line);
-		zg_buf_reset(&line);
-		if (ferror(stdout))
+		if (zg_buf_ok(&line) && !each(arg, zg_buf_slice(&line)))
 			return ZG_EXIT_NO;
+		zg_buf_reset(&line);
 	}
 	return rc < 0 ? ZG_EXIT_DAEMON : status;
 }
@@ -132,7 +134,7 @@ static int tail(struct zg_cli *cli, int argc, char **argv)
 			return usage();
 		}
 	}
-	return optind == argc ? follow(cli, &ask) : usage();
+	return optind == argc ? zg_audit_follow(cli, &ask, print_line, cli) : usage();
 }
 
 int zg_verb_audit(struct zg_cli *cli, int argc, char **argv)

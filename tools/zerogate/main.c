@@ -28,7 +28,7 @@ static const struct verb verbs[] = {
 	{"gates", "[list] | lift NAME --reason TEXT", zg_verb_gates},
 	{"init", "[--file FILE]... [--write-registry FOLDER] [--apply|--undo]", zg_verb_init},
 	{"network", "learn [--profile NAME] [--since 2h|7d|TIME] [--audit DIR]", zg_verb_network},
-	{"policy", "check|test|explain|diff|keygen|sign|verify [--config FILE] ...",
+	{"policy", "check|test|explain|diff|simulate|keygen|sign|verify [--config FILE] ...",
 	 zg_verb_policy},
 	{"reload", "", zg_verb_reload},
 	{"resume", "PROFILE [--reason TEXT]", zg_verb_contain},

@@ -17,6 +17,8 @@ static int usage(void)
 	      "       zerogate policy explain [--json] [--lines] [--trace] [--config FILE] "
 	      "ENVELOPE|-\n"
 	      "       zerogate policy diff [--json] --config A --config B\n"
+	      "       zerogate policy simulate [--json] --config FILE [--config NOW] "
+	      "[--audit DIR | --last N]\n"
 	      "       zerogate policy keygen --key FILE\n"
 	      "       zerogate policy sign --key FILE [--out FILE] [--config FILE]\n"
 	      "       zerogate policy verify [--pub FILE] [--out FILE] [--config FILE]\n"
@@ -45,8 +47,8 @@ static const struct {
 } subverbs[] = {
 	{"check", zg_policy_check_files, 0, 0}, {"test", zg_policy_test, 0, ZG_CONFIG_FILES_MAX},
 	{"explain", zg_policy_explain, 1, 1},	{"diff", zg_policy_diff, 0, 0},
-	{"keygen", zg_policy_keygen, 0, 0},	{"sign", zg_policy_sign, 0, 0},
-	{"verify", zg_policy_verify, 0, 0},
+	{"simulate", zg_policy_simulate, 0, 0}, {"keygen", zg_policy_keygen, 0, 0},
+	{"sign", zg_policy_sign, 0, 0},		{"verify", zg_policy_verify, 0, 0},
 };
 
 int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
@@ -56,10 +58,12 @@ int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
 		{"lines", no_argument, NULL, 'l'},	  {"trace", no_argument, NULL, 't'},
 		{"strict", no_argument, NULL, 's'},	  {"key", required_argument, NULL, 'k'},
 		{"pub", required_argument, NULL, 'p'},	  {"out", required_argument, NULL, 'o'},
-		{"audit", required_argument, NULL, 'a'},  {NULL, 0, NULL, 0},
+		{"audit", required_argument, NULL, 'a'},  {"last", required_argument, NULL, 'n'},
+		{"pins", no_argument, NULL, 'P'},	  {NULL, 0, NULL, 0},
 	};
 	struct zg_policy_args a = {.config = DEFAULT_CONFIG, .json = cli->json, .cli = cli};
 	const char *name;
+	uint64_t last;
 	int configs = 0, c;
 
 	optind = 0; /* glibc: forget that main stopped at the first operand */
@@ -80,6 +84,11 @@ int zg_verb_policy(struct zg_cli *cli, int argc, char **argv)
 			break;
 		case 's':
 			a.strict = true;
+			break;
+		case 'n':
+			if (zg_slice_u64(zg_slice_str(optarg), UINT32_MAX, &last) < 0 || !last)
+				return usage();
+			a.last = (uint32_t)last;
 			break;
 		case 'P':
 			a.pins = true;

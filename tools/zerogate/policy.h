@@ -19,7 +19,8 @@ struct zg_policy_args {
 	bool pins;	   /* of check: ask the agent which tools servers have */
 	const char *other; /* a second --config */
 	const char *key, *pub, *out, *audit;
-	int argc; /* operands */
+	uint32_t last; /* of simulate: records to ask the agent for; 0 = not given */
+	int argc;      /* operands */
 	char **argv;
 };
 
@@ -27,6 +28,7 @@ int zg_policy_check_files(const struct zg_policy_args *a);
 int zg_policy_explain(const struct zg_policy_args *a);
 int zg_policy_test(const struct zg_policy_args *a);
 int zg_policy_diff(const struct zg_policy_args *a);
+int zg_policy_simulate(const struct zg_policy_args *a);
 int zg_policy_keygen(const struct zg_policy_args *a);
 int zg_policy_sign(const struct zg_policy_args *a);
 int zg_policy_verify(const struct zg_policy_args *a);

@@ -147,9 +147,7 @@ static char *default_key(const char *path, bool is_dir)
 	return out;
 }
 
-/* STATE_DIR/audit as zerogate.yaml has it, relative to the file's folder. NULL
- * after saying why. */
-static char *dir_of_config(const char *path)
+char *zg_audit_dir(const char *path)
 {
 	zg_autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	zg_autobuf text = ZG_BUF(ZG_CONFIG_FILE_BYTES);
@@ -297,7 +295,7 @@ static bool choose(int argc, char **argv, const char **dir, const char **pubkey,
 	if ((*dir != NULL) + (config != NULL) + (optind != argc) > 1)
 		return false;
 	if (config) {
-		*dir = *configured = dir_of_config(config);
+		*dir = *configured = zg_audit_dir(config);
 		return *dir != NULL;
 	}
 	if (!*dir && optind == argc)

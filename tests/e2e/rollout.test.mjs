@@ -252,8 +252,20 @@ test('require_signed: what nobody listed has signed is not loaded, tampered or n
 	assert.equal((await agent.zg(['policy', 'sign', '--key', key, ...config])).code, 0);
 	const good = await agent.zg(['reload']);
 	assert.equal(good.code, 0, good.stderr);
-	assert.notEqual((await status(agent)).snapshot, first.snapshot);
+	const signed = await status(agent);
+	assert.notEqual(signed.snapshot, first.snapshot);
 	assert.equal((await read()).isError, true);
+
+	// what the registry decides needs no new signature, and is in force at once
+	const rejects = () => agent.records().filter((r) => r.kind === 'policy.reject').length;
+	const before = rejects();
+	const revoke = await agent.zg(['servers', 'revoke', 'github', '--reason', 'it leaks']);
+	assert.equal(revoke.code, 0, revoke.stderr);
+	const revoked = await changed(agent, signed.snapshot);
+	assert.equal(revoked.last_reload_error, '');
+	assert.ok(revoked.generation > signed.generation);
+	assert.equal(rejects(), before);
+	assert.equal((await agent.zg(['reload'])).code, 0, 'the files are those that were signed');
 });
 
 test('diff: what one configuration decides otherwise, field by field; order and comments do not count', (t) => {

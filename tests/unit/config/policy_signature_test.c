@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* policy_signature_test.c - only a listed key's signature over this snapshot counts. */
 #include <openssl/evp.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
-
+#include "policy/world.h"
 #include "policy_signature.h"
 
 struct signer {
@@ -145,6 +141,50 @@ static void reads_keys_as_people_write_them(void **state)
 		assert_int_not_equal(zg_sign_key((struct zg_slice){pem, n}, b), 0);
 }
 
+/* What zerogate.yaml says of reloading, candidates and signers. */
+static void rollout_keys_that_cannot_be_meant_are_errors(void **state)
+{
+	static const struct {
+		const char *keys, *says;
+	} cases[] = {
+		{"reload: {on_change: false}\n", ""},
+		{"reload: {on_change: maybe}\n", "main:3:21: on_change"},
+		{"reload: {on_changes: true}\n", "main:3:10: unknown key 'on_changes'"},
+		{"reload: now\n", "main:3:9: "},
+		{"shadow_policies: candidate\n", ""},
+		{"shadow_policies: [a, b]\n", "main:3:18: "},
+		{"policy_signers: [a.pub]\n", ""},
+		{"policy_signers: {a: b}\n", "main:3:17: "},
+		{"policy_signers: ['']\n", "main:3:17: a signer is empty"},
+		{"require_signed: true\n", "main:1:1: require_signed wants 1 signers"},
+		{"policy_signers: [a.pub]\nrequire_signed: 2\n",
+		 "main:1:1: require_signed wants 2 signers, and policy_signers names 1"},
+		{"policy_signers: [a.pub]\nrequire_signed: often\n", "main:4:17: require_signed"},
+		{"policy_signers: [a.pub]\nrequire_signed: 99\n", "main:4:17: "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ZG_COUNT(cases); i++) {
+		char text[1024], got[ZG_PATH_LEN + ZG_REASON_LEN + 32] = "";
+		struct zg_diag diag = {0};
+		struct zg_build *b = zg_build_new(&diag);
+
+		assert_non_null(b);
+		assert_true(snprintf(text, sizeof(text), "%s%s", WORLD_MAIN, cases[i].keys) <
+			    (int)sizeof(text));
+		zg_build_add(b, ZG_CF_MAIN, "main", zg_slice_str(text));
+		zg_build_free(b);
+		if (diag.errors)
+			(void)snprintf(got, sizeof(got), "%s:%u:%u: %s", diag.item[0].file,
+				       diag.item[0].line, diag.item[0].column, diag.item[0].what);
+		if (cases[i].says[0])
+			assert_memory_equal(got, cases[i].says, strlen(cases[i].says));
+		else
+			assert_string_equal(got, "");
+		zg_diag_release(&diag);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +193,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(refuses_what_is_no_file_of_signatures),
 		cmocka_unit_test(reads_keys_as_people_write_them),
+		cmocka_unit_test(rollout_keys_that_cannot_be_meant_are_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

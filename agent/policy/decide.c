@@ -75,11 +75,12 @@ struct verdict {
 	struct zg_decision *d;
 	struct zg_facts *facts;
 	bool overflow;
+	bool certain; /* some rule matches for sure, or denies if it does */
 };
 
 /*
  * but: a condition known to hold, or ZG_NO_INDEX. A rule of which nobody can
- * tell whether it matches restricts, and grants nothing.
+ * tell whether it matches restricts, and grants nothing: no approval either.
  */
 static void take(const struct zg_policy_view *v, struct verdict *out, uint16_t number, uint32_t but)
 {
@@ -96,6 +97,7 @@ static void take(const struct zg_policy_view *v, struct verdict *out, uint16_t n
 		out->overflow = true;
 	if (t == ZG_UNKNOWN && kind != ZG_D_DENY && kind != ZG_D_REQUIRE_APPROVAL)
 		return;
+	out->certain |= t == ZG_TRUE || kind == ZG_D_DENY;
 	if (!d->matched || kind < d->kind || (kind == d->kind && number < d->decisive)) {
 		d->kind = kind;
 		d->decisive = number;
@@ -202,7 +204,7 @@ static void decide(const struct zg_policy *p, const struct zg_envelope *env, str
 {
 	const struct zg_policy_view v = zg_policy_view(p);
 	struct zg_facts facts;
-	struct verdict out = {d, &facts, false};
+	struct verdict out = {.d = d, .facts = &facts};
 
 	*d = (struct zg_decision){.decisive = UINT16_MAX};
 	if (!judge_first(&v, env, d))
@@ -215,10 +217,13 @@ static void decide(const struct zg_policy *p, const struct zg_envelope *env, str
 	for (int i = 0; v.header->facts && i < ZG_FACT_MAX; i++)
 		visit_fact(&v, &out, i);
 	visit_all(&v, &out, v.header->residual);
-	if (!d->matched)
-		d->kind = (enum zg_decision_kind)v.header->default_decision;
-	else
+	if (d->matched && (out.certain || d->kind <= v.header->default_decision)) {
 		d->reason = ZG_DR_RULE;
+	} else {
+		d->kind = (enum zg_decision_kind)v.header->default_decision;
+		d->decisive = UINT16_MAX;
+		d->matched = d->rule_count = 0;
+	}
 	if (facts.twice || (out.overflow && d->kind != ZG_D_DENY))
 		deny(d, ZG_DR_OVERFLOW);
 	if (d->kind == ZG_D_DENY)

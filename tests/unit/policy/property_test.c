@@ -2,7 +2,8 @@
 /*
  * Laws of the decision, on random policies and calls: the order of rules and files
  * means nothing, another DENY never allows more, an ALLOW less never allows more, an
- * exception to an ALLOW neither, and a tighter constraint never loosens.
+ * exception to an ALLOW neither, a tighter constraint never loosens, and what is not
+ * known of a call never allows more than what is.
  *
  * What is drawn is in tables of YAML, so that a part of the language joins all laws
  * with one row. The seed is fixed; a law that breaks prints both policies.
@@ -23,6 +24,8 @@ static unsigned draw(unsigned n)
 	return (unsigned)(seed % n);
 }
 
+/* Of the call first, then what may be unknown, then none at all. */
+#define MAY_BE_UNKNOWN 6
 static const char *const conditions[] = {
 	"labels: {mcp.action: read}",
 	"labels: {mcp.action: write}",
@@ -36,7 +39,31 @@ static const char *const conditions[] = {
 	"risk_tags: [prod]",
 	"risk_tags: [secret, non_prod]",
 	"labels: {mcp.tool: 'p*'}, risk_tags: prod",
+	"args: {/n: {min: 3}}",
+	"args: {/n: {max: 7}, /force: {present: false}}",
+	"args: {/path: ['/srv/*', null]}",
+	"args: {/path: {regex: '^/(etc|srv)/'}}",
+	"args: {/force: true}",
+	"args: {/list/0: a}, labels: {mcp.action: write}",
+	"labels: {lane: fast}",
+	"risk_tags: [money, prod]",
+	"principal: {uid: [1000, '2000-2999']}",
+	"principal: {uid: 1000, executable: '/usr/*'}",
+	"principal: {unit: 'run-*.scope'}",
+	"principal: {user: alice}",
+	"time: {days: [mon, fri], from: '09:00', to: '17:00'}",
+	"time: {from: '22:00', to: '06:00', zone: '+02:00'}",
 	"",
+};
+
+/* Classify rules that stand before all rules of a policy, in any order. */
+static const char *const classes[] = {
+	"{id: c0, match: {labels: {mcp.tool: 'p*'}}, set: {action: read}}",
+	"{id: c1, match: {labels: {mcp.tool: push}, args: {/force: true}}, set: {action: write}}",
+	"{id: c2, match: {args: {/n: {min: 5}}}, set: {risk_tags: [money]}}",
+	"{id: c3, match: {labels: {mcp.server: slack}}, set: {labels: {lane: fast}}}",
+	"{id: c4, match: {args: {/path: {regex: 'etc'}}}, unless: {risk_tags: [prod]}, set: "
+	"{labels: {lane: slow}}}",
 };
 
 /* Each constraint, and the same one tighter. */
@@ -55,6 +82,11 @@ static const struct {
 	{"max_concurrent: 8", "max_concurrent: 2"},
 	{"rate: {calls: 10, per: minute, by: [principal]}",
 	 "rate: {calls: 9, per: minute, by: [principal]}"},
+	{"rate: {calls: 5, per: day}", "rate: {calls: 1, per: day}"},
+	{"max_concurrent: {calls: 4, by: [server, tool]}",
+	 "max_concurrent: {calls: 1, by: [server, tool]}"},
+	{"max_retries: 9, max_output_bytes: 9, max_runtime_sec: 9",
+	 "max_retries: 8, max_output_bytes: 8, max_runtime_sec: 8"},
 };
 
 static const char *const hosts[] = {"a.example", "x.b.example", "y.b.example", "c.example",
@@ -65,11 +97,13 @@ struct rule {
 	enum zg_decision_kind decision;
 	int constraint; /* -1 = none */
 	bool tight;
+	unsigned approvers; /* 0 = not set */
 };
 
 struct draft {
 	struct rule rule[RULES + 1];
 	unsigned count;
+	unsigned classes; /* bit i: the classify rule of that number */
 };
 
 static struct rule draw_rule(void)
@@ -81,12 +115,14 @@ static struct rule draw_rule(void)
 
 	if (r.decision == ZG_D_ALLOW_WITH_CONSTRAINTS || (r.decision != ZG_D_DENY && !draw(3)))
 		r.constraint = (int)draw(ZG_COUNT(constraints));
+	if (r.decision == ZG_D_REQUIRE_APPROVAL)
+		r.approvers = draw(3);
 	return r;
 }
 
 static struct draft draw_policy(void)
 {
-	struct draft d = {.count = 1 + draw(RULES)};
+	struct draft d = {.count = 1 + draw(RULES), .classes = draw(1u << ZG_COUNT(classes))};
 
 	for (unsigned i = 0; i < d.count; i++)
 		d.rule[i] = draw_rule();
@@ -102,10 +138,24 @@ static void put_rule(struct zg_buf *out, const struct draft *d, unsigned i)
 		   zg_decision_text(r->decision));
 	if (r->unless[0])
 		zg_buf_fmt(out, "    unless: {%s}\n", r->unless);
+	if (r->approvers && r->decision == ZG_D_REQUIRE_APPROVAL)
+		zg_buf_fmt(out, "    approvers: %u\n", r->tight ? 8 : r->approvers);
 	if (r->constraint >= 0)
 		zg_buf_fmt(out, "    constraints: {%s}\n",
 			   r->tight ? constraints[r->constraint].tight
 				    : constraints[r->constraint].loose);
+}
+
+/* Backwards, if the rules are out of order, too. */
+static void put_classes(struct zg_buf *out, unsigned bits, bool backwards)
+{
+	zg_buf_str(out, bits ? "classify:\n" : "");
+	for (unsigned i = 0; i < ZG_COUNT(classes); i++) {
+		unsigned c = backwards ? (unsigned)ZG_COUNT(classes) - 1 - i : i;
+
+		if (bits & 1u << c)
+			zg_buf_fmt(out, "  - %s\n", classes[c]);
+	}
 }
 
 /* In the order given, over two files; order NULL: as they come, in one. */
@@ -114,7 +164,9 @@ static void compile(struct world *w, const struct draft *d, const unsigned *orde
 	zg_autobuf one = ZG_BUF(65536), two = ZG_BUF(65536);
 	const char *files[3] = {NULL};
 
-	zg_buf_str(&one, "version: v1\nrules:\n");
+	zg_buf_str(&one, "version: v1\n");
+	put_classes(&one, d->classes, order != NULL);
+	zg_buf_str(&one, "rules:\n");
 	zg_buf_str(&two, "version: v1\nrules:\n");
 	for (unsigned i = 0; i < d->count; i++)
 		put_rule(order && i >= d->count / 2 ? &two : &one, d, order ? order[i] : i);
@@ -131,9 +183,11 @@ static void compile(struct world *w, const struct draft *d, const unsigned *orde
 		fail_msg("%s\n%s", first_error(w), one.ptr);
 }
 
-static const struct {
+struct call {
 	const char *server, *method, *tool;
-} calls[] = {
+};
+
+static const struct call calls[] = {
 	{"github", "tools/call", "get_me"},
 	{"github", "tools/call", "push"},
 	{"github", "tools/call", "get_secret_key"},
@@ -147,6 +201,73 @@ static const struct {
 	{"nobody", "tools/call", "get_me"},
 };
 
+/* Of each call a few: arguments, who calls and when; some is not known. */
+static const char *const arguments[] = {
+	"{\"n\":2,\"force\":true}",
+	"{\"n\":5.5,\"path\":\"/srv/x\",\"list\":[\"a\"]}",
+	"{\"n\":\"9\",\"path\":null}",
+	"{\"path\":\"/etc/x\",\"n\":7}",
+	"[]",
+};
+
+static const struct {
+	uint32_t uid; /* UINT32_MAX: nothing is known */
+	const char *cgroup, *executable, *user;
+} callers[] = {
+	{1000, "a/run-1.scope", "/usr/bin/x", "alice"},
+	{2500, "a/b.service", "", ""},
+	{7, "a/b", "/opt/x", "bob"},
+	{UINT32_MAX, "", "", ""},
+};
+
+/* Unknown; Monday 10:00, Monday 23:00, Tuesday 03:00 UTC. */
+static const uint64_t times[] = {0, 1795428000, 1795474800, 1795489200};
+
+struct context {
+	json_t *arguments;
+	struct zg_principal principal;
+	const char *executable, *user;
+	uint64_t time_sec;
+};
+
+static struct context draw_context(void)
+{
+	const unsigned who = draw(ZG_COUNT(callers)), a = draw(ZG_COUNT(arguments) + 1);
+	struct context c = {.time_sec = times[draw(ZG_COUNT(times))],
+			    .executable = callers[who].executable,
+			    .user = callers[who].user,
+			    .principal = {.uid = callers[who].uid}};
+
+	(void)zg_str_cut(c.principal.cgroup, sizeof(c.principal.cgroup),
+			 zg_slice_str(callers[who].cgroup));
+	if (a < ZG_COUNT(arguments)) {
+		c.arguments = json_loads(arguments[a], 0, NULL);
+		assert_non_null(c.arguments);
+	}
+	return c;
+}
+
+static struct zg_decision judge_in(const struct world *w, const struct call *call,
+				   const struct context *c)
+{
+	const bool known = c->principal.uid != UINT32_MAX;
+	struct zg_envelope env = {.server = zg_slice_str(call->server),
+				  .method = zg_slice_str(call->method),
+				  .tool = zg_slice_str(call->tool),
+				  .arguments = c->arguments,
+				  .principal = known ? &c->principal : NULL,
+				  .profile_unknown = true,
+				  .executable = zg_slice_str(c->executable),
+				  .user = zg_slice_str(c->user),
+				  .time_sec = c->time_sec};
+	struct zg_decision d;
+
+	if (zg_envelope_classify(&w->policy, &env) < 0)
+		assert_int_equal(env.action, ZG_ACTION_WRITE);
+	zg_decide(&w->policy, &env, &d);
+	return d;
+}
+
 typedef void law(const struct world *before, const struct zg_decision *was,
 		 const struct world *after, const struct zg_decision *is);
 
@@ -158,12 +279,12 @@ static void compare(const struct draft *a, const unsigned *order_a, const struct
 	compile(&before, a, order_a);
 	compile(&after, b, order_b);
 	for (size_t i = 0; i < ZG_COUNT(calls); i++) {
-		struct zg_decision was =
-			judge(&before, calls[i].server, calls[i].method, calls[i].tool);
-		struct zg_decision is =
-			judge(&after, calls[i].server, calls[i].method, calls[i].tool);
+		struct context c = draw_context();
+		struct zg_decision was = judge_in(&before, &calls[i], &c);
+		struct zg_decision is = judge_in(&after, &calls[i], &c);
 
 		holds(&before, &was, &after, &is);
+		json_decref(c.arguments);
 	}
 	world_end(&before);
 	world_end(&after);
@@ -262,6 +383,17 @@ static void bound_by(const struct world *before, const struct zg_decision *was,
 	if (is->kind > was->kind ||
 	    (is->kind != ZG_D_DENY && !tighter(before, &was->constraints, after, &is->constraints)))
 		broken(before, was, after, is);
+}
+
+/* Likewise, but of what may match only the constraints hold: then it is an ALLOW with them. */
+static void bound_at_least(const struct world *before, const struct zg_decision *was,
+			   const struct world *after, const struct zg_decision *is)
+{
+	struct zg_decision with = *was;
+
+	if (with.kind == ZG_D_ALLOW_WITH_CONSTRAINTS)
+		with.kind = ZG_D_ALLOW;
+	bound_by(before, &with, after, is);
 }
 
 static void same_but_id(const struct world *before, const struct zg_decision *was,
@@ -384,7 +516,7 @@ static void what_is_said_of_every_call_binds_every_call(void **state)
 {
 	(void)state;
 	for (int n = 0; n < POLICIES; n++) {
-		struct draft d = draw_policy(), alone = {.count = 1};
+		struct draft d = draw_policy(), alone = {.count = 1, .classes = d.classes};
 
 		alone.rule[0] = draw_rule();
 		alone.rule[0].match = alone.rule[0].unless = "";
@@ -393,6 +525,7 @@ static void what_is_said_of_every_call_binds_every_call(void **state)
 	}
 }
 
+/* Of what is known: where it is not, neither holds, and a DENY counts. */
 static void a_rule_whose_exception_is_itself_never_matches(void **state)
 {
 	(void)state;
@@ -401,9 +534,37 @@ static void a_rule_whose_exception_is_itself_never_matches(void **state)
 		struct rule *r = &more.rule[more.count++];
 
 		*r = draw_rule();
-		r->match = r->unless = conditions[draw(ZG_COUNT(conditions) - 1)];
+		r->match = r->unless = conditions[draw(ZG_COUNT(conditions) - MAY_BE_UNKNOWN - 1)];
 		compare(&d, NULL, &more, NULL, same_but_id);
 	}
+}
+
+static void what_is_not_known_never_allows_more(void **state)
+{
+	unsigned differ = 0;
+
+	(void)state;
+	for (int n = 0; n < POLICIES; n++) {
+		struct draft d = draw_policy();
+		struct world w;
+
+		compile(&w, &d, NULL);
+		for (size_t i = 0; i < ZG_COUNT(calls); i++) {
+			struct context c = draw_context(), less = c;
+			struct zg_decision was, is;
+
+			less.time_sec = draw(2) ? 0 : c.time_sec;
+			less.executable = less.user = "";
+			less.principal.uid = draw(2) ? UINT32_MAX : c.principal.uid;
+			was = judge_in(&w, &calls[i], &c);
+			is = judge_in(&w, &calls[i], &less);
+			bound_at_least(&w, &was, &w, &is);
+			differ += is.kind != was.kind;
+			json_decref(c.arguments);
+		}
+		world_end(&w);
+	}
+	assert_true(differ > 0);
 }
 
 int main(void)
@@ -417,6 +578,7 @@ int main(void)
 		cmocka_unit_test(another_constraint_never_loosens),
 		cmocka_unit_test(what_is_said_of_every_call_binds_every_call),
 		cmocka_unit_test(a_rule_whose_exception_is_itself_never_matches),
+		cmocka_unit_test(what_is_not_known_never_allows_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,9 +33,12 @@ void zg_buf_wrote(struct zg_buf *b, size_t n);
 static inline void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n)
 {
 	bool fits = !b->error && n <= b->cap - b->len && n <= b->max - b->len;
-	char *room = fits ? b->ptr + b->len : zg_buf_room(b, n);
+	char *room;
 
-	if (room && n) {
+	if (!n)
+		return; /* an empty buffer has no place to point at */
+	room = fits ? b->ptr + b->len : zg_buf_room(b, n);
+	if (room) {
 		memcpy(room, bytes, n);
 		b->len += n;
 	}

@@ -73,6 +73,7 @@ static int send_hold(struct zg_request *r)
 	(void)zg_str_cut(m.tool, sizeof(m.tool), r->rpc.tool);
 	(void)zg_str_cut(m.rules, sizeof(m.rules), zg_slice_str(r->rules));
 	(void)zg_str_cut(m.risk_tags, sizeof(m.risk_tags), zg_slice_str(r->risk_tags));
+	zg_decision_why_text(&r->live->policy, &r->decision, m.why, sizeof(m.why));
 	rc = zg_hold_binding(r, r->hold.binding);
 	if (rc == 0)
 		rc = show_arguments(r, m.args_text, sizeof(m.args_text));
@@ -198,6 +199,17 @@ static enum zg_next in_vain(struct zg_request *r, const char *what)
 			      r->hold.approval, what);
 }
 
+/* A person said no: why, and what the rule's author says can be done. */
+static enum zg_next denied(struct zg_request *r)
+{
+	struct zg_slice todo = zg_decision_remediation(&r->live->policy, &r->decision);
+
+	return zg_answer_with(
+		r, ZG_A_DENY, ZG_C_DENIED, "zerogate: approval %s was denied%s%s [rules: %s]%s%.*s",
+		r->hold.approval, r->hold.reason[0] ? ": " : "", r->hold.reason, r->rules,
+		todo.len ? ". What can be done: " : "", (int)todo.len, todo.ptr);
+}
+
 enum zg_next zg_step_hold(struct zg_request *r)
 {
 	enum zg_next next = ZG_NEXT;
@@ -218,10 +230,7 @@ enum zg_next zg_step_hold(struct zg_request *r)
 		(void)event_del(&r->timer);
 		return ZG_NEXT;
 	case ZG_HOLD_DENIED:
-		return zg_answer_with(r, ZG_A_DENY, ZG_C_DENIED,
-				      "zerogate: approval %s was denied%s%s [rules: %s]",
-				      r->hold.approval, r->hold.reason[0] ? ": " : "",
-				      r->hold.reason, r->rules);
+		return denied(r);
 	case ZG_HOLD_EXPIRED:
 		return in_vain(r, "expired undecided");
 	case ZG_HOLD_SUPERSEDED:

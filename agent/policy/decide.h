@@ -66,6 +66,9 @@ void zg_decision_reason_text(const struct zg_policy *p, const struct zg_envelope
 			     const struct zg_decision *d, char *out, size_t size);
 /* What the decisive rule's author says can be done, or empty. */
 struct zg_slice zg_decision_remediation(const struct zg_policy *p, const struct zg_decision *d);
+/* A line for each matching rule that has a reason: "id: reason"; "" if none has. */
+void zg_decision_why_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
+			  size_t size);
 /* Comma list of key=value: what the matching rules annotate, sorted, each once. */
 void zg_decision_labels_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
 			     size_t size);

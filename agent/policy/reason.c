@@ -130,6 +130,23 @@ void zg_decision_rules_text(const struct zg_policy *p, const struct zg_decision 
 	(void)zg_str_cut(out, size, zg_slice_str(text));
 }
 
+void zg_decision_why_text(const struct zg_policy *p, const struct zg_decision *d, char *out,
+			  size_t size)
+{
+	char text[ZG_MATCHED_MAX * (ZG_REASON_LEN + 132)];
+	struct zg_buf b = {.ptr = text, .cap = sizeof(text) - 1, .max = sizeof(text) - 1};
+
+	for (uint16_t i = 0; i < d->rule_count; i++) {
+		struct zg_slice id = zg_policy_rule_id(p, d->rule[i]);
+		struct zg_slice why = zg_policy_rule_reason(p, d->rule[i]);
+
+		if (why.len)
+			zg_buf_fmt(&b, "%s%.*s: %.*s", b.len ? "\n" : "", (int)id.len, id.ptr,
+				   (int)why.len, why.ptr);
+	}
+	(void)zg_str_cut(out, size, (struct zg_slice){text, b.len});
+}
+
 struct zg_slice zg_decision_remediation(const struct zg_policy *p, const struct zg_decision *d)
 {
 	return d->reason == ZG_DR_RULE ? zg_policy_rule_remediation(p, d->decisive)

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
-import { CLIENT_UID, needs, scene } from './agent.mjs';
+import { CLIENT_UID, needs, scene, until } from './agent.mjs';
 import { RawClient } from './raw.mjs';
 import { startServer } from './servers.mjs';
 
@@ -197,28 +197,115 @@ rules:
 	assert.equal((await agent.zg(['gates'])).code, 0);
 });
 
+// `approvals watch` on a terminal of its own: what it shows, keys to press, and
+// whether the terminal is afterwards as it was.
+function watch(t, agent, { term = 'xterm', wrap = 'exec ' } = {}) {
+	const command = `stty -a >/tmp/zg-stty.$$.1; sh -c '${wrap}${agent.bin}/zerogate --socket ${agent.socket} approvals watch'; stty -a >/tmp/zg-stty.$$.2; cmp /tmp/zg-stty.$$.1 /tmp/zg-stty.$$.2 && echo put-back; rm -f /tmp/zg-stty.$$.[12]`;
+	const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, TERM: term } });
+	t.after(() => terminal.kill('SIGKILL'));
+	let screen = '';
+	const waiting = new Set();
+	terminal.stdout.on('data', (d) => { screen += d; waiting.forEach((f) => f()); });
+	return {
+		press: (keys) => terminal.stdin.write(keys),
+		clear: () => { screen = ''; },
+		screen: () => screen,
+		shows: (what) => new Promise((done) => {
+			const look = () => { if (what.test(screen)) { waiting.delete(look); done(what.exec(screen)); } };
+			waiting.add(look);
+			look();
+		}),
+	};
+}
+
 test('watch: one key decides, on a real terminal that is put back afterwards', needs(), async (t) => {
 	const server = await startServer();
 	const agent = await scene(t, { server, hold: 30 });
 	const inside = await agent.inside();
 	await inside.must('connect', { url: agent.url('github') });
-	const command = `stty -a >/tmp/zg-stty.$$.1; ${agent.bin}/zerogate --socket ${agent.socket} approvals watch; stty -a >/tmp/zg-stty.$$.2; cmp /tmp/zg-stty.$$.1 /tmp/zg-stty.$$.2 && echo put-back; rm -f /tmp/zg-stty.$$.[12]`;
-	const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, TERM: 'xterm' } });
-	t.after(() => terminal.kill('SIGKILL'));
-	let screen = '';
-	const waiting = [];
-	terminal.stdout.on('data', (d) => { screen += d; waiting.forEach((f) => f()); });
-	const shows = (what) => new Promise((done) => {
-		const look = () => { if (what.test(screen)) done(); };
-		waiting.push(look);
-		look();
-	});
-	await shows(/nothing waits for approval/);
+	const w = watch(t, agent);
+	await w.shows(/nothing waits for approval/);
 	const call = inside.tool('create_issue', { title: 'watched' });
-	await shows(/ap-\w{10}.*create_issue/);
-	terminal.stdin.write('a');
+	await w.shows(/ap-\w{10}.*create_issue/);
+	w.press('a');
 	assert.equal((await call).content[0].text, 'created #1');
-	await shows(/: approved/);
-	terminal.stdin.write('q');
-	await shows(/put-back/);
+	await w.shows(/: approved/);
+	w.press('q');
+	await w.shows(/put-back/);
+});
+
+test('watch: j and k move, s shows, d denies the one that is marked', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 30 });
+	const inside = await agent.inside();
+	await inside.must('connect', { url: agent.url('github') });
+	const w = watch(t, agent);
+	await w.shows(/nothing waits for approval/);
+	const calls = [], ids = [];
+	for (const title of ['first', 'second']) {
+		calls.push(inside.tool('create_issue', { title }));
+		ids.push(await agent.approval((r) => !ids.includes(r.approval)));
+		await w.shows(new RegExp(ids.at(-1)));
+	}
+	const marked = (id) => new RegExp(`7m> ${id}`);
+	await w.shows(marked(ids[0]));
+	w.press('j');
+	await w.shows(marked(ids[1]));
+	w.clear();
+	w.press('j'); // there is nothing below
+	await w.shows(marked(ids[1]));
+	w.press('s');
+	await w.shows(/second[^]*\(return\)/);
+	assert.ok(!/first/.test(w.screen()), 'the other one is not shown');
+	w.press('\r');
+	w.clear();
+	w.press('d');
+	assert.match((await calls[1]).content[0].text, /was denied/);
+	await w.shows(new RegExp(`${ids[1]}: denied`));
+	w.press('kd'); // the first stands at the top now
+	assert.match((await calls[0]).content[0].text, /was denied/);
+	await w.shows(new RegExp(`${ids[0]}: denied`));
+	w.press('q');
+	await w.shows(/put-back/);
+	assert.equal(server.executed.create_issue, undefined);
+});
+
+test('watch: a signal puts the terminal back, too', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 30 });
+	for (const signal of ['INT', 'TERM', 'HUP']) {
+		const w = watch(t, agent, { wrap: 'echo pid=$$.; exec ' });
+		const [, pid] = await w.shows(/pid=(\d+)\./);
+		await w.shows(/nothing waits for approval/);
+		process.kill(Number(pid), `SIG${signal}`);
+		await w.shows(/put-back/);
+		assert.ok(w.screen().includes('\x1b[?25h'), 'the cursor is back');
+	}
+});
+
+test('watch: a dumb terminal gets lines, and --json a stream', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 30 });
+	const inside = await agent.inside();
+	await inside.must('connect', { url: agent.url('github') });
+	const json = spawn(`${agent.bin}/zerogate`, ['--socket', agent.socket, '--json', 'approvals', 'watch'], { stdio: ['ignore', 'pipe', 'inherit'] });
+	t.after(() => json.kill('SIGKILL'));
+	let text = '';
+	json.stdout.on('data', (d) => { text += d; });
+	const told = () => text.split('\n').slice(0, -1).map((l) => JSON.parse(l));
+	const w = watch(t, agent, { term: 'dumb' });
+	await w.shows(/nothing waits for approval/);
+	await until(() => told().length === 1, 'the stream to say what waits');
+	assert.deepEqual(told()[0], { waiting: 0 });
+	const call = inside.tool('create_issue', { title: 'watched' });
+	const id = await agent.approval();
+	await w.shows(new RegExp(id));
+	w.press('d');
+	assert.match((await call).content[0].text, /was denied/);
+	await w.shows(new RegExp(`${id}: denied`));
+	await until(() => told().some((r) => r.state === 'denied'), 'the stream to say how it ended');
+	assert.deepEqual([...new Set(told().slice(1).map((r) => `${r.approval} ${r.state}`))], [`${id} pending`, `${id} denied`]);
+	w.press('q');
+	await w.shows(/put-back/);
+	assert.ok(!w.screen().includes('\x1b'), 'no escape sequence reaches it');
 });

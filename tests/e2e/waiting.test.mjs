@@ -19,6 +19,8 @@ rules:
   - id: people-decide
     match: {labels: {mcp.action: write, mcp.method: tools/call}}
     decision: REQUIRE_APPROVAL
+    reason: Issues are seen by customers.
+    remediation: Ask the release manager first.
   - id: people-decide-what-is-read
     match: {labels: {mcp.method: [resources/read, prompts/get]}}
     decision: REQUIRE_APPROVAL
@@ -196,10 +198,12 @@ test('denied: the model reads why, in every way', needs(), async (t) => {
 	for (const call of ['plain', 'tasks2']) {
 		const waits = inside.must('wait', { spec: { url: agent.url('github'), sdk: 2, modern: true, call, params: { ...CALL, arguments: { title: call } } } });
 		seen.push(await agent.approval((r) => !seen.includes(r.approval)));
+		const { stdout } = await agent.zg(['--json', 'approvals', 'show', seen.at(-1)]);
+		assert.equal(JSON.parse(stdout).why, 'people-decide: Issues are seen by customers.', 'the person reads why the rule asks');
 		await agent.zg(['approvals', 'deny', seen.at(-1), '--reason', 'freeze until Monday']);
 		const answer = await waits;
 		assert.equal(answer.result?.isError, true, JSON.stringify(answer));
-		assert.match(said(answer), /was denied: freeze until Monday \[rules: people-decide\]/);
+		assert.match(said(answer), /was denied: freeze until Monday \[rules: people-decide\]\. What can be done: Ask the release manager first\./);
 	}
 	assert.equal(server.executed.create_issue, undefined);
 });

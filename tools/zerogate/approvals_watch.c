@@ -36,7 +36,7 @@ struct watch {
 /* --- the terminal ------------------------------------------------------------------ */
 
 static struct termios saved;
-static volatile sig_atomic_t raw, resized;
+static volatile sig_atomic_t raw, resized, hidden; /* hidden: the cursor */
 
 static void restore(void)
 {
@@ -46,7 +46,7 @@ static void restore(void)
 		return;
 	raw = 0;
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &saved);
-	if (write(STDOUT_FILENO, show_cursor, sizeof(show_cursor) - 1) < 0)
+	if (hidden && write(STDOUT_FILENO, show_cursor, sizeof(show_cursor) - 1) < 0)
 		return; /* it is gone, and needs nothing any more */
 }
 
@@ -130,6 +130,7 @@ static void draw(struct watch *w)
 
 	if (!w->terminal || !w->ready)
 		return;
+	hidden = 1;
 	fputs("\033[?25l\033[H\033[2J  ", stdout);
 	zg_approvals_header();
 	putchar('\n');

@@ -396,6 +396,32 @@ static void rules_annotate_and_advise(void **state)
 	assert_string_equal(text, "cost=high,team=x,team=y");
 	todo = zg_decision_remediation(&w.policy, &d);
 	assert_true(zg_slice_eq(todo, ZG_SLICE("ask ops")));
+	zg_decision_why_text(&w.policy, &d, text, sizeof(text));
+	assert_string_equal(text, ""); /* none of them says why */
+	world_end(&w);
+}
+
+/* What a person who is asked reads: all that match and say why, in a line each. */
+static void rules_say_why(void **state)
+{
+	struct zg_decision d;
+	struct world w;
+	char text[256];
+
+	(void)state;
+	world_rules(
+		&w,
+		"  - id: a\n    decision: REQUIRE_APPROVAL\n    match: {}\n    reason: it costs\n"
+		"  - id: b\n    decision: ALLOW\n    match: {}\n"
+		"  - id: c\n    decision: REQUIRE_APPROVAL\n    match: {}\n    reason: it is seen\n"
+		"  - id: n\n    decision: DENY\n    match: {labels: {mcp.tool: none}}\n"
+		"    reason: never\n");
+	d = judge_args(&w, "{}");
+	assert_int_equal(d.kind, ZG_D_REQUIRE_APPROVAL);
+	zg_decision_why_text(&w.policy, &d, text, sizeof(text));
+	assert_string_equal(text, "a: it costs\nc: it is seen");
+	zg_decision_why_text(&w.policy, &d, text, 12); /* too little room: it says so */
+	assert_string_equal(text, "a: it co...");
 	world_end(&w);
 }
 
@@ -491,6 +517,7 @@ int main(void)
 		cmocka_unit_test(rules_annotate_and_advise),
 		cmocka_unit_test(names_of_users_are_uids),
 		cmocka_unit_test(uids_are_no_part_of_the_id),
+		cmocka_unit_test(rules_say_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CLIENT_UID, needs, scene, until } from './agent.mjs';
 import { RawClient } from './raw.mjs';
 import { startServer } from './servers.mjs';
@@ -131,6 +132,60 @@ test('the queue survives kill -9 of everything', needs(), async (t) => {
 	const again = await raw.call('create_issue', decided);
 	assert.equal(again.message.result.isError, true, 'and runs once');
 	assert.equal(server.executed.create_issue, 1);
+});
+
+// The ledger dies at any moment of asking, deciding and using; it is started again each
+// time. What a person was told holds, and each call happens once.
+test('the ledger is killed over and over while people decide: nothing is lost, nothing happens twice', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 1 });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	const told = new Set(); // approvals whose "yes" was acknowledged
+	let kills = 0;
+	const killSoon = async (ms) => {
+		await delay(ms);
+		if (agent.pids('ledger').length)
+			kills += (await agent.kill('ledger')).length;
+	};
+	const decide = async (id) => {
+		const { code, stderr } = await agent.zg(['approvals', 'approve', id]);
+		if (code === 0)
+			told.add(id);
+		return code === 0 || /already_decided|consumed/.test(stderr);
+	};
+	const ask = async (title) => (await raw.call('create_issue', { title })).message?.result?.content?.[0]?.text ?? '';
+	for (let i = 0; i < 20; i++) {
+		const title = `issue ${i}`;
+		let text = '', killer;
+		await until(async () => {
+			// once a call: while it asks, while a person decides, or while it is used
+			const strike = (phase) => { if (!killer && i % 3 === phase) killer = killSoon((i * 7) % 40); };
+			strike(0);
+			text = await ask(title);
+			const id = /approval (ap-\w+)/.exec(text)?.[1];
+			if (!id)
+				return /^created/.test(text);
+			strike(1);
+			if (await decide(id))
+				strike(2);
+			return false;
+		}, `call ${i} to be executed`, 60000);
+		await killer;
+		assert.equal(server.executed.create_issue, i + 1, `each call happens once: ${text}`);
+	}
+	assert.ok(kills >= 15, `${kills} kills`);
+	await until(async () => (await agent.zg(['approvals', 'list'])).code === 0, 'the ledger to be back');
+	const { rows } = await agent.zg(['--json', 'approvals', 'list', '--all']);
+	const state = new Map(rows.map((r) => [r.approval, r.state]));
+	for (const id of told)
+		assert.equal(state.get(id), 'consumed', `the yes to ${id} holds, and was used`);
+	// the evidence of a use is written before the use holds, so a kill between them may leave
+	// a second record; what was dispatched is what counts
+	const intents = agent.records().filter((r) => r.kind === 'call.intent' && r.tool === 'create_issue');
+	assert.equal(intents.length, 20, 'nothing is dispatched twice');
+	const verified = await agent.zg(['audit', 'verify', `${agent.dir}/state/audit`]);
+	assert.equal(verified.code, 0, verified.stderr);
 });
 
 test('an approval belongs to the workload that asked', needs(), async (t) => {

@@ -6,6 +6,7 @@
  */
 #include <sqlite3.h>
 
+#include "approval.h"
 #include "digest.h"
 #include "harness.h"
 #include "pin.h"
@@ -576,6 +577,48 @@ static void another_versions_file_is_refused(void **state)
 	assert_non_null(strstr(e.what, "another version"));
 }
 
+/* What is to be approved was bound to one definition; the server shows another since. */
+static void a_call_of_a_changed_tool_cannot_be_approved(void **state)
+{
+	struct desk *d = *state;
+	struct zg_msg_ctl_approval_decide yes = {.approve = 1}, no = {0};
+	struct zg_approvals approvals;
+	struct zg_msg_ctl_end end;
+	struct zg_approval a;
+	struct zg_msg_hold h = {.principal = {.uid = 65533, .profile = "agent"},
+				.server = "github",
+				.method = "tools/call",
+				.tool = "one"};
+	struct zg_err e;
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "%s/approvals.db", d->dir);
+	assert_int_equal(zg_approvals_open(&approvals, path, &d->trail, &e), 0);
+	approvals.pins = &d->pins;
+	assert_int_equal(see(d, "github", "one", "{1}"), ZG_PS_PINNED);
+	complete(d, "github");
+	zg_sha256(h.definition_sha256, "{1}", 3);
+	assert_int_equal(zg_approvals_hold(&approvals, &h, &a), ZG_HOLD_PENDING);
+	memcpy(yes.approval, a.m.approval, sizeof(yes.approval));
+	memcpy(no.approval, a.m.approval, sizeof(no.approval));
+	assert_int_equal(see(d, "github", "one", "{2}"), ZG_PS_CHANGED);
+	assert_int_equal(zg_approvals_decide(&approvals, &yes, &approver, true, &a, &end), -ESTALE);
+	assert_int_equal(end.conflict, ZG_CONFLICT_TOOL_CHANGED);
+	assert_int_equal(strncmp(end.what, "tool_changed", 12), 0);
+	assert_int_equal(records(d, "\"conflict\":\"tool_changed\""), 1);
+	/* as before: it can be approved again; and a no holds whatever the tool is */
+	assert_int_equal(see(d, "github", "one", "{1}"), ZG_PS_PINNED);
+	assert_int_equal(zg_approvals_decide(&approvals, &yes, &approver, true, &a, &end), 0);
+	assert_int_equal(a.m.state, ZG_AS_CONSUMED);
+	h.binding[0] = 1;
+	assert_int_equal(zg_approvals_hold(&approvals, &h, &a), ZG_HOLD_PENDING);
+	memcpy(no.approval, a.m.approval, sizeof(no.approval));
+	assert_int_equal(see(d, "github", "one", "{2}"), ZG_PS_CHANGED);
+	assert_int_equal(zg_approvals_decide(&approvals, &no, &approver, true, &a, &end), 0);
+	assert_int_equal(a.m.state, ZG_AS_DENIED);
+	zg_approvals_close(&approvals);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -583,6 +626,7 @@ int main(void)
 		T(first_use_accepts_the_first_complete_list),
 		T(other_kinds_have_lists_of_their_own),
 		T(without_first_use_a_person_accepts_everything),
+		T(a_call_of_a_changed_tool_cannot_be_approved),
 		T(a_changed_one_is_withheld_until_it_is_accepted_or_back),
 		T(one_that_never_rests_does_not_fill_the_log),
 		T(a_flagged_one_is_never_accepted_by_first_use),

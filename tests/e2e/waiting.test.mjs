@@ -303,3 +303,45 @@ test('progress on the streams of HTTP+SSE', needs(), async (t) => {
 	assert.equal(answer.notes[0].message, `waiting for approval ${id}`);
 	assert.equal(server.executed.create_issue, 1);
 });
+
+test('a task id is its caller\'s alone: forged, cut, and foreign ones are refused', needs(), async (t) => {
+	const server = await startWaiting();
+	const agent = await scene(t, { server, policy: POLICY, hold: 1, tools: {} });
+	const [mine, theirs] = [await agent.inside(), await agent.inside()];
+	const url = agent.url('github');
+	const [owner, thief] = [modern(mine, url, TASKS), modern(theirs, url, TASKS)];
+	const { taskId } = (await owner('tools/call', CALL)).result;
+	await approve(agent);
+	const middle = taskId.length >> 1;
+	const forged = taskId.slice(0, middle) + (taskId[middle] === 'A' ? 'B' : 'A') + taskId.slice(middle + 1);
+	for (const [who, id] of [[thief, taskId], [owner, forged], [owner, taskId.slice(0, -4)], [owner, ''], [owner, 'x'.repeat(10000)]])
+		for (const method of ['tasks/get', 'tasks/cancel']) {
+			const answer = await who(method, { taskId: id });
+			assert.ok(answer.error && !answer.result, `${method} ${id.slice(0, 20)}: ${JSON.stringify(answer).slice(0, 300)}`);
+		}
+	assert.equal(server.executed.create_issue, undefined, 'what was approved is not used by who may not');
+	const done = (await owner('tasks/get', { taskId })).result;
+	assert.equal(done.status, 'completed');
+	assert.equal(done.result.content[0].text, 'created #1');
+	assert.equal(server.executed.create_issue, 1);
+});
+
+test('a worker is killed while a task of 2025-11-25 waits: its client asks again, once', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, policy: POLICY, hold: 2, tools: {} });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	const created = await raw.request('tools/call', { ...CALL, task: { ttl: 60000 } });
+	const { taskId } = created.message.result.task;
+	await agent.kill('gateway');
+	await until(() => agent.pids('gateway').length > 0, 'gateways to be back');
+	await back(agent);
+	await approve(agent);
+	let answer;
+	await until(async () => {
+		answer = await raw.request('tasks/result', { taskId }).catch(() => undefined);
+		return answer?.message;
+	}, 'a worker to answer');
+	assert.equal(answer.message.result?.content?.[0]?.text, 'created #1', JSON.stringify(answer.message));
+	assert.equal(server.executed.create_issue, 1);
+});

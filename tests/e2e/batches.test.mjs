@@ -3,7 +3,7 @@
 // them one by one, each judged and recorded by itself.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { TOOLS, needs, startAgent } from './agent.mjs';
+import { TOOLS, needs, scene, startAgent } from './agent.mjs';
 import { RawClient, messages } from './raw.mjs';
 import { startServer } from './servers.mjs';
 
@@ -66,3 +66,21 @@ for (const json of [true, false])
 			assert.equal(server.requests.length, seen);
 		});
 	});
+
+test('members of a batch that wait are decided one by one, each once', needs(), async (t) => {
+	const server = await startServer({ json: true });
+	const agent = await scene(t, { server, hold: 30 });
+	const client = await new RawClient(await agent.inside(), agent.url('github')).open('2025-03-26');
+	const reply = client.post([CALL(1, 'create_issue', { title: 'yes' }), CALL(2, 'create_issue', { title: 'no' }), CALL(3, 'read_issue', { number: 3 })]);
+	const first = await agent.approval();
+	const second = await agent.approval((r) => r.approval !== first);
+	const shown = JSON.parse((await agent.zg(['--json', 'approvals', 'show', first])).stdout);
+	const [yes, no] = /"yes"/.test(shown.arguments) ? [first, second] : [second, first];
+	assert.equal((await agent.zg(['approvals', 'deny', no])).code, 0);
+	assert.equal((await agent.zg(['approvals', 'approve', yes])).code, 0);
+	const all = messages(await reply).flat();
+	assert.match(all.find((m) => m.id === 1).result.content[0].text, /created #1/);
+	assert.match(all.find((m) => m.id === 2).result.content[0].text, /was denied/);
+	assert.match(all.find((m) => m.id === 3).result.content[0].text, /issue 3/);
+	assert.equal(server.executed.create_issue, 1);
+});

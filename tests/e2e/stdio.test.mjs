@@ -339,8 +339,16 @@ test('policy speaks on every message of a pipe', needs(), async (t) => {
 	assert.equal((await agent.zg(['approvals', 'approve', approval])).code, 0);
 	assert.equal(text((await r.hears((m) => m.id === 2)).result), 'done');
 
+	// one that takes progress hears of the wait, by the same pipe
+	r.say({ id: 'p6', method: 'tools/call', params: { name: 'held_write', arguments: { n: 6 }, _meta: { progressToken: 'p6' } } });
+	const wait = await r.hears((m) => m.method === 'notifications/progress' && m.params.progressToken === 'p6');
+	const told = await agent.approval((x) => x.approval !== approval);
+	assert.equal(wait.params.message, `waiting for approval ${told}`);
+	assert.equal((await agent.zg(['approvals', 'approve', told])).code, 0);
+	assert.equal(text((await r.hears((m) => m.id === 'p6')).result), 'done');
+
 	tool(4, 'held_write', { n: 4 }); // a held call is cancelled: the server knows of none
-	await agent.approval((x) => x.approval !== approval);
+	await agent.approval((x) => x.approval !== approval && x.approval !== told);
 	r.say({ method: 'notifications/cancelled', params: { requestId: 4 } });
 
 	tool(5, 'hang');

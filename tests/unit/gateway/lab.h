@@ -430,15 +430,16 @@ static inline bool lab_await(struct lab *l, int fd, char *out, size_t size, cons
 	return strstr(out, text) != NULL;
 }
 
-/* The next record; false if there is none. */
+/* The next record; false if there is none, and *r stays the one before. */
 static inline bool lab_record(struct lab *l, struct zg_record *r)
 {
+	struct zg_record next = {0}; /* what a record does not set is left as it was */
 	uint64_t seq;
 
-	memset(r, 0, sizeof(*r)); /* what a record does not set is left as it was */
-	if (zg_ring_peek(&l->consumer, r, &seq) != 0)
+	if (zg_ring_peek(&l->consumer, &next, &seq) != 0)
 		return false;
 	zg_ring_commit(&l->consumer, seq);
+	*r = next;
 	return true;
 }
 

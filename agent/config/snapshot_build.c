@@ -350,7 +350,8 @@ static bool join_profiles(struct zg_build *b)
 		if (!server->profiles)
 			return false;
 		for (uint32_t p = 0; p < s->profile_count; p++)
-			if (b->server[i]->def.use == ZG_USE_MCP && profile_lists(&s->profiles[p], server->id))
+			if (b->server[i]->def.use == ZG_USE_MCP &&
+			    profile_lists(&s->profiles[p], server->id))
 				server->profiles[server->profile_count++] = ZG_PROFILE_FIRST + p;
 	}
 	for (size_t p = 0; p < s->profile_count; p++) {

@@ -226,7 +226,7 @@ struct zg_parent {
 	struct zg_run *run; /* ZG_RUNS_MAX */
 	int run_inotify;
 	uint64_t run_next;
-	struct zg_stdios *stdio; /* see local.h */
+	struct zg_stdios *stdio;    /* see local.h */
 	struct zg_notices *notices; /* see notify.h */
 	struct zg_control *control;
 	struct event *event[24]; /* signals, timers, inotify, kernel */

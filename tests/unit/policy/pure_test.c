@@ -10,7 +10,9 @@
 static size_t allocations;
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/allocator_interface.h>
+/* of the sanitizers' runtime; gcc has no header for it */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+					      void (*on_free)(const volatile void *));
 
 static void on_malloc(const volatile void *p, size_t size)
 {

@@ -38,13 +38,20 @@ static void done(const struct role *r, int worker, uint64_t call, enum zg_quota_
 	assert_int_equal(zg_msg_send(r->gateway[worker], ZG_MSG_QUOTA_DONE, &m, -1), 0);
 }
 
-static enum zg_quota_state told(const struct role *r, int worker, uint64_t call)
+static struct zg_msg_quota_told next_told(const struct role *r, int worker)
 {
 	struct zg_msg_quota_told t;
 	struct zg_msg m;
 
 	receive(r->gateway[worker], &m, ZG_MSG_QUOTA_TOLD);
 	memcpy(&t, m.body, sizeof(t));
+	return t;
+}
+
+static enum zg_quota_state told(const struct role *r, int worker, uint64_t call)
+{
+	struct zg_msg_quota_told t = next_told(r, worker);
+
 	assert_int_equal(t.call, call);
 	return (enum zg_quota_state)t.state;
 }
@@ -75,6 +82,7 @@ static void what_was_said_first_is_heard_first(void **state)
 static void a_worker_that_goes(void **state)
 {
 	struct role *r = *state;
+	struct zg_msg_quota_told t;
 
 	ask(r, 0, 1, ZG_QK_CONCURRENT);
 	assert_int_equal(told(r, 0, 1), ZG_QS_GRANTED);
@@ -83,12 +91,17 @@ static void a_worker_that_goes(void **state)
 	link_gateway(r, 0); /* its successor's link */
 	ask(r, 0, 3, ZG_QK_CONCURRENT);
 	assert_int_equal(told(r, 0, 3), ZG_QS_GRANTED);
-	/* given up before it was answered: nothing is held */
+	/* given up without waiting for the answer, which the ledger sends if it
+	 * read the question before it read that: either way nothing is held */
 	done(r, 0, 3, ZG_QE_DONE);
 	ask(r, 0, 4, ZG_QK_CONCURRENT);
 	done(r, 0, 4, ZG_QE_NEUTRAL);
 	ask(r, 0, 5, ZG_QK_CONCURRENT);
-	assert_int_equal(told(r, 0, 5), ZG_QS_GRANTED);
+	t = next_told(r, 0);
+	if (t.call == 4)
+		t = next_told(r, 0);
+	assert_int_equal(t.call, 5);
+	assert_int_equal(t.state, ZG_QS_GRANTED);
 }
 
 static void nonsense_ends_the_link(void **state)

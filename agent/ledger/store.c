@@ -136,7 +136,9 @@ static const char *const sql[ZG_ST_MAX] = {
 	[ZG_ST_GET] = SELECT "WHERE id = ?1",
 	[ZG_ST_LIVE] = SELECT "WHERE binding = ?1 AND state IN (0, 1, 2) AND expires_ms > ?2 "
 			      "ORDER BY state = 2, rowid DESC LIMIT 1",
-	[ZG_ST_DUE] = SELECT "WHERE state IN (0, 1) AND expires_ms <= ?1 LIMIT 1",
+	/* named, for SQLite would rather look at each row of a state */
+	[ZG_ST_DUE] = SELECT "INDEXED BY approval_due "
+			     "WHERE state IN (0, 1) AND expires_ms <= ?1 LIMIT 1",
 	[ZG_ST_STALE] = SELECT "WHERE state IN (0, 1) AND snapshot <> ?1 LIMIT 1",
 	[ZG_ST_PAGE] = SELECT_ROWS "WHERE rowid > ?1 ORDER BY rowid",
 	[ZG_ST_OPEN] = SELECT_ROWS "WHERE rowid > ?1 AND state = ?2 ORDER BY rowid",
@@ -151,7 +153,8 @@ static const char *const sql[ZG_ST_MAX] = {
 			  "WHERE id = ?1 AND state = 3 AND outcome IN ('', 'deferred')",
 	[ZG_ST_PENDING] = "SELECT count(*) FROM approval WHERE state = 0",
 	[ZG_ST_CHANGE] = "SELECT coalesce(max(change), 0) FROM approval",
-	[ZG_ST_PRUNE] = "DELETE FROM approval WHERE state IN (2, 3, 4) AND expires_ms < ?1",
+	[ZG_ST_PRUNE] = "DELETE FROM approval INDEXED BY approval_ended "
+			"WHERE state IN (2, 3, 4) AND expires_ms < ?1",
 	[ZG_ST_VOTE] =
 		"INSERT INTO vote (approval" VOTE(VOTE_NAME) ") VALUES (?, ?, ?, ?, ?, ?, ?)",
 	[ZG_ST_VOTES] =

@@ -3,10 +3,10 @@
 // nginx as a plain reverse proxy, and through zerogate (policy, scan, audit),
 // at 1 and at 32 connections. The server is an nginx that answers a fixed
 // result, so that it is not what is measured. Rounds alternate between the
-// three ways; the median round counts. Then at a steady 3,000 calls a second: what
-// else runs on the host only ever adds to the slowest 1 %, and a few ms a second are
-// enough to be all of it, so there the quietest round of each way counts, and how
-// much time the host took from us (steal) is said;
+// three ways; the median round counts. Then at a steady 3,000 calls a second, in
+// rounds of one second: what else runs on the host only ever adds to the slowest 1 %,
+// and one stall of 10 ms is all of it, so there the quietest round of each way counts
+// beside the median round, and how much time the host took from us (steal) is said;
 // then how long an event of a stream takes; then the same call by way of the
 // npm proxies mcp-proxy and supergateway in front of a stdio server. Needs root.
 import { execFile, spawn } from 'node:child_process';
@@ -20,7 +20,7 @@ import { CLIENT_UID, repo, startAgent, until } from '../e2e/agent.mjs';
 import { freePort } from '../e2e/servers.mjs';
 
 const seconds = Number(process.env.BENCH_SECONDS ?? 3);
-const ROUNDS = 3, STEADY_ROUNDS = 7;
+const ROUNDS = 3, STEADY_ROUNDS = 25, STEADY_SECONDS = 1;
 const TICK_US = 10000; // /proc counts in 1/100 s
 const script = 'tests/bench/call.lua';
 
@@ -76,7 +76,7 @@ const RATE = 3000; // calls a second, evenly spaced
 const wrk = (connections) => (way) => ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, way.url];
 const steadily = (way) => {
 	const { hostname, port, pathname } = new URL(way.url);
-	return [`${way.build}/bench/steady`, hostname, port, pathname, String(RATE), String(seconds)];
+	return [`${way.build}/bench/steady`, hostname, port, pathname, String(RATE), String(STEADY_SECONDS)];
 };
 
 async function measure(way, client, served) {
@@ -138,10 +138,12 @@ try {
 	for (const r of results)
 		console.log(r.way.padEnd(10) + cell(r.connections, 6) + cell(r.p50, 10) + cell(r.p99, 10) + cell(Math.round(r.rate), 10)
 			+ cell(r.way === 'direct' ? '-' : r.cpu.toFixed(1), 13) + cell((r.rate / of('nginx', r.connections).rate).toFixed(2) + 'x', 19));
-	const at = (i, k) => (k === 'p99' ? Math.min : (...list) => median(list))(...steady[i].map((r) => r[k]));
-	console.log(`at ${Math.round(at(2, 'rate'))} calls/s: direct p50 ${at(0, 'p50')} p99 ${at(0, 'p99')}, zerogate p50 ${at(2, 'p50')} p99 ${at(2, 'p99')} us: `
-		+ `adds ${at(2, 'p50') - at(0, 'p50')} at p50, ${at(2, 'p99') - at(0, 'p99')} at p99 (nginx adds ${at(1, 'p50') - at(0, 'p50')}, ${at(1, 'p99') - at(0, 'p99')}); `
-		+ `p50 of the median of ${STEADY_ROUNDS} rounds, p99 of the quietest; steal ${(steal * 100).toFixed(1)} %`);
+	const at = (i, k, of) => of(...steady[i].map((r) => r[k])), middle = (...list) => median(list);
+	const added = (i, k, of) => at(i, k, of) - at(0, k, of);
+	console.log(`at ${Math.round(at(2, 'rate', middle))} calls/s, ${STEADY_ROUNDS} rounds of ${STEADY_SECONDS} s; steal ${(steal * 100).toFixed(1)} %; added to direct:`);
+	for (const [i, { name }] of ways.entries())
+		console.log(`  ${name.padEnd(9)} p50 ${at(i, 'p50', middle)} (+${added(i, 'p50', middle)}), p99 ${at(i, 'p99', Math.min)} (+${added(i, 'p99', Math.min)}) `
+			+ `in the quietest round, ${at(i, 'p99', middle)} (+${added(i, 'p99', middle)}) in the median round, us`);
 	const rss = agent.pids('gateway').map(rssMb);
 	console.log(`added p50 at 1 connection: ${of('zerogate', 1).p50 - of('direct', 1).p50} us over direct, ${of('zerogate', 1).p50 - of('nginx', 1).p50} us over nginx`);
 	console.log(`RSS: gateway worker ${Math.max(...rss).toFixed(1)} MB, ledger ${Math.max(...agent.pids('ledger').map(rssMb)).toFixed(1)} MB, `

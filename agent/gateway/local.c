@@ -59,6 +59,18 @@ static void regulate(struct zg_local *l)
 				   : bufferevent_disable(l->end[ZG_SE_SERVER_OUT], EV_READ));
 }
 
+/* Readers of text end a line at a carriage return, too (Python's, Node's readline).
+ * Between the values of one message it is a blank to us, and would make of what
+ * was judged as one message several that nobody has judged. */
+static size_t until_line_end(struct zg_slice text)
+{
+	size_t n = 0;
+
+	while (n < text.len && text.ptr[n] != '\n' && text.ptr[n] != '\r')
+		n++;
+	return n;
+}
+
 /* One line; the text holds none of its own. */
 static void put_line(struct zg_local *l, enum zg_stdio_end which, struct zg_slice text)
 {
@@ -67,8 +79,8 @@ static void put_line(struct zg_local *l, enum zg_stdio_end which, struct zg_slic
 	if (!out || !text.len)
 		return;
 	while (text.len) {
-		const char *end = memchr(text.ptr, '\n', text.len);
-		size_t n = end ? (size_t)(end - text.ptr) : text.len;
+		size_t n = until_line_end(text);
+		bool end = n < text.len;
 
 		if (evbuffer_add(out, text.ptr, n) < 0 || (end && evbuffer_add(out, " ", 1) < 0))
 			break;

@@ -384,6 +384,17 @@ test('policy speaks on every message of a pipe', needs(), async (t) => {
 	tool(13, 'big', { bytes: 3 << 20 });
 	assert.equal(text((await r.hears((m) => m.id === 13)).result).length, 3 << 20);
 
+	// one message to us is one line to them: a carriage return between its values is
+	// a blank in JSON, and the end of a line to who reads text
+	r.child.stdin.write('{"jsonrpc":"2.0","id":20,"method":"ping","params":{"x":\r{"jsonrpc":"2.0","id":21,"method":"tools/call","params":{"name":"count"}}\r}}\n');
+	tool(22, 'count');
+	assert.equal(text((await r.hears((m) => m.id === 22)).result), '1', 'no call was smuggled past policy');
+	await r.hears((m) => m.id === 20);
+	tool(23, 'returns');
+	await r.hears((m) => m.id === 23);
+	await r.hears((m) => m.method === 'notifications/message' && m.params.data.id === 99);
+	assert.ok(!r.out.includes('\r'), 'nor a question past it to the client');
+
 	tool(14, 'log', { count: 500 });
 	await r.hears((m) => m.id === 14);
 	await until(() => /server s: log line 0 \\x1b/.test(agent.logText()), 'its log in ours');

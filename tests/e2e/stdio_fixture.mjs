@@ -51,6 +51,7 @@ const tools = {
 		say({ id, method: 'roots/list' });
 	}),
 	log: ({ count = 1 }) => { for (let i = 0; i < count; i++) process.stderr.write(`log line ${i} \x1b[31m AKIAQYLPMN5HHHFPZAM2\n`); return 'said'; },
+	returns: () => { process.stdout.write('{"jsonrpc":"2.0",\r"method":"notifications/message","params":{"level":"info","data":\r{"jsonrpc":"2.0","id":99,"method":"roots/list"}\r}}\n'); return 'said'; },
 	die: ({ status = 3 }) => { process.exit(status); },
 	hang: () => new Promise(() => {}),
 	stall: () => { lines.pause(); setInterval(() => {}, 1000); return new Promise(() => {}); },
@@ -62,7 +63,8 @@ const tools = {
 let calls = 0, initialized = 0;
 
 lines.on('line', async (line) => {
-	const m = JSON.parse(line);
+	let m;
+	try { m = JSON.parse(line); } catch { return; } // as the SDKs' servers do
 	if (m.method === 'initialize') {
 		say({ id: m.id, result: { protocolVersion: m.params.protocolVersion, capabilities: { tools: {}, logging: {} }, serverInfo: { name: 'fixture', version: '1' } } });
 	} else if (m.method === 'notifications/initialized') {

@@ -3,6 +3,7 @@
 // was approved for happens exactly once.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CLIENT_UID, needs, scene, until } from './agent.mjs';
@@ -266,7 +267,10 @@ function watch(t, agent, { term = 'xterm', wrap = 'exec ' } = {}) {
 		clear: () => { screen = ''; },
 		screen: () => screen,
 		shows: (what) => new Promise((done) => {
-			const look = () => { if (what.test(screen)) { waiting.delete(look); done(what.exec(screen)); } };
+			const look = () => {
+				const found = what.exec(screen.slice(-65536)); // a queue that is walked through draws megabytes
+				if (found) { waiting.delete(look); done(found); }
+			};
 			waiting.add(look);
 			look();
 		}),
@@ -323,6 +327,84 @@ test('watch: j and k move, s shows, d denies the one that is marked', needs(), a
 	w.press('q');
 	await w.shows(/put-back/);
 	assert.equal(server.executed.create_issue, undefined);
+});
+
+test('watch: no key decides on a call that took the place of the marked one', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 30 });
+	const inside = await agent.inside();
+	await inside.must('connect', { url: agent.url('github') });
+	const w = watch(t, agent);
+	await w.shows(/nothing waits for approval/);
+	const calls = [], ids = [];
+	for (const title of ['first', 'second', 'third']) {
+		calls.push(inside.tool('create_issue', { title }));
+		ids.push(await agent.approval((r) => !ids.includes(r.approval)));
+		await w.shows(new RegExp(ids.at(-1)));
+	}
+	const marked = (id) => new RegExp(`7m> ${id}`);
+	w.press('j');
+	await w.shows(marked(ids[1]));
+	// somebody else decides on the one above: the mark stays where it was
+	w.clear();
+	assert.equal((await agent.zg(['approvals', 'deny', ids[0]])).code, 0);
+	await w.shows(marked(ids[1]));
+	// and on the marked one: the third has moved to its line, and nobody has looked at it
+	w.clear();
+	assert.equal((await agent.zg(['approvals', 'deny', ids[1]])).code, 0);
+	await until(() => {
+		const frame = w.screen().split('\x1b[H').at(-1);
+		return /ap-[^]*q quit/.test(frame) && !/7m>/.test(frame);
+	}, 'a drawing without a mark');
+	for (const key of 'adDbs') {
+		w.clear();
+		w.press(key);
+		await w.shows(/none is marked[^]*q quit/);
+	}
+	assert.doesNotMatch(w.screen(), /7m>/);
+	w.press('j');
+	await w.shows(marked(ids[2]));
+	w.press('d');
+	const texts = (await Promise.all(calls)).map((r) => r.content[0].text);
+	assert.ok(texts.every((x) => /was denied/.test(x)), texts.join('\n'));
+	w.press('q');
+	await w.shows(/put-back/);
+	assert.equal(server.executed.create_issue, undefined);
+});
+
+// As many as if each had been asked for: copies of one that was, with what makes them differ.
+function fillQueue(agent, total) {
+	const db = new DatabaseSync(`${agent.dir}/state/approvals.db`);
+	const columns = db.prepare('SELECT name FROM pragma_table_info(?)').all('approval').map((c) => c.name);
+	const value = { id: `printf('ap-%010d', n)`, binding: 'randomblob(32)', change: 'n + 1000', args_sha256: 'randomblob(32)' };
+	db.exec(`INSERT INTO approval (${columns}) WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${total - 1})
+		SELECT ${columns.map((c) => value[c] ?? c)} FROM approval, c`);
+	db.close();
+}
+
+test('watch: of 5,000 that wait the last one can be reached', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, hold: 1 });
+	const inside = await agent.inside();
+	const raw = await new RawClient(inside, agent.url('github')).open();
+	await raw.call('create_issue', { title: 'x'.repeat(300) });
+	await agent.approval();
+	await agent.kill();
+	await agent.exited;
+	fillQueue(agent, 5000);
+	await agent.start();
+	const w = watch(t, agent);
+	await w.shows(/1 to \d+ of 5000 that wait/);
+	w.press('j'.repeat(4999));
+	await w.shows(/7m> ap-0000004999/);
+	await w.shows(/\d+ to 5000 of 5000 that wait/);
+	w.press('d');
+	await w.shows(/ap-0000004999: denied/);
+	await w.shows(/of 4999 that wait/);
+	w.press('q');
+	await w.shows(/put-back/);
+	const { rows } = await agent.zg(['--json', 'approvals', 'list', '--all']);
+	assert.deepEqual(rows.filter((r) => r.state !== 'pending').map((r) => [r.approval, r.state]), [['ap-0000004999', 'denied']]);
 });
 
 test('watch: a signal puts the terminal back, too', needs(), async (t) => {

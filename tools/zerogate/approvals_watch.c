@@ -14,11 +14,20 @@
 
 #include "approval_row.h"
 
-#define ROWS_MAX     4096 /* that are shown; the queue may be longer */
-#define MESSAGES_MAX 256  /* between two looks at the keyboard */
+#define ROWS_FIRST   64	 /* doubled as the queue grows, to what the ledger lets wait */
+#define MESSAGES_MAX 256 /* between two looks at the keyboard */
 #define ROWS_DEFAULT 24
 
 enum { LINES_AROUND = 5 }; /* head, empty, message, keys, prompt */
+
+/* What a line shows of one that waits: a row as it comes is 30 times as long. */
+struct waiting {
+	char approval[ZG_NAME_LEN];
+	uint64_t created_ms, expires_ms;
+	uint32_t uid, approvers, agreed;
+	char server[ZG_SERVER_LEN];
+	char tool[ZG_TOOL_LEN]; /* or the method */
+};
 
 struct watch {
 	struct zg_cli *cli;
@@ -28,8 +37,10 @@ struct watch {
 	bool ready;    /* all that stood there before has come */
 	bool quit;
 	int status;
-	struct zg_msg_ctl_approval *row; /* that wait, oldest first */
-	size_t count, at, missed;
+	bool marked;	     /* keys are about row[at]; else about none until j or k */
+	bool unseen;	     /* it was marked since the last drawing */
+	struct waiting *row; /* oldest first */
+	size_t count, room, at;
 	char note[ZG_REASON_LEN]; /* what came of the last key */
 };
 
@@ -40,7 +51,7 @@ static volatile sig_atomic_t raw, resized, hidden; /* hidden: the cursor */
 
 static void restore(void)
 {
-	static const char show_cursor[] = "\033[?25h";
+	static const char show_cursor[] = "\033[?7h\033[?25h"; /* and long lines wrap again */
 
 	if (!raw)
 		return;
@@ -124,25 +135,44 @@ static size_t height(void)
 	return (size_t)size.ws_row - LINES_AROUND;
 }
 
+static void print_row(const struct waiting *r)
+{
+	struct zg_msg_ctl_approval a = {.state = ZG_AS_PENDING,
+					.created_ms = r->created_ms,
+					.expires_ms = r->expires_ms,
+					.approvers = r->approvers,
+					.agreed = r->agreed,
+					.principal.uid = r->uid};
+
+	memcpy(a.approval, r->approval, sizeof(a.approval));
+	memcpy(a.server, r->server, sizeof(a.server));
+	memcpy(a.tool, r->tool, sizeof(a.tool));
+	zg_approval_row(&a);
+}
+
 static void draw(struct watch *w)
 {
 	size_t rows = height(), first = w->at >= rows ? w->at - rows + 1 : 0;
 
-	if (!w->terminal || !w->ready)
+	w->unseen = false;
+	if (!w->terminal)
 		return;
 	hidden = 1;
-	fputs("\033[?25l\033[H\033[2J  ", stdout);
+	/* a line that is too long is cut: wrapped, it would push another one off the screen */
+	fputs("\033[?25l\033[?7l\033[H\033[2J  ", stdout);
 	zg_approvals_header();
 	putchar('\n');
 	for (size_t i = first; i < w->count && i < first + rows; i++) {
-		fputs(i == w->at ? "\033[7m> " : "  ", stdout);
-		zg_approval_row(&w->row[i]);
+		fputs(w->marked && i == w->at ? "\033[7m> " : "  ", stdout);
+		print_row(&w->row[i]);
 		fputs("\033[0m\n", stdout);
 	}
+	fputs("\033[?7h", stdout);
 	if (!w->count)
 		puts("  nothing waits for approval");
-	if (w->missed)
-		printf("  and %zu more\n", w->missed);
+	else if (w->count > rows)
+		printf("  %zu to %zu of %zu that wait", first + 1,
+		       first + rows < w->count ? first + rows : w->count, w->count);
 	putchar('\n');
 	zg_print_safe(stdout, w->note);
 	fputs("\na approve  d deny  D deny with a reason  b break the glass  s show  j/k move  "
@@ -171,17 +201,62 @@ static int tell_now(const struct zg_msg_ctl_approvals_now *now)
 
 /* --- what the agent tells ------------------------------------------------------------ */
 
+static void mark(struct watch *w, size_t i)
+{
+	w->at = i;
+	w->marked = true;
+	w->unseen = true;
+}
+
+/* The mark stays with its approval. When that is gone none is marked: a key that was
+ * meant for it must not decide on the one that took its place. */
 static void drop_row(struct watch *w, size_t i)
 {
 	memmove(&w->row[i], &w->row[i + 1], (w->count - i - 1) * sizeof(*w->row));
 	w->count--;
-	if (w->at && w->at >= w->count)
+	if (i == w->at)
+		w->marked = false;
+	if (w->at && (i < w->at || w->at >= w->count))
 		w->at--;
+}
+
+static bool make_room(struct watch *w)
+{
+	size_t room = w->room ? 2 * w->room : ROWS_FIRST;
+	struct waiting *more;
+
+	if (w->count < w->room)
+		return true;
+	if (room > ZG_APPROVALS_PENDING_MAX)
+		room = ZG_APPROVALS_PENDING_MAX;
+	more = w->count < room ? realloc(w->row, room * sizeof(*more)) : NULL;
+	if (!more) {
+		fputs("zerogate: more wait than can be watched: zerogate approvals list\n", stderr);
+		w->status = ZG_EXIT_NO;
+		w->quit = true;
+		return false;
+	}
+	w->row = more;
+	w->room = room;
+	return true;
+}
+
+static void set_row(struct waiting *r, const struct zg_msg_ctl_approval *a)
+{
+	*r = (struct waiting){.created_ms = a->created_ms,
+			      .expires_ms = a->expires_ms,
+			      .uid = a->principal.uid,
+			      .approvers = a->approvers,
+			      .agreed = a->agreed};
+	memcpy(r->approval, a->approval, sizeof(r->approval));
+	memcpy(r->server, a->server, sizeof(r->server));
+	(void)zg_str_cut(r->tool, sizeof(r->tool), zg_slice_str(a->tool[0] ? a->tool : a->method));
 }
 
 static void take_row(struct watch *w, const struct zg_msg_ctl_approval *a)
 {
-	size_t i = 0;
+	/* what stood there before comes once each: no need to look */
+	size_t i = w->ready ? 0 : w->count;
 
 	if (w->cli->json) {
 		w->status = tell_json(a);
@@ -198,13 +273,16 @@ static void take_row(struct watch *w, const struct zg_msg_ctl_approval *a)
 	if (a->state != ZG_AS_PENDING) {
 		if (i < w->count)
 			drop_row(w, i);
-	} else if (i < w->count) {
-		w->row[i] = *a;
-	} else if (w->count < ROWS_MAX) {
-		w->row[w->count++] = *a;
-	} else {
-		w->missed++;
+		return;
 	}
+	if (i == w->count) {
+		if (!make_room(w))
+			return;
+		w->count++;
+		if (w->count == 1)
+			mark(w, 0);
+	}
+	set_row(&w->row[i], a);
 }
 
 static void take_rows(struct watch *w, const struct zg_msg *m)
@@ -260,7 +338,7 @@ static void decide(struct watch *w, bool approve, bool break_glass, const char *
 {
 	struct zg_msg_ctl_approval_decide m = {.approve = approve, .break_glass = break_glass};
 	struct zg_msg_ctl_approval now = {0};
-	const struct zg_msg_ctl_approval *a = &w->row[w->at];
+	const struct waiting *a = &w->row[w->at];
 
 	memcpy(m.approval, a->approval, sizeof(m.approval));
 	(void)zg_str_cut(m.reason, sizeof(m.reason), zg_slice_str(reason));
@@ -322,6 +400,22 @@ static void with_reason(struct watch *w, bool approve_it)
 		decide(w, approve_it, approve_it, reason);
 }
 
+static void move(struct watch *w, bool down)
+{
+	size_t to = w->at;
+
+	if (w->marked && down)
+		to += to + 1 < w->count;
+	else if (w->marked)
+		to -= to > 0;
+	mark(w, to);
+	if (!w->terminal) {
+		fputs("> ", stdout);
+		print_row(&w->row[to]);
+		putchar('\n');
+	}
+}
+
 static void on_key(struct watch *w, char key)
 {
 	w->note[0] = '\0';
@@ -331,13 +425,17 @@ static void on_key(struct watch *w, char key)
 	}
 	if (!w->count)
 		return;
+	if (key == 'j' || key == 'k') {
+		move(w, key == 'j');
+		return;
+	}
+	if (!w->marked) {
+		(void)snprintf(w->note, sizeof(w->note), "none is marked: j or k marks one");
+		if (!w->terminal)
+			puts(w->note);
+		return;
+	}
 	switch (key) {
-	case 'j':
-		w->at += w->at + 1 < w->count;
-		break;
-	case 'k':
-		w->at -= w->at > 0;
-		break;
 	case 's':
 		show(w);
 		break;
@@ -377,9 +475,7 @@ int zg_approvals_watch(struct zg_cli *cli)
 	const char *term = getenv("TERM");
 	struct watch w = {.cli = cli, .sock = zg_ctl_connect(cli), .keys = !cli->json};
 
-	w.row = calloc(ROWS_MAX, sizeof(*w.row));
-	if (w.sock < 0 || !w.row || zg_ctl_request(w.sock, ZG_MSG_CTL_APPROVALS_LIST, &m) < 0) {
-		free(w.row);
+	if (w.sock < 0 || zg_ctl_request(w.sock, ZG_MSG_CTL_APPROVALS_LIST, &m) < 0) {
 		zg_close_(&w.sock);
 		return ZG_EXIT_DAEMON;
 	}
@@ -394,7 +490,11 @@ int zg_approvals_watch(struct zg_cli *cli)
 			break;
 		if (p[0].revents)
 			read_agent(&w);
-		if (!w.quit && p[1].revents)
+		if (!w.ready || w.quit)
+			continue;
+		if (w.unseen && raw) /* no key typed before it can be seen is about it */
+			(void)tcflush(STDIN_FILENO, TCIFLUSH);
+		else if (p[1].revents)
 			read_key(&w);
 		if (resized || p[0].revents || p[1].revents)
 			draw(&w);

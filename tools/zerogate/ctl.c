@@ -91,21 +91,35 @@ int zg_ctl_simple(const struct zg_cli *cli, enum zg_msg_type type, const void *b
 	return rc < 0 ? ZG_EXIT_DAEMON : status;
 }
 
-/* Length of a printable UTF-8 sequence at s, 0 if its first byte must be shown
- * as an escape: controls (C0, DEL, C1), bidirectional overrides, invalid. */
+/* Code points that a terminal does not show, or that change what it shows of others. */
+static const struct {
+	uint32_t first, last;
+} unseen[] = {
+	{0x00, 0x1f},	  {0x7f, 0x9f},
+	{0xad, 0xad},	  {0x34f, 0x34f}, /* controls */
+	{0x61c, 0x61c},	  {0x115f, 0x1160},
+	{0x180b, 0x180f}, {0x200b, 0x200f}, /* marks, fillers */
+	{0x2028, 0x202e}, {0x2060, 0x206f},
+	{0x3164, 0x3164}, {0xfe00, 0xfe0f}, /* bidi, selectors */
+	{0xfeff, 0xfeff}, {0xffa0, 0xffa0},
+	{0xfff0, 0xfffb}, {0xe0000, 0xe0fff}, /* tags */
+};
+
+/* Length of a printable UTF-8 sequence at s, 0 if its first byte must be shown as an
+ * escape: what a terminal would not show, or is not valid. */
 static size_t printable(const char *s, size_t left)
 {
 	unsigned char c = (unsigned char)s[0];
 	size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+	uint32_t point = n == 1 ? c : c & (0xffU >> (n + 1));
 
-	if (c < 0x20 || c == 0x7f || n > left || !zg_utf8_valid((struct zg_slice){s, n}))
+	if (n > left || !zg_utf8_valid((struct zg_slice){s, n}))
 		return 0;
-	if (c == 0xc2 && (unsigned char)s[1] < 0xa0)
-		return 0;
-	if (n == 3 && (memcmp(s, "\u202a", 3) >= 0 && memcmp(s, "\u202e", 3) <= 0))
-		return 0;
-	if (n == 3 && (memcmp(s, "\u2066", 3) >= 0 && memcmp(s, "\u2069", 3) <= 0))
-		return 0;
+	for (size_t i = 1; i < n; i++)
+		point = point << 6 | ((unsigned char)s[i] & 0x3f);
+	for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+		if (point >= unseen[i].first && point <= unseen[i].last)
+			return 0;
 	return n;
 }
 

@@ -154,16 +154,26 @@ int zg_sse_feed(struct zg_sse *s, struct zg_slice bytes, zg_sse_fn *fn, void *ar
 	return s->raw.error;
 }
 
+static size_t until_line_end(struct zg_slice s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] != '\n' && s.ptr[n] != '\r')
+		n++;
+	return n;
+}
+
+/* A carriage return ends a line, too: what stands behind it in JSON must not be
+ * lost as a field that nobody knows. */
 static void put_data(struct zg_slice data, struct zg_buf *out)
 {
 	for (;;) {
-		const char *lf = data.len ? memchr(data.ptr, '\n', data.len) : NULL;
-		size_t n = lf ? (size_t)(lf - data.ptr) : data.len;
+		size_t n = until_line_end(data);
 
 		zg_buf_str(out, "data: ");
 		zg_buf_add(out, data.ptr, n);
 		zg_buf_char(out, '\n');
-		if (!lf)
+		if (n == data.len)
 			return;
 		data.ptr += n + 1;
 		data.len -= n + 1;
@@ -188,12 +198,10 @@ void zg_sse_rewrite(const struct zg_sse_event *ev, const struct zg_slice *id,
 		raw.len -= sizeof(BOM) - 1;
 	}
 	while (raw.len) {
-		size_t n = 0;
+		size_t n = until_line_end(raw);
 		struct zg_slice line;
 		bool is_data, is_id;
 
-		while (n < raw.len && raw.ptr[n] != '\n' && raw.ptr[n] != '\r')
-			n++;
 		line = (struct zg_slice){raw.ptr, n};
 		n = n < raw.len ? n + 1 : n;
 		raw.ptr += n;

@@ -123,6 +123,22 @@ static void test_rebuild(void **state)
 	release(&s);
 }
 
+/* what was judged is what arrives: nothing of it hides behind a carriage return */
+static void test_carriage_returns_in_data(void **state)
+{
+	const struct zg_sse_event none = {.raw = ZG_SLICE("data:\n\n")};
+	zg_autobuf out = ZG_BUF(4096);
+	struct seen s;
+
+	(void)state;
+	zg_sse_rebuild(&none, ZG_SLICE("{\r\"id\":1,\"result\":{\"a\":0,\n\"method\":\"x\"\r}\n}"),
+		       &out);
+	feed(&s, zg_buf_slice(&out), 3);
+	assert_string_equal(s.data.ptr,
+			    "+{\n\"id\":1,\"result\":{\"a\":0,\n\"method\":\"x\"\n}\n}|");
+	release(&s);
+}
+
 static void test_callback_stops(void **state)
 {
 	struct seen s = {.data = ZG_BUF(64), .raw = ZG_BUF(64), .stop_at = 2};
@@ -159,8 +175,11 @@ static void test_cap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_cut), cmocka_unit_test(test_bytes_stay),
-		cmocka_unit_test(test_rebuild),	  cmocka_unit_test(test_callback_stops),
+		cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_bytes_stay),
+		cmocka_unit_test(test_rebuild),
+		cmocka_unit_test(test_carriage_returns_in_data),
+		cmocka_unit_test(test_callback_stops),
 		cmocka_unit_test(test_cap),
 	};
 

@@ -16,10 +16,24 @@
 #include "digest.h"
 
 #define DEPTH_MAX   130				/* nested blocks: one per prefix length */
-#define V4_BITS	    96u				/* ::ffff:0:0/96 */
 #define MEMBERS_MAX (ZG_ALLOW_ENTRIES_MAX * 8u) /* of all distinct sets together */
 
-static const uint8_t v4_corner[16] = {[10] = 0xff, [11] = 0xff};
+/* What a block takes over from the one around it. */
+enum heritage { ALL, DENIALS, NOTHING };
+
+/* Blocks that one around them does not speak for: they are opened by name, that
+ * is by an entry for them or within them. In the order of their addresses. */
+static const struct corner {
+	uint8_t addr[16];
+	uint32_t prefixlen;
+	enum heritage heritage;
+} corners[] = {
+	{{[10] = 0xff, 0xff}, 96, NOTHING},			     /* IPv4, for IPv6 blocks */
+	{{[10] = 0xff, 0xff, 0xe0}, 100, DENIALS},		     /* multicast */
+	{{[10] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 128, DENIALS}, /* broadcast */
+	{{0xff}, 8, DENIALS},					     /* multicast over IPv6 */
+};
+#define CORNERS (sizeof(corners) / sizeof(corners[0]))
 
 struct member {
 	uint32_t profile;
@@ -61,7 +75,7 @@ struct builder {
 	size_t ident_slots;
 	struct open_block stack[DEPTH_MAX];
 	size_t depth;
-	bool corner_closed;
+	size_t corner; /* the first that is not behind us */
 	struct zg_err *e;
 };
 
@@ -119,13 +133,14 @@ static int by_grant(const void *a, const void *b)
 	return c ? c : order(x->entry, y->entry);
 }
 
-static bool covers(const struct open_block *b, const uint8_t addr[16], uint32_t prefixlen)
+static bool covers(const uint8_t block[16], uint32_t length, const uint8_t addr[16],
+		   uint32_t prefixlen)
 {
-	uint32_t bytes = b->prefixlen / 8, bits = b->prefixlen % 8;
+	uint32_t bytes = length / 8, bits = length % 8;
 
-	if (b->prefixlen > prefixlen || memcmp(b->addr, addr, bytes) != 0)
+	if (length > prefixlen || memcmp(block, addr, bytes) != 0)
 		return false;
-	return !bits || ((b->addr[bytes] ^ addr[bytes]) >> (8 - bits)) == 0;
+	return !bits || ((block[bytes] ^ addr[bytes]) >> (8 - bits)) == 0;
 }
 
 /* ports to ranges -------------------------------------------------------------- */
@@ -386,10 +401,11 @@ static int intern(struct builder *b, uint32_t *number)
 }
 
 /* scratch = members of the covering set, merged with the block's own. */
-static int merge(struct builder *b, const struct open_block *cover, const struct zg_grant *g,
-		 size_t n)
+static int merge(struct builder *b, const struct open_block *cover, enum heritage heritage,
+		 const struct zg_grant *g, size_t n)
 {
-	const struct set *up = cover ? &ROWS(b->sets, struct set)[cover->set] : NULL;
+	const struct set *up =
+		cover && heritage != NOTHING ? &ROWS(b->sets, struct set)[cover->set] : NULL;
 	const struct member *m = up ? ROWS(b->members, struct member) + up->first : NULL;
 	size_t left = up ? up->count : 0, used = 0;
 	struct member *out;
@@ -401,6 +417,11 @@ static int merge(struct builder *b, const struct open_block *cover, const struct
 	while (left || n) {
 		struct member own = n ? member_of(g) : (struct member){0}, next;
 
+		if (left && heritage == DENIALS && m->verdict != ZG_V_DENY) {
+			m++;
+			left--;
+			continue;
+		}
 		if (!n || (left && member_order(m, &own) <= 0)) {
 			next = *m++;
 			left--;
@@ -418,32 +439,38 @@ static int merge(struct builder *b, const struct open_block *cover, const struct
 
 /* the pass --------------------------------------------------------------------------- */
 
-static bool in_corner(const uint8_t addr[16], uint32_t prefixlen)
+static enum heritage heritage_of(const struct open_block *cover, const uint8_t addr[16],
+				 uint32_t prefixlen)
 {
-	return prefixlen >= V4_BITS && memcmp(addr, v4_corner, V4_BITS / 8) == 0;
+	for (size_t i = 0; cover && i < CORNERS; i++) {
+		const struct corner *k = &corners[i];
+
+		if (cover->prefixlen < k->prefixlen &&
+		    covers(k->addr, k->prefixlen, addr, prefixlen))
+			return k->heritage;
+	}
+	return cover ? ALL : NOTHING;
 }
 
 /* One block with its n own grants (none: it only shuts out its cover). */
 static int add_block(struct builder *b, const uint8_t addr[16], uint32_t prefixlen,
 		     const struct zg_grant *g, size_t n)
 {
-	const struct open_block *cover = NULL;
+	const struct open_block *cover = b->depth ? &b->stack[b->depth - 1] : NULL;
+	const enum heritage heritage = heritage_of(cover, addr, prefixlen);
 	struct zg_prefix_def *prefix;
 	struct open_block *top;
 	uint32_t set = 0;
 	int r;
 
-	if (b->depth)
-		cover = &b->stack[b->depth - 1];
-	if (cover && cover->prefixlen < V4_BITS && in_corner(addr, prefixlen))
-		cover = NULL;
-	r = merge(b, cover, g, n);
+	r = merge(b, cover, heritage, g, n);
 	if (r == 0)
 		r = intern(b, &set);
 	if (r < 0)
 		return r;
-	if (!cover || ROWS(b->sets, struct set)[set].identity !=
-			      ROWS(b->sets, struct set)[cover->set].identity) {
+	if (!cover || heritage == NOTHING ||
+	    ROWS(b->sets, struct set)[set].identity !=
+		    ROWS(b->sets, struct set)[cover->set].identity) {
 		prefix = push(&b->prefixes, 1);
 		if (!prefix)
 			return zg_err_set(b->e, E2BIG, "more than %d address blocks",
@@ -462,23 +489,30 @@ static int add_block(struct builder *b, const uint8_t addr[16], uint32_t prefixl
 
 static void close_until(struct builder *b, const uint8_t addr[16], uint32_t prefixlen)
 {
-	while (b->depth && !covers(&b->stack[b->depth - 1], addr, prefixlen))
+	while (b->depth && !covers(b->stack[b->depth - 1].addr, b->stack[b->depth - 1].prefixlen,
+				   addr, prefixlen))
 		b->depth--;
 }
 
-/* Before anything at or behind the IPv4 corner: shut out an IPv6 block that
- * covers it. */
-static int close_corner(struct builder *b, const uint8_t addr[16], uint32_t prefixlen)
+/* Before anything at or behind a corner (addr NULL: behind all): shut out the
+ * block that covers it. */
+static int close_corners(struct builder *b, const uint8_t addr[16], uint32_t prefixlen)
 {
-	int c = addr ? memcmp(addr, v4_corner, sizeof(v4_corner)) : 1;
+	for (; b->corner < CORNERS; b->corner++) {
+		const struct corner *k = &corners[b->corner];
+		int c = addr ? memcmp(addr, k->addr, sizeof(k->addr)) : 1, r = 0;
 
-	if (b->corner_closed || c < 0 || (c == 0 && prefixlen < V4_BITS))
-		return 0;
-	b->corner_closed = true;
-	if (c == 0 && prefixlen == V4_BITS)
-		return 0; /* 0.0.0.0/0 itself does it */
-	close_until(b, v4_corner, V4_BITS);
-	return b->depth ? add_block(b, v4_corner, V4_BITS, NULL, 0) : 0;
+		if (c < 0 || (c == 0 && prefixlen < k->prefixlen))
+			return 0;
+		if (c == 0 && prefixlen == k->prefixlen)
+			continue; /* the block itself does it */
+		close_until(b, k->addr, k->prefixlen);
+		if (b->depth)
+			r = add_block(b, k->addr, k->prefixlen, NULL, 0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int pass(struct builder *b, const struct zg_grant *g, size_t count, uint32_t *entry)
@@ -490,7 +524,7 @@ static int pass(struct builder *b, const struct zg_grant *g, size_t count, uint3
 			    memcmp(g[j].addr, g[i].addr, sizeof(g[i].addr)) == 0;)
 			j++;
 		*entry = g[j - 1].entry;
-		r = close_corner(b, g[i].addr, g[i].prefixlen);
+		r = close_corners(b, g[i].addr, g[i].prefixlen);
 		if (r < 0)
 			return r;
 		close_until(b, g[i].addr, g[i].prefixlen);
@@ -498,7 +532,7 @@ static int pass(struct builder *b, const struct zg_grant *g, size_t count, uint3
 		if (r < 0)
 			return r;
 	}
-	return close_corner(b, NULL, 0);
+	return close_corners(b, NULL, 0);
 }
 
 static int by_member(const void *a, const void *b)

@@ -112,6 +112,18 @@ static int broadcast(struct stage *st ZG_UNUSED)
 	return step_sendto(fd, 0, "198.18.66.255", PORT);
 }
 
+/* The block around it is allowed, which does not name it. */
+static int broadcast_to_all(struct stage *st ZG_UNUSED)
+{
+	struct endpoint from = endpoint_of(NET_ADDR4, 0);
+	int fd = step_socket(OUT4, SOCK_DGRAM), one = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)) < 0 ||
+	    bind(fd, (struct sockaddr *)&from.ss, from.bytes) < 0)
+		return errno;
+	return step_sendto(fd, 0, "255.255.255.255", PORT);
+}
+
 static int multicast(struct stage *st)
 {
 	char group[INET_ADDRSTRLEN];
@@ -201,7 +213,10 @@ static const struct attempt datagram_attempts_rows[] = {
 	{"sendmmsg", T_DATAGRAM, "a batch whose first message is allowed", batch},
 	{"sendmsg-interface", T_DATAGRAM, "with the interface to leave by", by_interface},
 	{"broadcast", T_DATAGRAM, "to everybody on a network", broadcast, .optional = true},
-	{"multicast", T_DATAGRAM, "to a group", multicast, .optional = true},
+	{"broadcast-all", T_DATAGRAM, "to everybody, within an allowed block", broadcast_to_all,
+	 .optional = true},
+	{"multicast", T_DATAGRAM, "to a group, within an allowed block", multicast,
+	 .optional = true},
 	{"udp-cork", T_SEND_PATH, "begun for one destination, ended for another", corked},
 	{"udp-segment", T_SEND_PATH, "cut by the kernel (UDP_SEGMENT)", segmented,
 	 .optional = true},

@@ -36,6 +36,8 @@ static const char policy[] =
 	"      - {cidr: 'fd00:ec2::/32', port: '1-65535', proto: [tcp, udp]}\n"
 	"      - {cidr: '64:ff9b::/96', port: '1-65535', proto: [tcp, udp]}\n"
 	"      - {cidr: '2002::/16', port: '1-65535', proto: [tcp, udp]}\n"
+	"      - {cidr: '224.0.0.0/3', port: '1-65535', proto: udp}\n"
+	"      - {cidr: 'fe00::/7', port: '1-65535', proto: udp}\n"
 	"      - {unix: '/run/ok/*'}\n"
 	"    ask: true\n"
 	"  other:\n"

@@ -289,6 +289,71 @@ static void random_tables_agree_with_the_definition(void **state)
 	}
 }
 
+#define UDP(cidr, verdict) grant(cidr, 2, IPPROTO_UDP, 1, 65535, ZG_V_##verdict)
+
+static enum zg_verdict look_udp(const struct zg_gate_tables *t, const char *address)
+{
+	return look(t, address, 2, IPPROTO_UDP, 5353);
+}
+
+/* However wide a block is, it does not name the groups and the broadcast in it. */
+static void multicast_is_opened_by_name_alone(void **state)
+{
+	static const char *const never[] = {"224.0.0.251", "239.255.255.255", "255.255.255.255",
+					    "ff02::fb", "ff15::1"};
+	struct zg_grant wide[] = {UDP("0.0.0.0/0", ALLOW), UDP("::/0", ALLOW)};
+	struct zg_grant around[] = {UDP("224.0.0.0/3", ALLOW), UDP("fe00::/7", ALLOW)};
+	struct zg_gate_tables t = build(wide, 2), u = build(around, 2);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+		assert_int_equal(look_udp(&t, never[i]), ZG_V_DENY);
+		assert_int_equal(look_udp(&u, never[i]), ZG_V_DENY);
+	}
+	assert_int_equal(look_udp(&t, "223.255.255.255"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&t, "255.255.255.254"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&u, "240.0.0.1"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&u, "fe80::1"), ZG_V_ALLOW);
+	zg_gate_tables_release(&t);
+	zg_gate_tables_release(&u);
+}
+
+static void multicast_that_is_named_is_open(void **state)
+{
+	struct zg_grant some[] = {UDP("0.0.0.0/0", ALLOW),    UDP("239.1.2.3/32", ALLOW),
+				  UDP("239.9.0.0/16", ALLOW), UDP("255.255.255.255/32", ALLOW),
+				  UDP("::/0", ALLOW),	      UDP("ff02::fb/128", ALLOW)};
+	struct zg_grant all[] = {UDP("224.0.0.0/4", ALLOW), UDP("ff00::/8", ALLOW)};
+	struct zg_gate_tables t = build(some, 6), u = build(all, 2);
+
+	(void)state;
+	assert_int_equal(look_udp(&t, "239.1.2.3"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&t, "239.9.9.9"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&t, "255.255.255.255"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&t, "ff02::fb"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&t, "239.1.2.4"), ZG_V_DENY);
+	assert_int_equal(look_udp(&t, "ff02::fc"), ZG_V_DENY);
+	assert_int_equal(look_udp(&u, "224.0.0.251"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&u, "ff02::fb"), ZG_V_ALLOW);
+	assert_int_equal(look_udp(&u, "255.255.255.255"), ZG_V_DENY);
+	zg_gate_tables_release(&t);
+	zg_gate_tables_release(&u);
+}
+
+/* A denial around a group holds for it, named or not. */
+static void a_denial_reaches_into_multicast(void **state)
+{
+	struct zg_grant g[] = {UDP("192.0.0.0/2", DENY), UDP("0.0.0.0/0", ALLOW),
+			       UDP("239.1.2.3/32", ALLOW), UDP("224.0.0.0/4", ALLOW)};
+	struct zg_gate_tables t = build(g, 4);
+
+	(void)state;
+	assert_int_equal(look_udp(&t, "239.1.2.3"), ZG_V_DENY);
+	assert_int_equal(look_udp(&t, "224.0.0.1"), ZG_V_DENY);
+	assert_int_equal(look_udp(&t, "10.0.0.1"), ZG_V_ALLOW);
+	zg_gate_tables_release(&t);
+}
+
 static void a_million_entries_are_compiled(void **state)
 {
 	const size_t n = 1000000;
@@ -326,6 +391,9 @@ int main(void)
 		cmocka_unit_test(ipv6_blocks_do_not_grant_ipv4),
 		cmocka_unit_test(order_does_not_matter_and_numbers_stay),
 		cmocka_unit_test(random_tables_agree_with_the_definition),
+		cmocka_unit_test(multicast_is_opened_by_name_alone),
+		cmocka_unit_test(multicast_that_is_named_is_open),
+		cmocka_unit_test(a_denial_reaches_into_multicast),
 		cmocka_unit_test(a_million_entries_are_compiled),
 	};
 

@@ -29,14 +29,19 @@ static int send_then_mark(int fd, const char *text, size_t piece)
 	return step_send(fd);
 }
 
-static int post(const char *header, char *out, size_t bytes)
+static int post_to(const char *target, const char *header, char *out, size_t bytes)
 {
 	int n = snprintf(out, bytes,
-			 "POST /anything HTTP/1.1\r\nHost: example.com\r\n%s"
+			 "POST %s HTTP/1.1\r\nHost: example.com\r\n%s"
 			 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-			 header, sizeof(call) - 1 + MARK_LEN, call);
+			 target, header, sizeof(call) - 1 + MARK_LEN, call);
 
 	return n < 0 || (size_t)n >= bytes ? ENOSPC : 0;
+}
+
+static int post(const char *header, char *out, size_t bytes)
+{
+	return post_to("/anything", header, out, bytes);
 }
 
 static int http(struct stage *st ZG_UNUSED)
@@ -70,10 +75,36 @@ static int bare(struct stage *st ZG_UNUSED)
 	return send_then_mark(dial_mcp(), call, sizeof(call));
 }
 
+/* What listens there goes on to another server, as it is told to. */
+static int by_proxy(struct stage *st ZG_UNUSED)
+{
+	char text[1024];
+	int r = post_to("http://" OUT4 ":4444/mcp", "", text, sizeof(text));
+
+	return r ? r : send_then_mark(dial_mcp(), text, sizeof(text));
+}
+
+/* Without waiting for its answer: the tunnel's first bytes are in the same message. */
+static int by_tunnel(struct stage *st ZG_UNUSED)
+{
+	static const char tunnel[] = "CONNECT " OUT4 ":4444 HTTP/1.1\r\nHost: " OUT4 "\r\n\r\n";
+	char text[1024];
+	int r = post("", text, sizeof(text)), fd;
+
+	if (r)
+		return r;
+	fd = dial_mcp();
+	if (send(fd, tunnel, sizeof(tunnel) - 1, MSG_NOSIGNAL) < 0)
+		return errno;
+	return send_then_mark(fd, text, sizeof(text));
+}
+
 static const struct attempt shadow_attempts_rows[] = {
 	{"shadow-http", T_SHADOW, "initialize, posted to any path", http},
 	{"shadow-session", T_SHADOW, "a request with a session's header", http_session},
 	{"shadow-bytes", T_SHADOW, "a byte a packet, in other letters", by_bytes},
 	{"shadow-bare", T_SHADOW, "initialize without HTTP", bare},
+	{"proxy-post", T_PROXY, "initialize for another server, to an allowed proxy", by_proxy},
+	{"proxy-tunnel", T_PROXY, "the same through CONNECT", by_tunnel},
 };
 ATTEMPTS(shadow_attempts);

@@ -7,6 +7,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/if_xdp.h>
 #include <linux/netlink.h>
 #include <linux/vm_sockets.h>
 #include <netinet/ip.h>
@@ -216,6 +217,43 @@ static int talk_to_others(struct stage *st)
 	return step_datagram(OUT4, PORT_OK);
 }
 
+/* A frame that the device's driver takes from memory of the workload's. */
+static int xdp(struct stage *st ZG_UNUSED)
+{
+	enum { FRAMES = 4, FRAME_BYTES = 4096 };
+	uint8_t *memory = mmap(NULL, FRAMES * FRAME_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct xdp_umem_reg frames = {
+		.addr = (uintptr_t)memory, .len = FRAMES * FRAME_BYTES, .chunk_size = FRAME_BYTES};
+	struct sockaddr_xdp at = {.sxdp_family = AF_XDP,
+				  .sxdp_flags = XDP_COPY,
+				  .sxdp_ifindex = if_nametoindex("lo")};
+	const struct ethhdr eth = {.h_proto = htons(ETH_P_IP)};
+	const struct handmade p = make_datagram(OUT4);
+	const uint32_t bytes = sizeof(eth) + sizeof(p), one = 1;
+	int fd = socket_of(AF_XDP, SOCK_RAW, 0), count = FRAMES;
+	struct xdp_mmap_offsets off;
+	socklen_t off_bytes = sizeof(off);
+	uint8_t *ring;
+
+	if (memory == MAP_FAILED ||
+	    setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &frames, sizeof(frames)) < 0 ||
+	    setsockopt(fd, SOL_XDP, XDP_UMEM_FILL_RING, &count, sizeof(count)) < 0 ||
+	    setsockopt(fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &count, sizeof(count)) < 0 ||
+	    setsockopt(fd, SOL_XDP, XDP_TX_RING, &count, sizeof(count)) < 0 ||
+	    getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &off_bytes) < 0)
+		return errno;
+	ring = mmap(NULL, off.tx.desc + FRAMES * sizeof(struct xdp_desc), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_POPULATE, fd, XDP_PGOFF_TX_RING);
+	if (ring == MAP_FAILED || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return errno;
+	memcpy(memory, &eth, sizeof(eth));
+	memcpy(memory + sizeof(eth), &p, sizeof(p));
+	memcpy(ring + off.tx.desc, &(struct xdp_desc){.len = bytes}, sizeof(struct xdp_desc));
+	memcpy(ring + off.tx.producer, &one, sizeof(one));
+	return sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 ? errno : 0;
+}
+
 static struct sockaddr_nl netlink_at(pid_t port)
 {
 	return (struct sockaddr_nl){.nl_family = AF_NETLINK, .nl_pid = (uint32_t)port};
@@ -335,6 +373,7 @@ static const struct attempt socket_attempts_rows[] = {
 	{"packet-send", T_FAMILY, "a frame on the device, as root", packet, .root = true},
 	{"packet-listen", T_FAMILY, "others' traffic from the device, as root", packet_listen,
 	 .outside = talk_to_others, .root = true, .inbound = true},
+	{"xdp", T_FAMILY, "a frame by AF_XDP, as root", xdp, .root = true, .optional = true},
 	{"netlink", T_FAMILY, "netlink, to another process", netlink_send,
 	 .outside = netlink_listen},
 	{"smc", T_DIAL, "SMC, which is TCP underneath", smc, .optional = true},

@@ -3,6 +3,7 @@
 // what `zerogate run` tells about it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { CLIENT_UID, TOOLS, needs, startAgent, until } from './agent.mjs';
@@ -94,6 +95,18 @@ describe('the kernel gate, from a workload', needs(), () => {
 		const listing = execFileSync('sh', ['-c', 'exec 7</dev/null 9</dev/null "$0" --socket "$1" run -- ls /proc/self/fd',
 			path.join(agent.bin, 'zerogate'), agent.socket], { encoding: 'utf8' });
 		assert.deepEqual(listing.trim().split('\n'), ['0', '1', '2', '3']);
+	});
+
+	test('a setgid program, as crontab and at are, gains nothing below zerogate run', async () => {
+		const program = path.join(agent.dir, 'own-group');
+		fs.copyFileSync('/usr/bin/id', program);
+		fs.chownSync(program, 0, 1);
+		fs.chmodSync(program, 0o2755);
+		const free = execFileSync('setpriv', ['--reuid', String(CLIENT_UID), '--regid', String(CLIENT_UID), '--clear-groups', program, '-g'], { encoding: 'utf8', cwd: '/' });
+		assert.equal(free.trim(), '1', 'ungoverned it does');
+		const { code, stdout } = await agent.zg(['run', '--', program, '-g'], { uid: CLIENT_UID, cwd: '/' });
+		assert.equal(code, 0);
+		assert.equal(stdout.trim(), String(CLIENT_UID));
 	});
 
 	test('zerogate run reports what the kernel denied', async () => {

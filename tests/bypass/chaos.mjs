@@ -20,7 +20,6 @@ import { freePort, startServer } from '../e2e/servers.mjs';
 
 const SECONDS = Number(process.env.CHAOS_SECONDS ?? 20);
 const SEED = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const SETTLE_MS = 100; // what was sent before a containment may still be read by a busy receiver
 
 // Small, and the same everywhere: an order of events can be asked for again.
 function random(seed) {
@@ -51,21 +50,28 @@ async function trap(port) {
 	return { came, close: () => closers.forEach((close) => close()) };
 }
 
-// Answers whoever may come; times says when bytes came.
+// Answers whoever may come, and counts what came.
 async function echo(host, port) {
-	const state = { bytes: 0, last: 0, sockets: new Set() };
+	const state = { bytes: 0, sockets: new Set() };
 	const server = net.createServer((socket) => {
 		state.sockets.add(socket);
 		socket.on('close', () => state.sockets.delete(socket));
 		socket.on('error', () => {});
 		socket.on('data', (chunk) => {
 			state.bytes += chunk.length;
-			state.last = performance.now();
 			socket.write(chunk);
 		});
 	});
 	server.listen({ port, host, backlog: 511 });
 	await once(server, 'listening');
+	// Until all connections that were made before are accepted, read and over.
+	state.over = async () => {
+		const last = net.connect({ host, port }); // accepted after those that came before it
+		await once(last, 'connect');
+		await until(() => [...state.sockets].some((socket) => socket.remotePort === last.localPort), 'the last connection to be accepted');
+		last.destroy();
+		await until(() => state.sockets.size === 0, 'the connections to end');
+	};
 	state.close = () => {
 		state.sockets.forEach((socket) => socket.destroy());
 		server.close();
@@ -89,7 +95,7 @@ class Load {
 
 	async tell() {
 		this.child.stdin.write('\n');
-		const { value } = await within(Promise.race([this.lines.next(), this.ended]), 'the workload to tell');
+		const { value } = await within(Promise.race([this.lines.next(), this.ended]), 'the workload to tell', 180000);
 		return JSON.parse(value);
 	}
 
@@ -99,7 +105,7 @@ class Load {
 }
 
 test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (seed ${SEED})`,
-	needs({ timeout: (SECONDS + 90) * 1000 }), async (t) => {
+	needs({ timeout: (SECONDS + 1800) * 1000 }), async (t) => {
 		const pick = random(SEED);
 		const ports = {};
 		for (const name of ['allowed', 'forbidden', 'other', 'fence'])
@@ -156,14 +162,14 @@ test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (s
 				if (contained) {
 					contained = false;
 					await zg('resume', 'other');
-					windows.at(-1).until = Date.now() + SETTLE_MS;
+					windows.at(-1).until = Date.now();
 					const from = otherOpen.bytes;
-					await until(() => otherOpen.bytes > from, 'the resumed profile to go on', 15000);
+					await until(() => otherOpen.bytes > from, 'the resumed profile to go on');
 					return;
 				}
 				windows.push({ from: Date.now(), until: Infinity });
 				await zg('contain', 'other');
-				await new Promise((next) => setTimeout(next, SETTLE_MS));
+				await otherOpen.over(); // what had arrived by then may still be unread
 				contained = true;
 				bytesThen = otherOpen.bytes;
 			},
@@ -186,8 +192,8 @@ test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (s
 				await agent.start();
 			},
 			async upgrade() {
-				const bin = path.join(agent.dir, `bin-${++upgrades % 2}`); // the one that does not run
-				fs.mkdirSync(bin, { recursive: true });
+				const bin = path.join(agent.dir, `bin-${++upgrades}`); // what runs cannot be written
+				fs.mkdirSync(bin);
 				for (const name of ['zerogated', 'zerogate'])
 					fs.copyFileSync(path.join(agent.dir, 'bin', name), path.join(bin, name));
 				await agent.halt();
@@ -221,7 +227,8 @@ test(`${SECONDS} s of reload, revoke, contain, upgrade and kill -9 under load (s
 		assert.deepEqual([...mine.passed, ...theirs.passed], []);
 		assert.deepEqual(forbidden.came, []);
 		assert.deepEqual(strangers, [], 'the registered server was reached without the gateway');
-		assert.ok(mine.done > 20 * SECONDS && mine.held > 20 * SECONDS && mine.attempts > 20 * SECONDS, 'there was a load');
+		const events = Object.values(made).reduce((all, n) => all + n, 0);
+		assert.ok(Math.min(mine.done, mine.held, mine.attempts) > events, 'there was a load');
 		const verified = await agent.zg(['audit', 'verify', `${agent.dir}/state/audit`]);
 		assert.equal(verified.code, 0, verified.stdout + verified.stderr);
 		const status = JSON.parse((await agent.zg(['--json', 'status'])).stdout);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // load.mjs - the workload of chaos.mjs, in a governed cgroup: dials what it may
-// and what it may not, all the time, and keeps connections open. Tells what it
-// saw once a line on stdin asks for it. Its word counts for allowed flows only;
-// what was forbidden is judged where it would have arrived.
+// and what it may not, all the time, and keeps connections open. Tells what it saw
+// once a line on stdin asks for it, and the flows that it began have ended as they
+// will. Its word counts for allowed flows only; what was forbidden is judged where
+// it would have arrived.
 //
 //   load.mjs '{"allowed": PORT, "forbidden": PORT, "server": PORT, "gateway": PORT}'
 import dgram from 'node:dgram';
@@ -12,7 +13,8 @@ import readline from 'node:readline';
 
 const ports = JSON.parse(process.argv[2]);
 const PAUSE_MS = 5; // between two of one loop: load, not a benchmark
-const ANSWER_MS = 8000;
+const ANSWER_MS = 60000; // longer than any machine is busy: nobody answers
+let over = false;
 const told = { done: 0, held: 0, attempts: 0, passed: [], calls: 0, direct: 0, failures: [] };
 
 const pause = () => new Promise((next) => setTimeout(next, PAUSE_MS));
@@ -34,7 +36,7 @@ function exchange(host, port, bytes, timeout = ANSWER_MS) {
 }
 
 async function allowed() {
-	for (;;) {
+	while (!over) {
 		const from = Date.now();
 		await exchange('127.0.0.1', ports.allowed, 'ok').then(() => told.done++, (e) => failed('allowed', e, from));
 		await pause();
@@ -43,7 +45,7 @@ async function allowed() {
 
 // One connection for as long as it lives; where it may be ended, another one.
 async function hold() {
-	for (;;) {
+	while (!over) {
 		await new Promise((ended) => {
 			let from = Date.now(); // of what is not answered yet
 			const socket = net.connect({ host: '127.0.0.1', port: ports.allowed, autoSelectFamily: false });
@@ -52,7 +54,7 @@ async function hold() {
 			socket.on('data', () => {
 				told.held++;
 				from = Date.now();
-				setTimeout(() => socket.write('held'), PAUSE_MS);
+				setTimeout(() => over ? socket.destroy() : socket.write('held'), PAUSE_MS);
 			});
 			socket.on('error', (e) => failed('held', e, from));
 			socket.on('close', ended);
@@ -118,9 +120,13 @@ async function call() {
 	}
 }
 
-for (const loop of [allowed, allowed, hold, hold, forbidden, forbidden, ...(ports.server ? [direct, call] : [])])
+const flows = [allowed, allowed, hold, hold].map((loop) => loop());
+for (const loop of [forbidden, forbidden, ...(ports.server ? [direct, call] : [])])
 	loop();
 console.log('ready');
-for await (const _ of readline.createInterface({ input: process.stdin }))
+for await (const _ of readline.createInterface({ input: process.stdin })) {
+	over = true;
+	await Promise.all(flows);
 	console.log(JSON.stringify(told));
+}
 process.exit(0);

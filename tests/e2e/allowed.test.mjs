@@ -13,11 +13,11 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
+import { CLIENT_UID, needs, quick, startAgent, until, within } from './agent.mjs';
 import { freePort } from './servers.mjs';
 
 const PYTHON = '/usr/bin/python3';
-const GAP_MS = 1500; // of a flow that sends every few milliseconds, on a busy machine
+const GAP_MS = 1500; // of a flow that sends every few milliseconds, beyond that of one that nobody governs
 
 const shell = (...command) => execFileSync(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
 
@@ -109,7 +109,7 @@ describe('what the profile allows', needs(), () => {
 		echo = await listening(net.createServer((socket) => {
 			socket.on('error', () => {});
 			socket.on('data', (chunk) => {
-				echo.emit('bytes', chunk);
+				echo.emit('bytes', socket.remotePort, chunk);
 				socket.write(chunk);
 			});
 		}), ports.echo, '127.0.0.1');
@@ -180,16 +180,18 @@ async def main():
     reader, writer = await asyncio.open_connection('localhost', ${ports.echo}, happy_eyeballs_delay=0.25)
     writer.write(b'race'); print((await reader.readexactly(4)).decode(), end='')
 asyncio.run(main())`;
-		const started = performance.now();
-		assert.equal(await inside(PYTHON, '-c', race), 'race');
-		assert.ok(performance.now() - started < 5000);
+		await quick(5000, 'a connection', async () => {
+			const started = performance.now();
+			assert.equal(await inside(PYTHON, '-c', race), 'race');
+			return performance.now() - started;
+		});
 		assert.equal(await inside('curl', '-sS', `http://localhost:${ports.web}/`), 'hello from the web\n');
 	});
 
 	test('a question and its answer by datagram, as NTP does it', async () => {
 		const ask = `import socket
 for connected in (False, True):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5); q = b'\\x23' + bytes(47)
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(60); q = b'\\x23' + bytes(47)
     if connected:
         s.connect(('127.0.0.1', ${ports.clock})); s.send(q)
     else:
@@ -215,7 +217,7 @@ t.join(); print(got == data, end='')`;
 		assert.equal(await inside(PYTHON, '-c', big), 'True');
 	});
 
-	test('a connection goes on through reload, upgrade and kill -9 of the agent', async () => {
+	test('a connection goes on through reload, upgrade and kill -9 of the agent', async (t) => {
 		// one number a line, the next one when the last came back: a gap anywhere is seen
 		const pump = `import socket, sys, time
 s = socket.create_connection(('127.0.0.1', ${ports.echo})); f = s.makefile('rb'); n = 0
@@ -223,21 +225,29 @@ while True:
     s.sendall(b'%d\\n' % n)
     assert f.readline() == b'%d\\n' % n
     n += 1; time.sleep(0.005)`;
-		let last, longest = 0, count = 0;
-		echo.on('bytes', () => {
-			const now = performance.now();
-			longest = Math.max(longest, last === undefined ? 0 : now - last);
-			last = now;
-			count++;
+		const flowOf = new Map();
+		echo.on('bytes', (port) => {
+			const now = performance.now(), flow = flowOf.get(port) ?? { last: now, longest: 0, count: 0 };
+			flow.longest = Math.max(flow.longest, now - flow.last);
+			flow.last = now;
+			flow.count++;
+			flowOf.set(port, flow);
 		});
+		// what the machine itself keeps waiting
+		const free = spawn(PYTHON, ['-c', pump], { stdio: 'ignore' });
+		await until(() => flowOf.size === 1, 'a flow that nobody governs');
+		const [control] = flowOf.values();
 		const child = spawn('setpriv', ['--reuid', String(CLIENT_UID), '--regid', String(CLIENT_UID), '--clear-groups',
 			path.join(agent.bin, 'zerogate'), '--socket', agent.socket, 'run', '--', PYTHON, '-c', pump], { cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
 		let errors = '';
 		child.stderr.on('data', (chunk) => { errors += chunk; });
 		const ended = once(child, 'exit');
+		t.after(() => [child, free].forEach((one) => one.kill('SIGKILL')));
+		await until(() => flowOf.size === 2, 'a flow that is governed');
+		const [, flow] = flowOf.values();
 		const flows = async (what) => {
-			const from = count;
-			await within(Promise.race([until(() => count > from + 20, `bytes after ${what}`), ended.then(() => assert.fail(`${what}: ${errors}`))]), what);
+			const from = flow.count;
+			await within(Promise.race([until(() => flow.count > from + 20, `bytes after ${what}`), ended.then(() => assert.fail(`${what}: ${errors}`))]), what);
 		};
 		await flows('the start');
 		for (let i = 0; i < 3; i++) {
@@ -262,9 +272,10 @@ while True:
 			await flows('the restart');
 		}
 		child.kill('SIGKILL');
+		free.kill('SIGKILL');
 		await ended;
 		echo.removeAllListeners('bytes');
-		assert.ok(longest < GAP_MS, `the longest silence was ${Math.round(longest)} ms`);
+		assert.ok(flow.longest < GAP_MS + control.longest, `the longest silence was ${Math.round(flow.longest)} ms, of a free flow ${Math.round(control.longest)} ms`);
 		const denied = agent.records().filter((r) => r.kind === 'kernel.deny' && r.port === ports.echo && r.address === '127.0.0.1');
 		assert.deepEqual(denied, []);
 	});

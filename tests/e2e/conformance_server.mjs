@@ -143,6 +143,7 @@ function untilCancelled(ctx, fixture) {
 			fixture.cancelled++;
 			done(says('cancelled'));
 		};
+		fixture.begun++;
 		fixture.emit?.('waiting');
 		ctx.mcpReq.signal.aborted ? end() : ctx.mcpReq.signal.addEventListener('abort', end);
 	});
@@ -169,7 +170,7 @@ const tools = {
 	test_logging_tool: ['Logs, if it was asked to', object(), (_, ctx) => logs(ctx)],
 	test_tool_with_progress: ['Reports progress', object(), (_, ctx) => progress(ctx)],
 	test_until_cancelled: ['Works until it is cancelled', object(), (_, ctx, fixture) => untilCancelled(ctx, fixture)],
-	test_cancelled_count: ['How many calls were cancelled', object(), (_, ctx, fixture) => says(String(fixture.cancelled))],
+	test_cancelled_count: ['How many calls began to wait, and were cancelled', object(), (_, ctx, { begun, cancelled }) => says(JSON.stringify({ begun, cancelled }))],
 	test_reconnection: ['Closes its stream before it answers', object(), async (_, ctx) => {
 		ctx.http?.closeSSE?.();
 		await sleep(2 * RETRY_MS);
@@ -290,6 +291,7 @@ function eventStore() {
 }
 
 export class ConformanceFixture extends Base {
+	begun = 0; // calls that wait until they are cancelled
 	cancelled = 0;
 	subscribed = new Set();
 	sessions = new Map(); // id -> { transport, server }

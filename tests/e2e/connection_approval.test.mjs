@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
+import { CLIENT_UID, needs, quick, startAgent, until, within } from './agent.mjs';
 import { freePort, startSink } from './servers.mjs';
 
 const EPERM = /not permitted|Couldn't connect|Failed to connect/i;
@@ -14,7 +14,7 @@ describe('connections that people grant', needs(), () => {
 	let agent, inside, sinks, denied, registered;
 
 	before(async () => {
-		sinks = await Promise.all([startSink(), startSink(), startSink(), startSink()]);
+		sinks = await Promise.all([startSink(), startSink()]);
 		denied = await freePort();
 		registered = await freePort();
 		agent = await startAgent({
@@ -29,7 +29,7 @@ describe('connections that people grant', needs(), () => {
 		await Promise.all((sinks ?? []).map((s) => s.close()));
 	});
 
-	const curl = (port) => agent.zg(['run', '--', 'curl', '-sS', '--noproxy', '*', '--max-time', '5',
+	const curl = (port) => agent.zg(['run', '--', 'curl', '-sS', '--noproxy', '*', '--max-time', '60',
 		`http://127.0.0.1:${port}/`], { uid: CLIENT_UID });
 	const request = (port, exe) => agent.approval((r) => r.method === 'connect' && r.tool.includes(`port ${port}`)
 		&& (!exe || r.comm === exe));
@@ -74,54 +74,60 @@ describe('connections that people grant', needs(), () => {
 		const { port } = sinks[1];
 		assert.equal((await open('early', port)).error?.code, 'EPERM');
 		const id = await request(port);
-		await approve(id, '--for', '2s');
-		const granted = performance.now();
+		await approve(id, '--for', '8s');
 		const arrives = new Promise((done) => sinks[1].once('connection', done));
 		await inside.must('open', { name: 'live', host: '127.0.0.1', port });
 		const peer = await within(arrives, 'the connection');
-		await within(new Promise((done) => peer.once('close', done)), 'the connection to end', 8000);
-		const ms = performance.now() - granted;
-		assert.ok(ms > 1000 && ms < 4000, `it ended after ${Math.round(ms)} ms`);
+		await within(new Promise((done) => peer.once('close', done)), 'the connection to end');
 		assert.match((await inside.do('ended', { name: 'live' })).code ?? '', /ECONNABORTED|ECONNRESET/);
 		assert.equal((await open('late', port)).error?.code, 'EPERM');
 		const end = await agent.record((r) => r.kind === 'connection.end' && r.approval === id, 'connection.end');
 		assert.match(end.reason, /time is over/);
+		// by the agent's own clock: neither this test nor its connection was in a hurry
+		const grant = agent.records().find((r) => r.kind === 'connection.grant' && r.approval === id);
+		const seconds = (Date.parse(end.time) - Date.parse(grant.time)) / 1000;
+		assert.ok(seconds > 7 && seconds < 20, `it ended after ${seconds} s`);
 	});
 
-	test('a denial takes back what was granted, live connections included', async () => {
-		const { port } = sinks[2];
+	// A destination that is granted and dialled; withdraw(port, id) takes it back. How long
+	// its connection lived then.
+	const livesFor = async (name, withdraw) => {
+		const sink = await startSink(), { port } = sink;
+		sinks.push(sink);
 		assert.equal((await open('early', port)).error?.code, 'EPERM');
 		const id = await request(port);
 		await approve(id);
-		const arrives = new Promise((done) => sinks[2].once('connection', done));
-		await inside.must('open', { name: 'revoked', host: '127.0.0.1', port });
+		const arrives = new Promise((done) => sink.once('connection', done));
+		await inside.must('open', { name, host: '127.0.0.1', port });
 		const peer = await within(arrives, 'the connection');
-		const closed = new Promise((done) => peer.once('close', done));
-		const { code, stderr } = await agent.zg(['approvals', 'deny', id, '--reason', 'not any more']);
+		const closed = new Promise((done) => peer.once('close', () => done(performance.now())));
+		const { code, stderr } = await withdraw(id);
+		const inForce = performance.now();
 		assert.equal(code, 0, stderr);
-		await within(closed, 'the connection to end', 1000);
+		const ms = await within(closed, 'the connection to end') - inForce;
 		assert.equal((await open('late', port)).error?.code, 'EPERM');
 		const end = await agent.record((r) => r.kind === 'connection.end' && r.approval === id, 'connection.end');
-		assert.match(end.reason, /not any more/);
-	});
+		return { ms, end, port };
+	};
+
+	test('a denial takes back what was granted, live connections included', () =>
+		quick(1000, 'the end of the connection', async () => {
+			const { ms, end } = await livesFor('revoked', (id) => agent.zg(['approvals', 'deny', id, '--reason', 'not any more']));
+			assert.match(end.reason, /not any more/);
+			return ms;
+		}));
 
 	test('another policy ends it', async () => {
-		const { port } = sinks[3];
-		assert.equal((await open('early', port)).error?.code, 'EPERM');
-		const id = await request(port);
-		await approve(id);
-		const arrives = new Promise((done) => sinks[3].once('connection', done));
-		await inside.must('open', { name: 'reloaded', host: '127.0.0.1', port });
-		const peer = await within(arrives, 'the connection');
-		const closed = new Promise((done) => peer.once('close', done));
-		agent.policy('version: v1\nrules: [{id: reads, match: {labels: {mcp.action: read}}, decision: ALLOW}]\n');
-		const { code, stderr } = await agent.zg(['reload']);
-		assert.equal(code, 0, stderr);
-		await within(closed, 'the connection to end', 1000);
-		const end = await agent.record((r) => r.kind === 'connection.end' && r.approval === id, 'connection.end');
-		assert.match(end.reason, /policy has changed/);
-		assert.equal((await open('late', port)).error?.code, 'EPERM');
-		await until(() => requests(port).length === 2, 'the question anew, under the new policy');
+		let n = 0;
+		await quick(1000, 'the end of the connection', async () => {
+			const { ms, end, port } = await livesFor('reloaded', () => {
+				agent.policy(`version: v1\nrules: [{id: reads-${n++}, match: {labels: {mcp.action: read}}, decision: ALLOW}]\n`);
+				return agent.zg(['reload']);
+			});
+			assert.match(end.reason, /policy has changed/);
+			await until(() => requests(port).length === 2, 'the question anew, under the new policy');
+			return ms;
+		});
 	});
 
 	test('nobody is asked about what is denied, metadata, or the agent itself', async () => {
@@ -142,7 +148,7 @@ describe('connections that people grant', needs(), () => {
 		fs.chmodSync(own, 0o755);
 		fs.chmodSync(agent.dir, 0o755);
 		// it tries again, and so is still there when its file is looked at
-		const dial = () => agent.zg(['run', '--', own, '--retry', '1', '--retry-delay', '1', '--retry-all-errors', '-sS', '--noproxy', '*', '--max-time', '5', `http://127.0.0.1:${port}/`], { uid: CLIENT_UID });
+		const dial = () => agent.zg(['run', '--', own, '--retry', '1', '--retry-delay', '1', '--retry-all-errors', '-sS', '--noproxy', '*', '--max-time', '60', `http://127.0.0.1:${port}/`], { uid: CLIENT_UID });
 		assert.match((await dial()).stderr, EPERM);
 		const id = await request(port);
 		assert.match((await agent.zg(['approvals', 'show', id])).stdout, /"executable": "\/tmp\/[^/]*\/a dialler",\s.*\s.*\s*"owner_uid": 0,\s*"mode": "0755"/);

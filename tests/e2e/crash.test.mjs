@@ -4,7 +4,7 @@
 // the chain of records stays whole, and the agent is back at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TOOLS, needs, scene, until, within } from './agent.mjs';
+import { TOOLS, needs, quick, scene, until, within } from './agent.mjs';
 import { RawClient } from './raw.mjs';
 import { startServer } from './servers.mjs';
 
@@ -15,10 +15,10 @@ async function verify(agent) {
 	assert.equal(code, 0, `audit verify: ${stdout}${stderr}`);
 }
 
-const back = (agent) => until(async () => (await agent.zg(['--json', 'approvals', 'list'])).code === 0, 'the ledger to be back', 5000);
+const back = (agent) => until(async () => (await agent.zg(['--json', 'approvals', 'list'])).code === 0, 'the ledger to be back');
 
 // Whatever came of it, the client was told within a bounded time.
-const settle = (promise) => within(promise.then((reply) => ({ reply }), (error) => ({ error })), 'the client to be told', 30000);
+const settle = (promise) => within(promise.then((reply) => ({ reply }), (error) => ({ error })), 'the client to be told');
 
 for (const role of ['gateway', 'ledger', 'parent'])
 	for (const stage of ['held', 'dispatched', 'replying'])
@@ -39,10 +39,9 @@ for (const role of ['gateway', 'ledger', 'parent'])
 			else
 				await within(executing, 'the call to arrive');
 
-			const before = performance.now();
 			await agent.kill(role);
 			if (role === 'parent') {
-				await within(until(() => agent.pids().length === 0, 'the children to follow the parent'), 'the children to end', 10000);
+				await until(() => agent.pids().length === 0, 'the children to follow the parent');
 				await agent.exited;
 				await agent.start();
 			}
@@ -52,7 +51,7 @@ for (const role of ['gateway', 'ledger', 'parent'])
 				const [row, ...more] = await until(async () => {
 					const { code, rows } = await agent.zg(['--json', 'approvals', 'list']);
 					return code === 0 && rows.length > 0 ? rows : undefined;
-				}, 'the queue to be back', 5000);
+				}, 'the queue to be back');
 				assert.equal(more.length, 0);
 				assert.equal((await agent.zg(['approvals', 'approve', row.approval])).code, 0);
 			}
@@ -70,9 +69,6 @@ for (const role of ['gateway', 'ledger', 'parent'])
 				raw = await new RawClient(inside, agent.url('github')).open();
 			else
 				assert.equal(next.message.result.content[0].text, 'issue 1: the build is slow', next.body);
-			const outage = performance.now() - before;
-			if (role !== 'parent' && stage !== 'held')
-				assert.ok(outage < 3000, `service was back after ${outage} ms`);
 			if (stage === 'held') {
 				if (!/created #1/.test(reply?.body ?? '')) // nobody was there to answer: the retry is
 					assert.match((await raw.call(tool, args)).body, /created #1/, reply?.body);
@@ -88,15 +84,36 @@ test('a killed gateway worker is back within a second', needs(), async (t) => {
 	const agent = await scene(t, { server, workers: 1 });
 	const inside = await agent.inside();
 	const raw = await new RawClient(inside, agent.url('github')).open();
-	const [pid] = agent.pids('gateway');
-	const before = performance.now();
-	await agent.kill('gateway');
-	// The listener outlives the worker: this waits in its queue until the next one takes it.
-	const { message } = await raw.call('read_issue', { number: 3 });
-	assert.equal(message.result.content[0].text, 'issue 3: the build is slow');
-	assert.ok(performance.now() - before < 1000, `${performance.now() - before} ms`);
-	assert.notEqual(agent.pids('gateway')[0], pid);
+	await quick(1000, 'the next worker', async () => {
+		const [pid] = await until(() => agent.pids('gateway').length === 1 && agent.pids('gateway'), 'the worker');
+		const before = performance.now();
+		await agent.kill('gateway');
+		// The listener outlives the worker: this waits in its queue until the next one takes it.
+		const { message } = await raw.call('read_issue', { number: 3 });
+		const ms = performance.now() - before;
+		assert.equal(message.result.content[0].text, 'issue 3: the build is slow');
+		assert.notEqual(agent.pids('gateway')[0], pid);
+		return ms;
+	});
 });
+
+for (const role of ['gateway', 'ledger'])
+	test(`calls are served again soon after kill -9 of the ${role}`, needs(), async (t) => {
+		const server = await startServer({ json: true });
+		const agent = await scene(t, { server, workers: 2 });
+		const inside = await agent.inside();
+		const raw = await new RawClient(inside, agent.url('github')).open();
+		await quick(3000, 'service', async () => {
+			await until(() => agent.pids(role).length > 0, role);
+			const before = performance.now();
+			await agent.kill(role);
+			await until(async () => {
+				const reply = await raw.call('read_issue', { number: 1 }).catch(() => undefined);
+				return reply?.message?.result && !reply.message.result.isError;
+			}, 'an answer');
+			return performance.now() - before;
+		});
+	});
 
 test('without a ledger no call executes; with it back, calls go on', needs(), async (t) => {
 	const server = await startServer({ json: true });

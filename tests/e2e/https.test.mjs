@@ -31,7 +31,7 @@ function secret(agent, name, value, mode = 0o600) {
 	return file;
 }
 
-describe('https servers', needs({ timeout: 240000 }), () => {
+describe('https servers', needs(), () => {
 	const close = [];
 	let ca, other, agent, inside, s, leaf;
 
@@ -268,7 +268,7 @@ describe('https servers', needs({ timeout: 240000 }), () => {
 	});
 });
 
-describe('https servers and the service\'s own files', needs({ timeout: 60000 }), () => {
+describe('https servers and the service\'s own files', needs(), () => {
 	test('credentials of the service, and a CA for all servers', async (t) => {
 		const ca = new Authority(), other = new Authority('other');
 		const credentials = fs.mkdtempSync(path.join(os.tmpdir(), 'zg-credentials-'));

@@ -166,7 +166,7 @@ const verbs = {
 		});
 	},
 	// Raw bytes to a TCP port; what comes back until the end
-	raw({ host, port, bytes = '', timeout = 5000 }) {
+	raw({ host, port, bytes = '', timeout = 60000 }) {
 		return new Promise((done, fail) => {
 			const chunks = [];
 			const socket = net.connect({ host, port, timeout }, () => socket.write(Buffer.from(bytes, 'latin1')));
@@ -253,7 +253,7 @@ const verbs = {
 	say({ name, text }) {
 		const { socket } = held.get(name);
 		return new Promise((done, fail) => {
-			const timer = setTimeout(() => fail(Object.assign(new Error('no echo'), { code: 'TIMEOUT' })), 3000);
+			const timer = setTimeout(() => fail(Object.assign(new Error('no echo'), { code: 'TIMEOUT' })), 60000);
 			let heard = '';
 			socket.on('data', (b) => {
 				heard += b;
@@ -265,28 +265,35 @@ const verbs = {
 			socket.write(text);
 		});
 	},
-	// Many connections that begin a message each, say `bytes` of it and no more:
-	// what each was told so far, once all of them were answered or have sent it
+	// Many connections that begin a message each, say `bytes` of it and no more;
+	// done once all of them were answered or have sent it
 	async hoard({ name, host, port, head, bytes, count }) {
-		const sockets = [], filler = Buffer.alloc(bytes, 0x20);
-		held.set(name, { sockets });
-		const told = await Promise.all(Array.from({ length: count }, () => new Promise((done) => {
+		const sockets = [], told = Array(count).fill('held'), filler = Buffer.alloc(bytes, 0x20);
+		held.set(name, { sockets, told });
+		await Promise.all(told.map((_, i) => new Promise((done) => {
 			const socket = net.connect({ host, port });
 			let heard = '';
+			const tell = (what) => {
+				if (told[i] === 'held')
+					told[i] = what;
+				done();
+			};
 			sockets.push(socket);
 			socket.on('data', (b) => {
 				heard += b.toString('latin1');
-				done(Number(/^HTTP\/1\.1 (\d+)/.exec(heard)?.[1]));
+				tell(Number(/^HTTP\/1\.1 (\d+)/.exec(heard)?.[1]));
 			});
-			socket.on('error', (e) => done(e.code));
-			socket.on('close', () => done('closed'));
+			socket.on('error', (e) => tell(e.code));
+			socket.on('close', () => tell('closed'));
 			socket.write(head);
-			socket.write(filler, () => setTimeout(done, 500, 'held'));
+			socket.write(filler, done);
 		})));
-		return { told };
+		return {};
 	},
+	// What each of them was told so far
 	hoarded({ name }) {
-		return { open: held.get(name).sockets.filter((s) => !s.destroyed && !s.readableEnded).length };
+		const { sockets, told } = held.get(name);
+		return { told, open: sockets.filter((s) => !s.destroyed && !s.readableEnded).length };
 	},
 	unhoard({ name }) {
 		for (const socket of held.get(name).sockets)
@@ -321,16 +328,19 @@ const verbs = {
 		return held.get(name).closed;
 	},
 	// One message to a DNS server; what comes back, and from where it seems to come
-	dns({ host = '192.0.2.53', port = 53, bytes, connected = false, timeout = 4000 }) {
+	dns({ host = '192.0.2.53', port = 53, bytes, connected = false, timeout = 60000 }) {
 		return new Promise((done, fail) => {
 			const socket = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4');
 			const timer = setTimeout(() => end(fail, Object.assign(new Error('no answer'), { code: 'TIMEOUT' })), timeout);
 			const end = (fn, value) => {
 				clearTimeout(timer);
+				clearInterval(again);
 				socket.close();
 				fn(value);
 			};
 			const message = Buffer.from(bytes, 'base64');
+			// A datagram may be lost where much is going on; resolvers ask again, too.
+			const again = setInterval(() => connected ? socket.send(message) : socket.send(message, port, host), 5000);
 			socket.on('message', (b, from) => end(done, { bytes: b.toString('base64'), from: `${from.address} ${from.port}`,
 				...(connected ? { peer: `${socket.remoteAddress().address} ${socket.remoteAddress().port}` } : {}) }));
 			socket.on('error', (e) => end(fail, e));
@@ -340,7 +350,7 @@ const verbs = {
 		});
 	},
 	// The same over TCP
-	dnstcp({ host = '192.0.2.53', port = 53, bytes, timeout = 4000 }) {
+	dnstcp({ host = '192.0.2.53', port = 53, bytes, timeout = 60000 }) {
 		return new Promise((done, fail) => {
 			let have = Buffer.alloc(0);
 			const socket = net.connect({ host, port, timeout }, () => {
@@ -367,7 +377,7 @@ const verbs = {
 	},
 	async resolve({ name, type = 'A', servers = ['192.0.2.53'] }) {
 		const { Resolver } = await import('node:dns/promises');
-		const resolver = new Resolver({ timeout: 3000, tries: 1 });
+		const resolver = new Resolver({ timeout: 60000, tries: 1 });
 		resolver.setServers(servers);
 		return { addresses: await resolver.resolve(name, type) };
 	},

@@ -59,11 +59,11 @@ async function startProgram(argv, endpoint, more = {}) {
 	const child = spawn(process.execPath, argv(port), { stdio: 'ignore', env: { ...ENV, PORT: port, ...more } });
 	process.on('exit', () => child.kill('SIGKILL'));
 	const url = `http://127.0.0.1:${port}${endpoint}`;
-	await until(() => fetch(url).then((answer) => answer.body.cancel().then(() => true), () => false), `${argv(port).join(' ')} to listen`, 30000);
+	await until(() => fetch(url).then((answer) => answer.body.cancel().then(() => true), () => false), `${argv(port).join(' ')} to listen`);
 	return { url, async close() {
 		child.kill('SIGTERM'); // a proxy ends its server, too
 		if (child.exitCode === null && child.signalCode === null)
-			await within(once(child, 'exit'), 'a server to end', 8000).catch(() => child.kill('SIGKILL'));
+			await within(once(child, 'exit'), 'a server to end').catch(() => child.kill('SIGKILL'));
 	} };
 }
 
@@ -89,7 +89,7 @@ async function all(functions, atOnce) {
 	return given;
 }
 
-describe('matrix', needs({ timeout: 300000, concurrency: 3 }), () => {
+describe('matrix', needs({ timeout: 3600000, concurrency: 3 }), () => {
 	const remote = {}, closing = [];
 	let agent, inside, memories = 0;
 	let shared; // the folder of servers that we start ourselves

@@ -13,6 +13,7 @@ import { until, within } from './agent.mjs';
 import { SCRIPTS } from './matrix_scripts.mjs';
 
 const MODERN = '2026-07-28';
+const STEP_MS = 180000; // ends what hangs; longer than the SDK waits for an answer
 const SDK = {
 	1: { Client, http: StreamableHTTPClientTransport, sse: SSEClientTransport, stdio: StdioClientTransport },
 	2: { Client: sdk2.Client, http: sdk2.StreamableHTTPClientTransport, sse: sdk2.SSEClientTransport, stdio: stdio2.StdioClientTransport },
@@ -60,7 +61,7 @@ class Session {
 		if (name in this.steps)
 			throw new Error(`two steps are named ${name}`);
 		this.steps[name] = 'under way';
-		const end = within(Promise.resolve().then(fn), `${name} of ${this.label}`, 20000).then((result) => ({ result }), (e) =>
+		const end = within(Promise.resolve().then(fn), `${name} of ${this.label}`, STEP_MS).then((result) => ({ result }), (e) =>
 			({ error: { name: e.constructor.name, code: e.code, message: e.message, data: e.data } }));
 		return (this.steps[name] = await end).result;
 	}
@@ -85,7 +86,7 @@ class Session {
 		});
 	}
 	noted(what, match) {
-		return this.step(`heard: ${what}`, () => until(() => this.notes.some(match), what, 8000));
+		return this.step(`heard: ${what}`, () => until(() => this.notes.some(match), what, STEP_MS / 2));
 	}
 	async cancelled(name, args, begun = () => true) {
 		const controller = new AbortController();
@@ -124,7 +125,7 @@ class Session {
 			this.transport.send = (message, options) => send(message.method === 'initialize'
 				? { ...message, params: { ...message.params, protocolVersion: era } } : message, options);
 		}
-		await within(this.client.connect(this.transport), `${label} to connect`, 20000);
+		await within(this.client.connect(this.transport), `${label} to connect`, STEP_MS);
 		await this.step('connect', () => ({ server: this.client.getServerVersion(), capabilities: this.client.getServerCapabilities(),
 			instructions: this.client.getInstructions(), ...(modern ? { version: this.client.getNegotiatedProtocolVersion?.() } : { version: this.transport.protocolVersion }) }));
 	}
@@ -148,7 +149,7 @@ export async function session({ own = [], ...spec }) {
 	} finally {
 		if (s.transport?.pid) // a server that would not end with its stdin is waited for
 			process.kill(s.transport.pid, 'SIGTERM');
-		await within(s.client.close(), 'the client to close', 8000).catch(() => {});
+		await within(s.client.close(), 'the client to close').catch(() => {});
 	}
 	return s.transcript(own);
 }

@@ -56,7 +56,7 @@ async function connect(t, agent) {
 		...zg, 'run', '--', ...zg, 'stdio', 'two'], env: { PATH: process.env.PATH }, stderr: 'pipe', cwd: '/' });
 	const client = new Client({ name: 'test', version: '1' });
 	t.after(() => client.close());
-	await within(client.connect(transport), 'connecting', 20000);
+	await within(client.connect(transport), 'connecting');
 	client.tool = async (name, args = {}, options) => {
 		const r = await client.callTool({ name, arguments: args }, undefined, options);
 		return r.isError ? r.content[0].text : JSON.parse(r.content[0].text);
@@ -166,7 +166,7 @@ test('whatever ends a call, the next one finds the server as it was', needs(), a
 	const gone = new Promise((done) => { client.onclose = done; });
 	await agent.kill('gateway');
 	await within(gone, 'the end of the session');
-	const again = await until(() => connect(t, agent).catch(() => null), 'a gateway again', 20000);
+	const again = await until(() => connect(t, agent).catch(() => null), 'a gateway again');
 	only((await again.tool('free_dial', args)).first, ...ALL);
 	only((await again.tool('a_dial', args)).first, A);
 });

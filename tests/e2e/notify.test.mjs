@@ -140,7 +140,7 @@ test('a command that is slow, fails or cannot be started: recorded, and nothing 
 		held.push(inside.tool('create_issue', { title }));
 		return until(() => agent.records().filter((r) => r.kind === 'approval.request')[before], 'a request');
 	};
-	const fail = (what) => agent.record((r) => r.kind === 'notify.fail' && what.test(r.reason), String(what), 30000);
+	const fail = (what) => agent.record((r) => r.kind === 'notify.fail' && what.test(r.reason), String(what));
 	const first = await ask('a');
 	const failed = await fail(/status 7/);
 	assert.equal(failed.approval, first.approval);
@@ -167,7 +167,7 @@ test('the webhook: signed, without arguments, again after a failure with the sam
 	const { agent, inside } = await telling(t, { webhook, events: ['request', 'vote', 'decision', 'break_glass', 'gate_trip'] });
 	const call = inside.tool('create_issue', { title: WORD });
 	const id = await agent.approval();
-	await until(() => webhook.posts.length >= 3, 'the second retry', 20000);
+	await until(() => webhook.posts.length >= 3, 'the second retry');
 	const bodies = webhook.posts.slice(0, 3).map(verified);
 	assert.equal(new Set(bodies.map((b) => b.delivery)).size, 1, 'a retry is known by its delivery');
 	assert.equal(bodies[0].event, 'approval.request');
@@ -199,7 +199,7 @@ test('the queue outlives ledger and gateways: once delivered, never again; else 
 	const two = verified(await until(() => webhook.posts[1], 'the second'));
 	await agent.kill('ledger');
 	await agent.kill('gateway');
-	const again = verified(await until(() => webhook.posts[2], 'the second again', 30000));
+	const again = verified(await until(() => webhook.posts[2], 'the second again'));
 	assert.equal(again.delivery, two.delivery);
 	assert.equal(again.approval, two.approval);
 	assert.equal(webhook.posts.filter((p) => p.body.delivery === one.delivery).length, 1);
@@ -211,7 +211,7 @@ test('posted over https to a CA of one\'s own', needs(), async (t) => {
 	const webhook = await new Receiver().start(ca.server('DNS:localhost', 'IP:127.0.0.1'));
 	const { agent, inside } = await telling(t, { webhook, entry: { ca_file: ca.file, addresses: ['127.0.0.1'] }, before: (a) => fs.appendFileSync(a.config, '') });
 	inside.tool('create_issue', { title: WORD }).catch(() => {});
-	const body = verified(await webhook.post(() => true, 20000));
+	const body = verified(await webhook.post(() => true));
 	assert.equal(body.approval, await agent.approval());
 });
 

@@ -149,7 +149,7 @@ describe('self-proof', needs(), () => {
 		const worker = await agent.inside();
 		for (const name of ['connect4', 'egress', 'ingress', 'lsm_connect'].filter((n) => fs.existsSync(pin(`link_zg_${n}`))))
 			bpf('link', 'detach', 'pinned', pin(`link_zg_${name}`));
-		const held = worker.do('raw', { host: '127.0.0.1', port: sink.port, timeout: 30000 });
+		const held = worker.do('raw', { host: '127.0.0.1', port: sink.port });
 		await until(() => sink.connections === 1, 'the connection, with nothing to hold it');
 		const record = await agent.record((r) => r.kind === 'server.unknown', 'server.unknown');
 		assert.equal(record.port, sink.port);

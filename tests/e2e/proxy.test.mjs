@@ -21,7 +21,7 @@ rules:
 const READS = { '*': { action: 'read' } };
 const FAR = '203.0.113.7'; // documentation: nobody is there
 
-describe('a corporate proxy', needs({ timeout: 120000 }), () => {
+describe('a corporate proxy', needs(), () => {
 	const zone = { 'proxy.corp.example': '127.0.0.1' };
 	let ca, other, far, foreign, near, plain, dns, proxy, agent, inside, answer;
 

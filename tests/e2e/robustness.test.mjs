@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { TOOLS, needs, startAgent, until } from './agent.mjs';
+import { TOOLS, needs, quick, startAgent, until } from './agent.mjs';
 import { RawClient } from './raw.mjs';
 import { startServer } from './servers.mjs';
 
@@ -141,7 +141,7 @@ async function startLiar() {
 	} };
 }
 
-describe('attacks', needs({ timeout: 240000 }), () => {
+describe('attacks', needs(), () => {
 	let agent, liar, good, attacker, other;
 
 	before(async () => {
@@ -161,16 +161,17 @@ describe('attacks', needs({ timeout: 240000 }), () => {
 	// The gateways' own memory, in kB: what no other process shares.
 	const memory = () => agent.pids('gateway').map((pid) => Number(
 		/Private_Dirty:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]));
-	async function othersGoOn(limit = 3000) {
+	async function othersGoOn() {
 		const raw = await new RawClient(other, agent.url('good')).open();
-		const began = performance.now();
-		for (let i = 0; i < 10; i++)
-			assert.equal((await raw.call('read_issue', { number: 2 })).message.result.content[0].text, 'issue 2: the build is slow');
-		const ms = (performance.now() - began) / 10;
-		assert.ok(ms < limit / 10, `a call of another principal took ${ms} ms`);
+		await quick(300, 'a call of another principal', async () => {
+			const began = performance.now();
+			for (let i = 0; i < 10; i++)
+				assert.equal((await raw.call('read_issue', { number: 2 })).message.result.content[0].text, 'issue 2: the build is slow');
+			return (performance.now() - began) / 10;
+		});
 	}
 	// bytes of a request, Host and all, to the gateway
-	const say = (bytes, timeout = 3000) => attacker.do('raw', { host: '127.0.0.1', port: agent.port, bytes, timeout });
+	const say = (bytes) => attacker.do('raw', { host: '127.0.0.1', port: agent.port, bytes });
 	const CALL = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'reflect', arguments: {} } });
 	const post = (...lines) => [`POST /liar/mcp HTTP/1.1`, `Host: 127.0.0.1:${agent.port}`, 'Content-Type: application/json',
 		'Accept: application/json, text/event-stream', ...lines, '', ''].join('\r\n');
@@ -235,7 +236,7 @@ describe('attacks', needs({ timeout: 240000 }), () => {
 	describe('a server that lies', () => {
 		for (const name of Object.keys(LIES))
 			test(`${name}: a clear error`, async () => {
-				const reply = await new RawClient(attacker, agent.url('liar')).call(name, {}, { timeout: 20000 });
+				const reply = await new RawClient(attacker, agent.url('liar')).call(name);
 				assert.ok(reply.message?.error || reply.message?.result?.isError, `${reply.status} ${reply.body.slice(0, 300)}`);
 				assert.doesNotMatch(reply.body, /smuggled/);
 				assert.match(reply.body, /server liar/);
@@ -243,7 +244,7 @@ describe('attacks', needs({ timeout: 240000 }), () => {
 
 		for (const name of Object.keys(ENDLESS))
 			test(`${name}: ended in time, with bounded memory`, async () => {
-				const call = new RawClient(attacker, agent.url('liar')).post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } }, {}, { timeout: 30000 });
+				const call = new RawClient(attacker, agent.url('liar')).post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } });
 				await othersGoOn();
 				const reply = await call;
 				assert.equal(reply.status, 200, `${JSON.stringify(reply).slice(0, 300)}`);
@@ -262,10 +263,14 @@ describe('attacks', needs({ timeout: 240000 }), () => {
 	describe('a client that takes its time, or too much', () => {
 		test('half-sent messages of one principal: its cap, and the others go on', async () => {
 			const before = Math.max(...memory());
-			const { told } = await attacker.must('hoard', { name: 'bodies', host: '127.0.0.1', port: agent.port, count: 64,
+			await attacker.must('hoard', { name: 'bodies', host: '127.0.0.1', port: agent.port, count: 64,
 				head: post(`Content-Length: ${4 << 20}`), bytes: (4 << 20) - 100 });
-			const count = (what) => told.filter((t) => t === what).length;
-			assert.ok(count('held') >= 8 && count('held') <= 20, `held: ${told}`);
+			let told;
+			await until(async () => { // most of them are answered, some before they have said all
+				({ told } = await attacker.must('hoarded', { name: 'bodies' }));
+				return told.filter((t) => t === 'held').length <= 20;
+			}, 'the others to be refused');
+			assert.ok(told.filter((t) => t === 'held').length >= 8, `held: ${told}`);
 			assert.ok(told.every((t) => t === 'held' || t === 429 || t === 'ECONNRESET' || t === 'EPIPE' || t === 'closed'), `${told}`);
 			assert.ok(Math.max(...memory()) - before < 200 * 1024, `a worker holds ${memory()} kB`);
 			await othersGoOn();
@@ -285,7 +290,7 @@ describe('attacks', needs({ timeout: 240000 }), () => {
 				assert.ok((await attacker.must('hoarded', { name })).open > 300);
 			// none of them is served for ever (ZG_HTTP_IDLE_SEC)
 			await until(async () => (await Promise.all(Object.keys(kinds).map((name) => attacker.must('hoarded', { name }))))
-				.every(({ open }) => open === 0), 'them to be left', 100000);
+				.every(({ open }) => open === 0), 'them to be left', 300000);
 			await othersGoOn();
 		});
 	});

@@ -21,7 +21,7 @@ const status = async (agent) => JSON.parse((await agent.zg(['--json', 'status'])
 const changed = (agent, from) => until(async () => {
 	const now = await status(agent);
 	return now.snapshot !== from && now;
-}, 'another snapshot in force', 20000);
+}, 'another snapshot in force');
 
 async function worked(t, options = {}) {
 	const server = await startServer();
@@ -76,7 +76,7 @@ test('a bad file keeps the last good one and says where it is wrong; what change
 
 	// back to what is in force: the error goes, the generation stays
 	fs.writeFileSync(file, example);
-	await until(async () => (await status(agent)).last_reload_error === '', 'the error to go', 20000);
+	await until(async () => (await status(agent)).last_reload_error === '', 'the error to go');
 	assert.equal((await status(agent)).generation, first.generation);
 	const loads = () => agent.records().filter((r) => r.kind === 'policy.load').length;
 	const before = loads();

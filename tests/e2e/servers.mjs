@@ -5,6 +5,7 @@
 // wait for what a server saw.
 import { EventEmitter, once } from 'node:events';
 import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -33,10 +34,28 @@ async function listenBoth(handler, kind = http) {
 	throw new Error('no port is free on both loopback addresses');
 }
 
-// Two ports that nobody uses now, below the range that connect() picks from.
+// Where the kernel does not look for a port of its own choice, if there is room.
+function portRange() {
+	const [low, high] = fs.readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').trim().split(/\s+/).map(Number);
+	const [first, end] = low - 10000 > 65535 - high ? [10000, low] : [high + 1, 65536];
+	return end - first > 1000 ? [first, end] : [10000, 30000];
+}
+
+// True if no other test chose this port: kept for as long as this process lives,
+// by the name of a socket, which cannot be left behind.
+async function reserve(port) {
+	const holder = net.createServer().listen(`\0zerogate-test-port-${port}`);
+	holder.unref();
+	return once(holder, 'listening').then(() => true, () => false);
+}
+
+// Two ports, of both loopback addresses, that nobody uses and no other test takes.
 export async function freePort() {
+	const [first, end] = portRange();
 	for (let attempt = 0; attempt < 200; attempt++) {
-		const port = 10000 + Math.floor(Math.random() * 20000);
+		const port = first + Math.floor(Math.random() * (end - first));
+		if (!await reserve(port))
+			continue;
 		const free = await Promise.all(['127.0.0.1', '::1'].map((host) => new Promise((done) => {
 			const probe = net.createServer();
 			probe.once('error', () => done(false));

@@ -4,7 +4,7 @@
 // with each other, and whatever is not MCP can.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { TOOLS, needs, startAgent, within } from './agent.mjs';
+import { TOOLS, needs, quick, startAgent, within } from './agent.mjs';
 import { startServer } from './servers.mjs';
 
 const POLICY = `version: v1
@@ -40,10 +40,12 @@ describe('an MCP server that nobody registered, on an allowed port', needs(), ()
 			test(`the client of SDK ${sdk} cannot initialize over ${how}`, async () => {
 				for (const server of [streams, answers]) {
 					const earlier = seen(agent, server).length;
-					const started = performance.now();
-					const { error } = await inside.do('connect', { url: server.url(host), sdk, client: `${sdk}` });
-					assert.match(String(error?.cause), /ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET/, JSON.stringify(error));
-					assert.ok(performance.now() - started < 5000, 'the client learns of it at once');
+					await quick(5000, 'the client learns of it at once', async () => {
+						const started = performance.now();
+						const { error } = await inside.do('connect', { url: server.url(host), sdk, client: `${sdk}` });
+						assert.match(String(error?.cause), /ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET/, JSON.stringify(error));
+						return performance.now() - started;
+					});
 					assert.deepEqual(server.requests, [], 'no whole request arrived');
 					const record = await agent.record((r) => r.kind === 'shadow.mcp' && r.port === server.port &&
 						seen(agent, server).length > earlier, 'shadow.mcp');
@@ -63,8 +65,8 @@ describe('an MCP server that nobody registered, on an allowed port', needs(), ()
 		const closed = new Promise((done) => far.once('close', done));
 		const body = JSON.stringify(INITIALIZE);
 		await inside.do('send', { name: 'c', text: `POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}` });
-		await within(closed, 'the server to be told', 3000);
-		const { code } = await within(inside.must('ended', { name: 'c' }), 'the client to be told', 3000);
+		await within(closed, 'the server to be told');
+		const { code } = await within(inside.must('ended', { name: 'c' }), 'the client to be told');
 		assert.match(code, /ECONNABORTED|ECONNRESET|EPIPE/);
 		assert.equal((await inside.must('received', { name: 'c' })).text, '');
 	});
@@ -72,7 +74,7 @@ describe('an MCP server that nobody registered, on an allowed port', needs(), ()
 	test('a request that hides is answered, and the answer does not arrive', async () => {
 		const request = { ...INITIALIZE, params: { junk: 'x'.repeat(20000), ...INITIALIZE.params } };
 		const body = JSON.stringify({ params: request.params, ...request });
-		const answer = await inside.do('raw', { host: '127.0.0.1', port: answers.port, timeout: 3000,
+		const answer = await inside.do('raw', { host: '127.0.0.1', port: answers.port,
 			bytes: `POST /mcp HTTP/1.1\r\nHost: x\r\nAccept: application/json, text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}` });
 		assert.equal(answer.bytes ?? '', '', 'not a byte came back');
 		assert.equal(answers.requests.length, 1, 'the server had it');

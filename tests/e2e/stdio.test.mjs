@@ -76,7 +76,7 @@ async function connect(t, agent, id, options = {}) {
 	transport.stderr.on('data', (chunk) => { errors += chunk; });
 	t.after(() => client.close());
 	try {
-		await within(client.connect(transport), `connecting to ${id}`, 20000);
+		await within(client.connect(transport), `connecting to ${id}`);
 	} catch (e) {
 		throw new Error(`${e.message}\n${errors}\n${agent.logText()}`);
 	}
@@ -145,7 +145,7 @@ test('the newer SDK speaks to a local server, too', needs(), async (t) => {
 	const transport = new sdk2stdio.StdioClientTransport(launcher(agent, 'everything'));
 	const client = new sdk2.Client({ name: 'test', version: '2' });
 	t.after(() => client.close());
-	await within(client.connect(transport), 'connecting', 20000);
+	await within(client.connect(transport), 'connecting');
 	assert.match(text(await client.callTool({ name: 'echo', arguments: { message: 'two' } })), /two/);
 });
 
@@ -243,9 +243,9 @@ test('who may have a server, and which one', needs(), async (t) => {
 
 test('nothing outlives a session', needs(), async (t) => {
 	const agent = await stdioAgent(t, { s: (a) => fixture(a, '--stay') });
-	const gone = (pid) => until(() => !fs.existsSync(`/proc/${pid}`), `pid ${pid} to go`, 15000);
+	const gone = (pid) => until(() => !fs.existsSync(`/proc/${pid}`), `pid ${pid} to go`);
 	const servers = path.join(agent.cgroup, 'zerogate.agent/servers');
-	const empty = () => until(() => fs.readdirSync(servers, { withFileTypes: true }).every((e) => !e.isDirectory()), 'the cgroups to go', 15000);
+	const empty = () => until(() => fs.readdirSync(servers, { withFileTypes: true }).every((e) => !e.isDirectory()), 'the cgroups to go');
 
 	// the client closes its end: the server does not care, and is ended all the same
 	let c = await connect(t, agent, 's');

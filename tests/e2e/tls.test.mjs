@@ -27,7 +27,7 @@ for (const name of ['NODE_EXTRA_CA_CERTS', 'DENO_CERT', 'SSL_CERT_FILE', 'REQUES
 	'AWS_CA_BUNDLE', 'CARGO_HTTP_CAINFO', 'NIX_SSL_CERT_FILE', 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH'])
 	delete process.env[name];
 
-describe('https:// of a registered server', needs({ timeout: 120000 }), () => {
+describe('https:// of a registered server', needs(), () => {
 	let agent, dns, ca, named, literal, plain, inside;
 	const url = (server, host = NAME) => server.url(host);
 	const run = (file) => path.join(agent.dir, 'run', file);
@@ -212,7 +212,7 @@ print(u.urlopen(r, timeout=10).read().decode())`;
 	});
 });
 
-test('where two servers share an address, the name in TLS says which is meant', needs({ timeout: 60000 }), async (t) => {
+test('where two servers share an address, the name in TLS says which is meant', needs(), async (t) => {
 	const ca = makeCa(), names = { github: 'one.tls.example', slack: 'two.tls.example' };
 	const server = await startServer({ tls: ca.server(...Object.values(names).map((n) => `DNS:${n}`)) });
 	const dns = await startDns(zone);

@@ -26,6 +26,7 @@ static void drop(struct zg_ctl_client *k)
 	if (k->next)
 		k->next->link = k->link;
 	k->owner->count--;
+	k->owner->strangers -= k->stranger;
 	if (k->reads)
 		event_free(k->reads);
 	if (k->writes)
@@ -287,6 +288,18 @@ static const struct {
 	{ZG_MSG_CTL_GATE_LIFT, zg_ctl_gate_lift, true},
 };
 
+static bool is_stranger(const struct zg_ctl_peer *peer)
+{
+	return peer->governed || (!peer->roles && !peer->owners);
+}
+
+/* Who has no say must not keep those out who have. */
+static bool has_room(const struct zg_controls *c, const struct zg_ctl_client *k)
+{
+	return c->count <= ZG_CTL_CLIENTS_MAX &&
+	       (!k->stranger || c->strangers <= ZG_CTL_CLIENTS_UID_MAX);
+}
+
 static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -297,7 +310,7 @@ static void start(struct zg_ctl_client *k, const struct zg_msg_ctl_handover *h)
 			zg_ctl_set_end(k, EPERM,
 				       "not_authorised: not for a process in a governed cgroup",
 				       "ask from a session outside");
-		else if (!verbs[i].own_check && !h->peer.roles && !h->peer.owners)
+		else if (!verbs[i].own_check && k->stranger)
 			zg_ctl_set_end(
 				k, EPERM,
 				"not_authorised: only for root and the groups of those who decide",
@@ -323,6 +336,7 @@ void zg_controls_accept(struct zg_controls *c, const struct zg_msg_ctl_handover 
 	*k = (struct zg_ctl_client){.owner = c,
 				    .sock = sock,
 				    .log = -1,
+				    .stranger = is_stranger(&h->peer),
 				    .produce = nothing_more,
 				    .text = ZG_BUF(ZG_ENTRY_BYTES),
 				    .next = c->clients};
@@ -331,13 +345,14 @@ void zg_controls_accept(struct zg_controls *c, const struct zg_msg_ctl_handover 
 		k->next->link = &k->next;
 	c->clients = k;
 	c->count++;
+	c->strangers += k->stranger;
 	k->reads = event_new(c->base, sock, EV_READ | EV_PERSIST, on_read, k);
 	k->writes = event_new(c->base, sock, EV_WRITE, on_write, k);
 	if (!k->reads || !k->writes || event_add(k->reads, NULL) < 0) {
 		drop(k);
 		return;
 	}
-	if (c->count > ZG_CTL_CLIENTS_MAX)
+	if (!has_room(c, k))
 		zg_ctl_set_end(k, EBUSY, "too many clients are connected", "try again later");
 	else
 		start(k, h);

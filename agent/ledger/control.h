@@ -22,6 +22,7 @@ struct zg_controls {
 	void *changed_arg;
 	struct zg_ctl_client *clients;
 	size_t count;
+	size_t strangers; /* of them: without a role, or governed */
 };
 
 void zg_controls_init(struct zg_controls *c, struct event_base *base, struct zg_trail *trail,

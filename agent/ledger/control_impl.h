@@ -23,6 +23,7 @@ struct zg_ctl_client {
 	struct event *writes; /* with a timeout: no room in its socket */
 	zg_ctl_next_fn *produce;
 	zg_ctl_next_fn *take; /* reads what the request goes on with; NULL = it is whole */
+	bool stranger;	      /* nobody who decides */
 	bool waiting;	      /* follows and has seen all there is */
 	bool follow;	      /* the log as it grows; of definitions: their texts, too */
 	bool all;

@@ -442,6 +442,24 @@ static void hostile_handovers(void **state)
 	assert_int_equal(role_stop(r), 0);
 }
 
+/* Whoever begins to hand in entries and says no more takes nobody's place. */
+static void strangers_keep_nobody_out(void **state)
+{
+	const struct zg_ctl_peer stranger = {.pid = 98, .uid = AGENT_UID};
+	struct zg_msg_ctl_server_submit m = {.id = "x", .owner = "o", .bytes = 1, .reason = "r"};
+	const struct zg_msg_ctl_approvals_list list = {0};
+	struct role *r = *state;
+	int idle[ZG_CTL_CLIENTS_MAX];
+
+	role_start(r);
+	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++)
+		idle[i] = control_as(r, ZG_MSG_CTL_SERVER_SUBMIT, &m, stranger);
+	assert_int_equal(ends(control_as(r, ZG_MSG_CTL_APPROVALS_LIST, &list, APPROVER)).error, 0);
+	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++)
+		(void)close(idle[i]);
+	assert_int_equal(role_stop(r), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -458,6 +476,7 @@ int main(void)
 		T(tail_gives_the_last_lines_then_new_ones),
 		T(a_reader_that_does_not_read_holds_nobody_up),
 		T(hostile_handovers),
+		T(strangers_keep_nobody_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

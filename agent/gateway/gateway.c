@@ -17,7 +17,7 @@
 #include "ipc.h"
 #include "local.h"
 #include "log.h"
-#include "notify.h"
+#include "webhook.h"
 #include "request.h"
 #include "sandbox.h"
 #include "splice.h"

@@ -12,8 +12,8 @@
  *
  * An event says what an approver's list says, and never an argument's value.
  */
-#ifndef ZG_LEDGER_NOTIFY_H
-#define ZG_LEDGER_NOTIFY_H
+#ifndef ZG_NOTIFY_H
+#define ZG_NOTIFY_H
 
 #include "approval.h"
 

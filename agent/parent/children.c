@@ -12,7 +12,7 @@
 
 #include "connection.h"
 #include "log.h"
-#include "notify.h"
+#include "notify_command.h"
 #include "proof.h"
 #include "spawn.h"
 #include "state.h"

@@ -17,7 +17,7 @@
 #include "contain.h"
 #include "listen.h"
 #include "log.h"
-#include "notify.h"
+#include "notify_command.h"
 #include "prepare.h"
 #include "proof.h"
 #include "proof.h"

@@ -227,7 +227,7 @@ struct zg_parent {
 	int run_inotify;
 	uint64_t run_next;
 	struct zg_stdios *stdio;    /* see local.h */
-	struct zg_notices *notices; /* see notify.h */
+	struct zg_notices *notices; /* see notify_command.h */
 	struct zg_control *control;
 	struct event *event[24]; /* signals, timers, inotify, kernel */
 	size_t events;

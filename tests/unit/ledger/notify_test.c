@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "../../../agent/ledger/notify.h" /* other roles have one of that name */
+#include "notify.h"
 #include "record.h"
 
 struct scene {

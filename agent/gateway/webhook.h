@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * notify.h - notifications are posted to the registered place that zerogate.yaml names
+ * webhook.h - notifications are posted to the registered place that zerogate.yaml names
  * (agent/ledger/notify.h). The ledger says what and when; each attempt is one request
  * of the gateway's own, and the ledger is told how it ended.
  */
-#ifndef ZG_GATEWAY_NOTIFY_H
-#define ZG_GATEWAY_NOTIFY_H
+#ifndef ZG_WEBHOOK_H
+#define ZG_WEBHOOK_H
 
 #include "slice.h"
 #include "zg_wire.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * notify.c - see notify.h. Trust: the place is registered, what it answers is the
+ * webhook.c - see webhook.h. Trust: the place is registered, what it answers is the
  * network's: of that only the status counts. A post is a request like any other from
  * its upstream step on (address checks, pins, CA, proxy, time), whose client is this
  * file. The secret is in the bundle of secrets and nowhere else.
  */
-#include "notify.h"
+#include "webhook.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

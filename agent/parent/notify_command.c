@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * notify.c - see notify.h. Trust: path, arguments and user are root's word; what the
- * command is told on its standard input comes from the ledger as it is, and is never
- * read here. It runs without any privilege (launch.h), it can hold up nothing, and
- * what it says goes to the log, escaped and capped.
+ * notify_command.c - see notify_command.h. Trust: path, arguments and user are root's
+ * word; what the command is told on its standard input comes from the ledger as it is,
+ * and is never read here. It runs without any privilege (launch.h), it can hold up
+ * nothing, and what it says goes to the log, escaped and capped.
  */
-#include "notify.h"
+#include "notify_command.h"
 
 #include <errno.h>
 #include <fcntl.h>

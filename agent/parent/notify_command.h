@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * notify.h - the command that tells people of events (zerogate.yaml(5), notify): the
+ * notify_command.h - the command that tells people of events (zerogate.yaml(5), notify): the
  * ledger says which event, the configuration in force says what is started and as
  * whom. One event, one process tree in a cgroup of its own, for a bounded time.
  */
-#ifndef ZG_PARENT_NOTIFY_H
-#define ZG_PARENT_NOTIFY_H
+#ifndef ZG_NOTIFY_COMMAND_H
+#define ZG_NOTIFY_COMMAND_H
 
 #include "state.h"
 

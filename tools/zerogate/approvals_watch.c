@@ -38,7 +38,7 @@ struct watch {
 	bool quit;
 	int status;
 	bool marked;	     /* keys are about row[at]; else about none until j or k */
-	bool unseen;	     /* it was marked since the last drawing */
+	bool unseen;	     /* it came and was marked since the last drawing */
 	struct waiting *row; /* oldest first */
 	size_t count, room, at;
 	char note[ZG_REASON_LEN]; /* what came of the last key */
@@ -205,7 +205,6 @@ static void mark(struct watch *w, size_t i)
 {
 	w->at = i;
 	w->marked = true;
-	w->unseen = true;
 }
 
 /* The mark stays with its approval. When that is gone none is marked: a key that was
@@ -279,8 +278,10 @@ static void take_row(struct watch *w, const struct zg_msg_ctl_approval *a)
 		if (!make_room(w))
 			return;
 		w->count++;
-		if (w->count == 1)
+		if (w->count == 1) {
 			mark(w, 0);
+			w->unseen = true;
+		}
 	}
 	set_row(&w->row[i], a);
 }
@@ -469,6 +470,14 @@ static void read_key(struct watch *w)
 		w->quit = true; /* the terminal is gone */
 }
 
+/* A key that is held down moves faster than a terminal draws. */
+static bool key_waits(void)
+{
+	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 int zg_approvals_watch(struct zg_cli *cli)
 {
 	const struct zg_msg_ctl_approvals_list m = {.follow = 1};
@@ -496,7 +505,7 @@ int zg_approvals_watch(struct zg_cli *cli)
 			(void)tcflush(STDIN_FILENO, TCIFLUSH);
 		else if (p[1].revents)
 			read_key(&w);
-		if (resized || p[0].revents || p[1].revents)
+		if (resized || p[0].revents || (p[1].revents && !key_waits()))
 			draw(&w);
 		resized = 0;
 	}

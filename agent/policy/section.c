@@ -130,35 +130,36 @@ static bool operands_ok(const struct zg_policy_view *v)
 	       numbers_ok(v->refs, rows(v, ZG_PT_REFS), rows(v, ZG_PT_REGEXES), 0);
 }
 
-/* A condition's key, and the table that its span "more" lies in; MAX: any span
- * of nothing. */
+#define UID_KEY	 (ZG_KEY_FACTS + ZG_FACT_UID)
+#define USER_KEY (ZG_KEY_FACTS + ZG_FACT_USER)
+
+/* A condition's key, and the table that its span "more" lies in; MAX: it is empty. */
 static bool cond_ok(const struct zg_policy_view *v, const struct zg_row_cond *c)
 {
 	static const struct {
-		uint32_t lowest, keys; /* table */
-		enum zg_policy_table more;
+		uint32_t lowest, highest;
+		enum zg_policy_table keys, more;
 	} shape[ZG_CK_MAX] = {
-		[ZG_CK_LABEL] = {ZG_KEY_LABELS, ZG_PT_KEYS, ZG_PT_MAX},
-		[ZG_CK_RISK_TAG] = {0, ZG_PT_KEYS, ZG_PT_MAX},
-		[ZG_CK_SERVER_NOT_IN] = {0, ZG_PT_KEYS, ZG_PT_MAX},
-		[ZG_CK_FACT] = {ZG_KEY_FACTS, ZG_PT_KEYS, ZG_PT_MAX},
-		[ZG_CK_UID] = {ZG_KEY_FACTS, ZG_PT_KEYS, ZG_PT_UIDS},
-		[ZG_CK_USER] = {ZG_KEY_FACTS, ZG_PT_KEYS, ZG_PT_UIDS},
-		[ZG_CK_TIME] = {0, ZG_PT_KEYS, ZG_PT_WINDOWS},
-		[ZG_CK_ARG_IS] = {0, ZG_PT_POINTERS, ZG_PT_SCALARS},
-		[ZG_CK_ARG_REGEX] = {0, ZG_PT_POINTERS, ZG_PT_REFS},
-		[ZG_CK_ARG_RANGE] = {0, ZG_PT_POINTERS, ZG_PT_BOUNDS},
-		[ZG_CK_ARG_PRESENT] = {0, ZG_PT_POINTERS, ZG_PT_MAX},
-		[ZG_CK_ARG_ABSENT] = {0, ZG_PT_POINTERS, ZG_PT_MAX},
+		[ZG_CK_LABEL] = {ZG_KEY_LABELS, UINT32_MAX, ZG_PT_KEYS, ZG_PT_MAX},
+		[ZG_CK_RISK_TAG] = {0, UINT32_MAX, ZG_PT_KEYS, ZG_PT_MAX},
+		[ZG_CK_SERVER_NOT_IN] = {0, UINT32_MAX, ZG_PT_KEYS, ZG_PT_MAX},
+		[ZG_CK_FACT] = {ZG_KEY_FACTS, ZG_KEY_LABELS - 1, ZG_PT_KEYS, ZG_PT_MAX},
+		/* who compares numbers has one: a principal is known then */
+		[ZG_CK_UID] = {UID_KEY, UID_KEY, ZG_PT_KEYS, ZG_PT_UIDS},
+		[ZG_CK_USER] = {USER_KEY, USER_KEY, ZG_PT_KEYS, ZG_PT_UIDS},
+		[ZG_CK_TIME] = {0, UINT32_MAX, ZG_PT_KEYS, ZG_PT_WINDOWS},
+		[ZG_CK_ARG_IS] = {0, UINT32_MAX, ZG_PT_POINTERS, ZG_PT_SCALARS},
+		[ZG_CK_ARG_REGEX] = {0, UINT32_MAX, ZG_PT_POINTERS, ZG_PT_REFS},
+		[ZG_CK_ARG_RANGE] = {0, UINT32_MAX, ZG_PT_POINTERS, ZG_PT_BOUNDS},
+		[ZG_CK_ARG_PRESENT] = {0, UINT32_MAX, ZG_PT_POINTERS, ZG_PT_MAX},
+		[ZG_CK_ARG_ABSENT] = {0, UINT32_MAX, ZG_PT_POINTERS, ZG_PT_MAX},
 	};
 
 	if (c->kind >= ZG_CK_MAX || c->key < shape[c->kind].lowest ||
-	    c->key >= rows(v, shape[c->kind].keys))
+	    c->key > shape[c->kind].highest || c->key >= rows(v, shape[c->kind].keys))
 		return false;
-	/* a fact's key is below the labels' */
-	if (shape[c->kind].lowest == ZG_KEY_FACTS && c->key >= ZG_KEY_LABELS)
-		return false;
-	return shape[c->kind].more == ZG_PT_MAX || span_ok(v, c->more, shape[c->kind].more);
+	return shape[c->kind].more == ZG_PT_MAX ? !c->more.count
+						: span_ok(v, c->more, shape[c->kind].more);
 }
 
 static bool classes_ok(const struct zg_policy_view *v)
@@ -174,6 +175,26 @@ static bool classes_ok(const struct zg_policy_view *v)
 			return false;
 	}
 	return rows(v, ZG_PT_CLASSES) <= ZG_POLICY_RULES_MAX;
+}
+
+/* Within what the language has. */
+static bool constraints_ok(const struct zg_row_rule *r)
+{
+	return r->max_runtime_sec <= ZG_POLICY_RUNTIME_MAX &&
+	       r->max_retries <= ZG_POLICY_RETRIES_MAX && r->has_max_retries <= 1 &&
+	       r->max_output_bytes <= ZG_POLICY_OUTPUT_MAX && r->redact < ZG_REDACT_MAX &&
+	       r->approvers <= ZG_POLICY_APPROVERS_MAX;
+}
+
+static bool limit_ok(const struct zg_policy_view *v, const struct zg_limit *l)
+{
+	bool window = l->kind == ZG_QK_CONCURRENT && l->sec == 1;
+
+#define X(NAME, text, seconds) window = window || (l->kind == ZG_QK_RATE && l->sec == (seconds));
+	ZG_LIMIT_PER(X)
+#undef X
+	return window && l->rule < rows(v, ZG_PT_RULES) && l->calls &&
+	       l->calls <= ZG_QUOTA_CALLS_MAX && l->by < 1u << ZG_LB_MAX;
 }
 
 static bool rules_ok(const struct zg_policy_view *v)
@@ -197,19 +218,13 @@ static bool rules_ok(const struct zg_policy_view *v)
 		    (r->pivot != ZG_NO_INDEX && r->pivot >= r->match.count) ||
 		    (r->allowlist != ZG_NO_ALLOWLIST && r->allowlist >= rows(v, ZG_PT_LISTS)) ||
 		    !span_ok(v, r->limits, ZG_PT_LIMITS) || r->decision >= ZG_D_MAX ||
-		    r->has_max_retries > 1 || r->redact >= ZG_REDACT_MAX)
+		    !constraints_ok(r))
 			return false;
 	}
-	for (uint32_t i = 0; i < rows(v, ZG_PT_LIMITS); i++) {
-		const struct zg_limit *l = &v->limits[i];
-
-		if (l->rule >= rows(v, ZG_PT_RULES) || l->kind > ZG_QK_CONCURRENT || !l->calls ||
-		    !l->sec || l->by >= 1u << ZG_LB_MAX)
+	for (uint32_t i = 0; i < rows(v, ZG_PT_LIMITS); i++)
+		if (!limit_ok(v, &v->limits[i]))
 			return false;
-	}
-	if (rows(v, ZG_PT_LIMITS) > UINT16_MAX)
-		return false;
-	return rows(v, ZG_PT_RULES) <= ZG_POLICY_RULES_MAX;
+	return rows(v, ZG_PT_LIMITS) <= UINT16_MAX && rows(v, ZG_PT_RULES) <= ZG_POLICY_RULES_MAX;
 }
 
 static bool registry_ok(const struct zg_policy_view *v)

@@ -14,6 +14,7 @@
 #include "notify.h"
 
 #define ID_CHARACTERS 10 /* 50 random bits: not to be guessed within a lifetime of 1 h */
+#define OF_ONE_USER   (ZG_APPROVALS_PENDING_MAX / 8)	/* pending: others find room */
 #define KEEP_MS	      (UINT64_C(30) * 24 * 3600 * 1000) /* what ended stays listed for 30 days */
 
 static uint64_t clock_ms(clockid_t clock)
@@ -243,6 +244,11 @@ static enum zg_hold_state ask(struct zg_approvals *s, const struct zg_msg_hold *
 
 	if (s->pending >= ZG_APPROVALS_PENDING_MAX)
 		return refuse(out, "too many approvals are pending on this host");
+	rc = zg_store_asked(&s->store, h->principal.uid, OF_ONE_USER);
+	if (rc < 0)
+		return refuse(out, "the approvals cannot be read");
+	if (rc > 0)
+		return refuse(out, "too many approvals of this user are pending");
 	from_hold(out, h);
 	near_miss(s, h, out);
 	out->m.change = ++s->change;

@@ -53,6 +53,7 @@ enum zg_store_statement {
 	ZG_ST_SET,
 	ZG_ST_OUTCOME,
 	ZG_ST_PENDING,
+	ZG_ST_ASKED,
 	ZG_ST_CHANGE,
 	ZG_ST_PRUNE,
 	ZG_ST_VOTE,
@@ -108,6 +109,8 @@ int zg_store_set(struct zg_store *s, const struct zg_approval *a,
 int zg_store_outcome(struct zg_store *s, const char *id, const char *outcome,
 		     uint64_t change) ZG_MUST_CHECK;
 int zg_store_pending(struct zg_store *s, uint64_t *out) ZG_MUST_CHECK;
+/* Do so many wait of what this user asked for? 1, 0 or -errno. */
+int zg_store_asked(struct zg_store *s, uint32_t uid, uint64_t most) ZG_MUST_CHECK;
 int zg_store_change(struct zg_store *s, uint64_t *out) ZG_MUST_CHECK; /* the last number */
 /* forget what came to its end before */
 int zg_store_prune(struct zg_store *s, uint64_t before) ZG_MUST_CHECK;

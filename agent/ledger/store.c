@@ -107,7 +107,11 @@ static const char version_2[] =
 	"DELETE FROM vote WHERE approval = OLD.id; END;"
 	"PRAGMA user_version = 2;";
 
-static const char *const versions[] = {version_1, version_2};
+/* How many wait of one user. */
+static const char version_3[] = "CREATE INDEX approval_asker ON approval (uid) WHERE state = 0;"
+				"PRAGMA user_version = 3;";
+
+static const char *const versions[] = {version_1, version_2, version_3};
 
 #define VOTE(X)                                                                                    \
 	X(uid, T_U32)                                                                              \
@@ -152,6 +156,8 @@ static const char *const sql[ZG_ST_MAX] = {
 	[ZG_ST_OUTCOME] = "UPDATE approval SET outcome = ?2, change = ?3 "
 			  "WHERE id = ?1 AND state = 3 AND outcome IN ('', 'deferred')",
 	[ZG_ST_PENDING] = "SELECT count(*) FROM approval WHERE state = 0",
+	[ZG_ST_ASKED] = "SELECT 1 FROM approval INDEXED BY approval_asker "
+			"WHERE state = 0 AND uid = ?1 LIMIT 1 OFFSET ?2",
 	[ZG_ST_CHANGE] = "SELECT coalesce(max(change), 0) FROM approval",
 	[ZG_ST_PRUNE] = "DELETE FROM approval INDEXED BY approval_ended "
 			"WHERE state IN (2, 3, 4) AND expires_ms < ?1",
@@ -168,7 +174,7 @@ static const char *const sql[ZG_ST_MAX] = {
 
 static int set_up(struct zg_store *s, const char *path)
 {
-	int rc = zg_sqlite_open_steps(&s->db, path, versions, 2, "PRAGMA synchronous = FULL;");
+	int rc = zg_sqlite_open_steps(&s->db, path, versions, 3, "PRAGMA synchronous = FULL;");
 
 	for (int i = 0; i < ZG_ST_MAX && rc == SQLITE_OK; i++)
 		rc = sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -443,6 +449,18 @@ static int number(sqlite3_stmt *st, int bound, uint64_t *out)
 int zg_store_pending(struct zg_store *s, uint64_t *out)
 {
 	return number(s->statement[ZG_ST_PENDING], SQLITE_OK, out);
+}
+
+int zg_store_asked(struct zg_store *s, uint32_t uid, uint64_t most)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_ASKED];
+	uint64_t found = 0;
+	int rc = sqlite3_bind_int64(st, 1, uid);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(st, 2, (sqlite3_int64)most - 1);
+	rc = number(st, rc, &found);
+	return rc < 0 ? rc : found != 0;
 }
 
 int zg_store_change(struct zg_store *s, uint64_t *out)

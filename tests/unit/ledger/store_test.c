@@ -354,6 +354,43 @@ static void no_question_looks_at_every_row(void **state)
 	zg_approvals_close(&s);
 }
 
+/* Whoever asks again and again, each time for something else, leaves others room. */
+static void one_user_does_not_take_all_the_room(void **state)
+{
+	zg_autofd int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct zg_msg_hold h = {.principal = {.uid = AGENT_UID}, .server = "github", .tool = "x"};
+	struct zg_approval a = {.m.approvers = 1, .m.principal.uid = AGENT_UID};
+	struct zg_approvals s;
+	struct zg_audit *audit;
+	struct zg_trail trail;
+	struct zg_err e;
+
+	(void)state;
+	assert_int_equal(zg_audit_open(&audit, dir, &e), 0);
+	assert_int_equal(zg_trail_init(&trail, audit, "/nonexistent"), 0);
+	assert_int_equal(zg_approvals_open(&s, "room.db", &trail, &e), 0);
+	assert_int_equal(zg_store_begin(&s.store), 0);
+	a.m.expires_ms = ((uint64_t)time(NULL) + 3600) * 1000;
+	for (uint32_t i = 1; i < ZG_APPROVALS_PENDING_MAX / 8; i++) {
+		(void)snprintf(a.m.approval, sizeof(a.m.approval), "ap-%010u", i);
+		memcpy(a.binding, &i, sizeof(i));
+		assert_int_equal(zg_store_insert(&s.store, &a), 0);
+	}
+	assert_int_equal(zg_store_commit(&s.store), 0);
+	h.binding[31] = 1;
+	assert_int_equal(zg_approvals_hold(&s, &h, &a), ZG_HOLD_PENDING);
+	h.binding[31] = 2;
+	assert_int_equal(zg_approvals_hold(&s, &h, &a), ZG_HOLD_REFUSED);
+	assert_non_null(strstr(a.m.reason, "of this user"));
+	h.binding[31] = 1; /* what waits already is no new one */
+	assert_int_equal(zg_approvals_hold(&s, &h, &a), ZG_HOLD_PENDING);
+	h.principal.uid = AGENT_UID - 1;
+	h.binding[31] = 3;
+	assert_int_equal(zg_approvals_hold(&s, &h, &a), ZG_HOLD_PENDING);
+	zg_approvals_close(&s);
+	zg_trail_release(&trail);
+}
+
 /* As many calls as if they had been asked for one by one. */
 static void fill(const struct role *r)
 {
@@ -433,6 +470,7 @@ int main(void)
 		T(a_power_cut_at_every_byte_of_the_log_is_told),
 		T(files_of_the_first_version_are_read),
 		T(no_question_looks_at_every_row),
+		T(one_user_does_not_take_all_the_room),
 		T(ten_thousand_wait),
 	};
 

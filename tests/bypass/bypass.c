@@ -19,8 +19,10 @@
 #include <bpf/libbpf.h>
 #include <sys/utsname.h>
 
-#define ATTEMPT_SEC 5	 /* a child that hangs is ended */
-#define CONTROL_MS  1000 /* patience for what must arrive */
+#define ATTEMPT_SEC 60	 /* a child that hangs is ended */
+#define PATIENCE_MS 300	 /* of an attempt, the first time */
+#define PATIENCES   5	 /* times that it is made if it proves nothing, each with four times that */
+#define CONTROL_MS  3	 /* of patience for what must arrive, for each of the attempt's own */
 #define REMOVED_MS  1500 /* while what was refused is sent again */
 #define GOVERNED_MS 25	 /* for what may not: loopback delivers at once */
 
@@ -208,7 +210,7 @@ static struct outcome make(struct stage *st, const struct attempt *a, bool gover
 	if (a->removed)
 		assert_int_equal(rmdir(lab_path(st->lab, cgroup.text).text), 0);
 	o.arrived = receive_arrived(st, a->inbound,
-				    !governed	 ? CONTROL_MS
+				    !governed	 ? CONTROL_MS * patience_ms
 				    : a->removed ? REMOVED_MS
 						 : GOVERNED_MS);
 	take_events(st, &o);
@@ -274,11 +276,10 @@ static enum result judge(const struct attempt *a, uint32_t present, const struct
 	return layers & (1U << o->layer) ? STOPPED : BROKEN;
 }
 
-static enum result try(struct stage *st, const struct attempt *a, uint32_t present)
+static enum result try_once(struct stage *st, const struct attempt *a, uint32_t present, char *why,
+			    size_t bytes)
 {
 	struct outcome free_, governed = {0};
-	enum result r;
-	char why[160];
 
 	free_ = make(st, a, false);
 	if (a->tampers)
@@ -287,7 +288,18 @@ static enum result try(struct stage *st, const struct attempt *a, uint32_t prese
 		governed = make(st, a, true);
 	if (a->tampers)
 		stage_repair(st);
-	r = judge(a, present, &free_, &governed, why, sizeof(why));
+	return judge(a, present, &free_, &governed, why, bytes);
+}
+
+/* On a busy machine an attempt may run out of patience before anything could happen. */
+static enum result try(struct stage *st, const struct attempt *a, uint32_t present)
+{
+	enum result r = BROKEN;
+	char why[160];
+
+	patience_ms = PATIENCE_MS;
+	for (unsigned int i = 0; i < PATIENCES && r == BROKEN; i++, patience_ms *= 4)
+		r = try_once(st, a, present, why, sizeof(why));
 	(void)printf("%-20s %-12s  %-62s  %s\n", a->id, result_text[r], why, a->what);
 	(void)fflush(stdout);
 	return r;

@@ -25,7 +25,6 @@ enum technique {
 
 #define MARK	  "zerogate-bypass-mark" /* what must not arrive */
 #define MARK_LEN  (sizeof(MARK) - 1)
-#define PATIENCE  300		/* ms for an attempt's own blocking calls */
 #define NET_DEV	  "zgbypass0"	/* a device that has multicast and leads nowhere */
 #define NET_ADDR4 "198.18.66.1" /* its address; the rest of its /24 is beyond it */
 #define BEYOND4	  "198.18.66.2"
@@ -127,6 +126,10 @@ bool receive_arrived(const struct stage *st, bool inbound, int ms);
 /* Layers of the running gate: bits of enum zg_layer. */
 uint32_t stage_layers(const struct stage *st);
 extern const char *const layer_names[ZG_L_MAX];
+
+/* ms for an attempt's own blocking calls; more of it where an attempt is made again */
+extern int patience_ms;
+struct timeval patience(void);
 
 /* steps.c: what many attempts do. All: 0 or errno unless said otherwise ------ */
 

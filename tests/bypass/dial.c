@@ -33,7 +33,7 @@ static int connect_nonblocking(struct stage *st ZG_UNUSED)
 
 	if (r && r != EINPROGRESS)
 		return r;
-	return poll(&p, 1, PATIENCE) == 1 ? step_send(fd) : ETIMEDOUT;
+	return poll(&p, 1, patience_ms) == 1 ? step_send(fd) : ETIMEDOUT;
 }
 
 #if defined(__x86_64__)

@@ -216,7 +216,7 @@ static int splice_server(struct stage *st)
 
 	if (pipe2(pipes, O_CLOEXEC) < 0 || send(st->link[0], "x", 1, MSG_NOSIGNAL) != 1)
 		return errno;
-	if (poll(&p, 1, PATIENCE) != 1)
+	if (poll(&p, 1, patience_ms) != 1)
 		return ETIMEDOUT;
 	if (splice(st->fd, NULL, pipes[1], NULL, sizeof(buf), SPLICE_F_NONBLOCK) < 0)
 		return errno;
@@ -243,7 +243,7 @@ static int map_server(struct stage *st)
 
 	if (send(st->link[0], "x", 1, MSG_NOSIGNAL) != 1)
 		return errno;
-	if (poll(&p, 1, PATIENCE) != 1)
+	if (poll(&p, 1, patience_ms) != 1)
 		return ETIMEDOUT;
 	if (getsockopt(st->fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &z, &bytes) < 0)
 		return errno;

@@ -23,12 +23,12 @@
 
 static int socket_of(int family, int type, int protocol)
 {
-	const struct timeval patience = {.tv_usec = PATIENCE * 1000};
+	const struct timeval limit = patience();
 	int fd = socket(family, type | SOCK_CLOEXEC, protocol);
 
 	if (fd < 0)
 		_exit(errno);
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	return fd;
 }
 

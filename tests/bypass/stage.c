@@ -15,8 +15,8 @@
 
 #include "build.h"
 
-#define ADDRESS_MS 5000 /* until an address can be used */
-#define GRANT_SEC  3600 /* longer than all attempts take */
+#define ADDRESS_MS 60000 /* until an address can be used */
+#define GRANT_SEC  3600	 /* longer than all attempts take */
 
 /* Whatever an attacker could hope for: a generous policy with holes that must
  * not be there. */

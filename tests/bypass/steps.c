@@ -4,16 +4,23 @@
 
 #include <poll.h>
 
+int patience_ms;
+
+struct timeval patience(void)
+{
+	return (struct timeval){.tv_sec = patience_ms / 1000, .tv_usec = patience_ms % 1000 * 1000};
+}
+
 int step_socket(const char *addr, int type)
 {
-	const struct timeval patience = {.tv_usec = PATIENCE * 1000};
+	const struct timeval limit = patience();
 	int fd = socket(strchr(addr, ':') ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		_exit(errno);
 	/* what the gate drops would be sent again and again */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	return fd;
 }
 
@@ -57,7 +64,7 @@ int step_receive(struct stage *st, int fd)
 	char buf[512];
 	ssize_t n;
 
-	if (poll(&p, 1, PATIENCE) != 1)
+	if (poll(&p, 1, patience_ms) != 1)
 		return ETIMEDOUT;
 	n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
 	if (n < 0)

@@ -117,7 +117,7 @@ describe('versions of the protocol', needs(), () => {
 	});
 
 	test('a denial has the form of the version', async () => {
-		const reply = await post(CALL('create_secret_thing'), HEADERS('tools/call', 'create_secret_thing'), { timeout: 20000 });
+		const reply = await post(CALL('create_secret_thing'), HEADERS('tools/call', 'create_secret_thing'));
 		const [message] = messages(reply);
 		assert.equal(message.result.resultType, 'complete');
 		assert.equal(message.result.isError, true);
@@ -127,8 +127,9 @@ describe('versions of the protocol', needs(), () => {
 		modern.answer = (res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).write(': wait\n\n');
 		const closed = new Promise((done) => modern.once('closed', done));
 		const seen = modern.requests.length;
-		const gone = post(CALL('read_x'), HEADERS('tools/call', 'read_x'), { timeout: 500 });
+		const gone = post(CALL('read_x'), HEADERS('tools/call', 'read_x'), { cancel: 'gone' });
 		await until(() => modern.requests.length > seen, 'the call');
+		await inside.must('cancel', { name: 'gone' });
 		await gone.catch(() => {});
 		await closed;
 		modern.answer = undefined;

@@ -43,6 +43,12 @@ async function launched(sdk, command, args) {
 	return [new Client({ name: 'inside', version: '1' }), new StdioClientTransport({ command, args, stderr: 'ignore' })];
 }
 
+function cancellable(name) {
+	const controller = new AbortController();
+	held.set(name, controller);
+	return controller.signal;
+}
+
 const verbs = {
 	async launch({ command, args, sdk = 1 }) {
 		const [client, transport] = await launched(sdk, command, args);
@@ -110,14 +116,22 @@ const verbs = {
 			}
 		}
 	},
-	async tool({ client = 'main', name, args = {}, options = {}, progress }) {
+	async tool({ client = 'main', name, args = {}, options = {}, progress, cancel }) {
 		const c = clients.get(client), notes = [];
+		if (cancel) // by that name
+			options.signal = cancellable(cancel);
 		if (progress)
 			options.onprogress = (p) => notes.push(p);
 		const params = { name, arguments: args };
 		const result = c.sdk === 2 ? await c.callTool(params, options)
 			: await c.callTool(params, undefined, options);
 		return { result, notes };
+	},
+	// What tool() and fetch() began with that name is given up by its client
+	cancel({ name }) {
+		held.get(name).abort();
+		held.delete(name);
+		return {};
 	},
 	// A whole session of matrix_session.mjs; what the client saw of it
 	async script({ spec }) {
@@ -145,7 +159,7 @@ const verbs = {
 		return {};
 	},
 	// HTTP with any header, Host and Origin included (fetch would not let us)
-	fetch({ url, method = 'POST', headers = {}, body, base64, timeout = 60000, agent = false }) {
+	fetch({ url, method = 'POST', headers = {}, body, base64, timeout = 300000, agent = false, cancel }) {
 		return new Promise((done, fail) => {
 			const started = performance.now();
 			const payload = base64 ? Buffer.from(base64, 'base64') : body === undefined ? undefined
@@ -160,6 +174,8 @@ const verbs = {
 				res.on('end', () => finish(false));
 				res.on('error', () => finish(true));
 			});
+			if (cancel)
+				cancellable(cancel).addEventListener('abort', () => req.destroy(Object.assign(new Error('cancelled'), { code: 'CANCELLED' })));
 			req.on('timeout', () => req.destroy(Object.assign(new Error('timeout'), { code: 'TIMEOUT' })));
 			req.on('error', fail);
 			req.end(payload);

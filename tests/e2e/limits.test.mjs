@@ -18,7 +18,7 @@ ${rule('paced', { labels: { 'mcp.tool': 'read_issue', 'mcp.server': 'github' } }
 + rule('daily', { labels: { 'mcp.tool': 'create_issue' } }, { rate: [{ calls: 1, per: 'day' }, { calls: 100, per: 'second' }] }, 'REQUIRE_APPROVAL')
 + rule('pair', { labels: { 'mcp.server': 'old', 'mcp.tool': 'create_draft' } }, { max_concurrent: 1 })
 + rule('batched', { labels: { 'mcp.server': 'jira', 'mcp.tool': 'create_draft' } }, { rate: { calls: 3, per: 'day', by: ['tool', 'cgroup'] } })
-+ rule('few', { labels: { 'mcp.tool': 'slow_read' } }, { max_concurrent: 2, max_runtime_sec: 60 })
++ rule('few', { labels: { 'mcp.tool': 'slow_read' } }, { max_concurrent: 2, max_runtime_sec: 1800 })
 + rule('tries', { labels: { 'mcp.tool': 'fail' } }, { max_retries: 1 })
 + rule('small', { labels: { 'mcp.tool': ['big', 'count_to'] } }, { max_output_bytes: 4000 })
 + rule('strict', { labels: { 'mcp.tool': 'leak', 'mcp.server': 'github' } }, { redact: 'strict' })
@@ -48,7 +48,7 @@ describe('limits', needs(), () => {
 	});
 
 	const workersOf = (match) => new Set(agent.records().filter(match).map((r) => r.worker));
-	const slow = (client, options = { timeout: 600000 }) => inside.do('tool', { client, name: 'slow_read', options });
+	const slow = (client, cancel) => inside.do('tool', { client, name: 'slow_read', options: { timeout: 1800000 }, cancel });
 	const running = (n) => until(() => (sse.executed.slow_read ?? 0) === n, `${n} calls to run`);
 
 	test('a rate holds over all workers and clients', async () => {
@@ -62,7 +62,13 @@ describe('limits', needs(), () => {
 		assert.equal(denied.length, 20);
 		for (const result of denied)
 			assert.match(textOf(result), /rule paced: 6 calls per hour by principal, server; retry in (3[56]\d\d) s\. Nothing was executed/);
-		assert.ok(workersOf((r) => r.tool === 'read_issue').size > 1, 'several workers took part');
+		let number = 0;
+		await until(async () => { // who takes a connection is a matter of luck
+			if (workersOf((r) => r.tool === 'read_issue').size > 1)
+				return true;
+			assert.ok((await raw.call('read_issue', { number: ++number })).message.result.isError);
+		}, 'several workers to take part');
+		assert.equal(sse.executed.read_issue, 6);
 		const record = await agent.record((r) => r.kind === 'call.deny' && r.tool === 'read_issue');
 		assert.equal(record.limit, 'paced: 6 calls per hour by principal, server');
 		// counted by server: another has room; and so has what no limit is for
@@ -86,7 +92,7 @@ describe('limits', needs(), () => {
 	});
 
 	test('calls at once: counted over workers, given back by cancellation, kept by a new ledger', async () => {
-		const calls = [slow('github1', { timeout: 4000 }), slow('github2')];
+		const calls = [slow('github1', 'given up'), slow('github2')];
 		await running(1 + 1);
 		const third = await inside.tool('slow_read', {}, { client: 'github1' });
 		assert.ok(third.isError);
@@ -94,9 +100,10 @@ describe('limits', needs(), () => {
 		await agent.kill('ledger');
 		await until(async () => (await agent.zg(['--json', 'approvals', 'list'])).code === 0, 'the ledger to be back');
 		assert.ok((await inside.tool('slow_read', {}, { client: 'jira2' })).isError, 'both still run');
+		await inside.must('cancel', { name: 'given up' });
 		assert.ok((await calls[0]).error, 'the client gave up');
+		const before = sse.executed.slow_read;
 		await until(async () => {
-			const before = sse.executed.slow_read;
 			slow('github1');
 			return until(() => sse.executed.slow_read > before, 'it to run', 500).catch(() => false);
 		}, 'room for another');
@@ -129,7 +136,10 @@ describe('limits', needs(), () => {
 		await fill(2);
 		for (const one of agent.pids('gateway')) {
 			process.kill(one, 'SIGKILL');
-			if (await until(() => cut, 'a call to be cut', 500).catch(() => false))
+			await until(() => !agent.pids('gateway').includes(one), 'the worker to be gone');
+			for (let i = 0; i < 3; i++) // by then the client has heard what happened before
+				await inside.must('whoami');
+			if (cut)
 				break;
 		}
 		assert.ok(cut === 1 || cut === 2);
@@ -138,7 +148,8 @@ describe('limits', needs(), () => {
 
 	test('a failed call is issued again as often as it may, by any worker', async () => {
 		const raw = await until(() => new RawClient(inside, agent.url('github')).open().catch(() => undefined), 'the workers to be back');
-		for (let n = 0; n < 8; n++) {
+		const workers = () => workersOf((r) => r.tool === 'fail' && r.kind === 'call.outcome');
+		for (let n = 0; n < 8 || (n < 100 && workers().size < 2); n++) {
 			for (let i = 0; i < 2; i++) {
 				const { result } = (await raw.call('fail', { n })).message;
 				assert.match(textOf(result), /the disk is on fire/, `try ${i}`);
@@ -148,7 +159,7 @@ describe('limits', needs(), () => {
 				assert.match(textOf(result), /it failed before and max_retries is 1; retry in (5\d\d|600) s \[rules: .*tries/);
 			}
 		}
-		assert.ok(workersOf((r) => r.tool === 'fail' && r.kind === 'call.outcome').size > 1, 'several workers took part');
+		assert.ok(workers().size > 1, 'several workers took part');
 		assert.equal((await agent.record((r) => r.tool === 'fail' && r.kind === 'call.deny')).limit, 'max_retries: 1');
 	});
 

@@ -3,6 +3,7 @@
 // the kernel holds the server to it, too, with its children and the connections
 // that it has; other calls wait, and find it as it was before.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -11,35 +12,30 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { TYPE, startDns } from './dns.mjs';
 import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
+import { freePort } from './servers.mjs';
 
 process.env.TMPDIR = '/run'; // servers have a /tmp of their own
 
 const A = '127.0.7.1', B = '127.0.7.2', C = '127.0.7.3', ALL = [A, B, C];
-const rule = (id, tool, list) => `  - id: ${id}
+const rule = (id, tool, list, seconds = 600) => `  - id: ${id}
     match: {labels: {mcp.tool: ${JSON.stringify(tool)}}}
     decision: ALLOW_WITH_CONSTRAINTS
-    constraints: {max_runtime_sec: 20, network_allowlist: ${JSON.stringify(list)}}
+    constraints: {max_runtime_sec: ${seconds}, network_allowlist: ${JSON.stringify(list)}}
 `;
 const POLICY = `version: v1
 rules:
   - id: all
     match: {labels: {mcp.server: "*"}}
     decision: ALLOW
-${rule('a', ['a_*', 'ab_*'], [A])}${rule('b', ['b_*', 'ab_*'], [B, '127.0.9.9'])}${rule('short', 'b_hang', [B]).replace('20', '1')}`;
+${rule('a', ['a_*', 'ab_*'], [A])}${rule('b', ['b_*', 'ab_*'], [B, '127.0.9.9'])}${rule('short', 'b_hang', [B], 1)}`;
 
 async function world(t, { network, ...options } = {}) {
 	const agent = await startAgent({ policy: POLICY, ...options });
 	t.after(() => agent.stop());
-	const servers = await Promise.all(ALL.map((host) => new Promise((done) => {
-		const s = net.createServer((c) => { c.on('error', () => {}); c.pipe(c); });
-		s.listen(0, host, () => done(s));
-	})));
-	const port = servers[0].address().port;
-	for (let i = 1; i < servers.length; i++) {
-		await new Promise((done) => servers[i].close(done));
-		await new Promise((done) => servers[i].listen(port, ALL[i], done));
-	}
+	const port = await freePort();
+	const servers = ALL.map((host) => net.createServer((c) => { c.on('error', () => {}); c.pipe(c); }).listen(port, host));
 	t.after(() => servers.forEach((s) => s.close()));
+	await Promise.all(servers.map((s) => once(s, 'listening')));
 	fs.writeFileSync(path.join(agent.dir, 'etc/servers/two.json'), JSON.stringify({
 		name: 'dev.zerogate.test/two', description: 'two', version: '1.0.0',
 		_meta: { 'dev.zerogate/registry': { id: 'two', command: agent.node, args: [path.join(agent.src, 'tests/e2e/narrow_fixture.mjs')],
@@ -58,7 +54,7 @@ async function connect(t, agent) {
 	t.after(() => client.close());
 	await within(client.connect(transport), 'connecting');
 	client.tool = async (name, args = {}, options) => {
-		const r = await client.callTool({ name, arguments: args }, undefined, options);
+		const r = await client.callTool({ name, arguments: args }, undefined, { timeout: 300000, ...options });
 		return r.isError ? r.content[0].text : JSON.parse(r.content[0].text);
 	};
 	return client;
@@ -134,14 +130,21 @@ test('calls under different lists at once reach exactly what is theirs', needs()
 		if (names[i] !== names[k])
 			assert.ok(r.ended <= q.began || q.ended <= r.began, `${names[i]} ${i} and ${names[k]} ${k} side by side`);
 	}));
-	const two = await Promise.all([client.tool('b_dial', args), client.tool('b_dial', args)]);
-	assert.ok(two[0].began < two[1].ended && two[1].began < two[0].ended, 'calls under one list run together');
+	// a busy machine may begin one so late that the other is over: not each time
+	const together = async (what, ...calls) => {
+		let got;
+		await until(async () => {
+			got = await Promise.all(calls.map((call) => call()));
+			return got[0].began < got[1].ended && got[1].began < got[0].ended;
+		}, what);
+		return got;
+	};
+	await together('calls under one list to run together', () => client.tool('b_dial', args), () => client.tool('b_dial', args));
 	// other sessions have servers of their own
 	const other = await connect(t, agent);
-	const [mine, its] = await Promise.all([client.tool('a_dial', args), other.tool('b_dial', args)]);
+	const [mine, its] = await together('sessions not to wait for each other', () => client.tool('a_dial', args), () => other.tool('b_dial', args));
 	only(mine.last, A);
 	only(its.last, B);
-	assert.ok(mine.began < its.ended && its.began < mine.ended, 'and do not wait for us');
 });
 
 test('whatever ends a call, the next one finds the server as it was', needs(), async (t) => {
@@ -219,12 +222,23 @@ test('names: what was looked up before the call counts in it, as far as the list
 test('a contained server stays so under whatever list', needs(), async (t) => {
 	const { agent, port } = await world(t);
 	const client = await connect(t, agent);
-	const args = { hosts: ALL, port, wait: 1500 };
-	const under = client.tool('a_dial', args);
+	let args;
 
-	await agent.record((r) => r.kind === 'call.intent' && r.tool === 'a_dial');
-	assert.equal((await agent.zg(['contain', 'server:two', '--reason', 'test'])).code, 0);
-	only((await under).last);
+	for (let wait = 1500; ; wait *= 4) { // contained while it waits between its two times, however long that takes
+		args = { hosts: ALL, port, wait };
+		const intents = () => agent.records().filter((r) => r.kind === 'call.intent' && r.tool === 'a_dial').length, before = intents();
+		const under = client.tool('a_dial', args);
+		await until(() => intents() > before, 'the call');
+		assert.equal((await agent.zg(['contain', 'server:two', '--reason', 'test'])).code, 0);
+		const contained = Date.now(), { last, again } = await under;
+		if (again > contained) {
+			only(last);
+			break;
+		}
+		assert.ok(wait < 100000, 'it takes too long');
+		assert.equal((await agent.zg(['resume', 'server:two', '--reason', 'test'])).code, 0);
+	}
+	args.wait = 0;
 	only((await client.tool('a_dial', args)).first);
 	only((await client.tool('free_dial', args)).first);
 	assert.equal((await agent.zg(['resume', 'server:two', '--reason', 'test'])).code, 0);

@@ -12,7 +12,7 @@ const kept = new Map();
 
 const dial = (host, port) => new Promise((done) => {
 	const s = net.connect({ host, port, autoSelectFamily: false }, () => { s.destroy(); done('connected'); });
-	s.setTimeout(3000, () => { s.destroy(); done('silent'); });
+	s.setTimeout(30000, () => { s.destroy(); done('silent'); });
 	s.on('error', (e) => done(e.code));
 });
 
@@ -21,7 +21,7 @@ import socket, sys
 for line in sys.stdin:
     host, port = line.split()
     try:
-        socket.create_connection((host, int(port)), 3).close()
+        socket.create_connection((host, int(port)), 30).close()
         print("connected", flush=True)
     except OSError as e:
         print(type(e).__name__, flush=True)
@@ -40,8 +40,9 @@ const tools = {
 		const began = Date.now();
 		const first = await each(hosts, (h) => dial(h, port));
 		await sleep(wait);
+		const again = Date.now();
 		const last = await each(hosts, (h) => dial(h, port));
-		return { first, last, began, ended: Date.now() };
+		return { first, last, began, again, ended: Date.now() };
 	},
 	child: async ({ hosts, port }) => {
 		const made = python(), out = { made: {}, old: {} };
@@ -65,7 +66,7 @@ const tools = {
 		s.once('data', () => done('echo'));
 		s.once('close', () => done('dead'));
 		s.write('x');
-		setTimeout(() => done('silent'), 1500);
+		setTimeout(() => done('silent'), 15000);
 	})),
 	hang: () => new Promise(() => {}),
 	cgroup: async () => ({ pid: process.pid }),

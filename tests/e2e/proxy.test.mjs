@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { needs, startAgent, until } from './agent.mjs';
 import { startDns } from './dns.mjs';
 import { RawClient } from './raw.mjs';
-import { startServer } from './servers.mjs';
+import { freePort, startServer } from './servers.mjs';
 import { Authority, startProxy, startTls } from './tls_servers.mjs';
 
 const POLICY = `version: v1
@@ -46,7 +46,7 @@ describe('a corporate proxy', needs(), () => {
 		dns = await startDns((q) => zone[q.name] === undefined ? undefined
 			: q.type === 1 ? { answer: [[q.name, 'A', zone[q.name], 1]] } : { authority: [['example', 'SOA', 'ns.example', 30]] });
 		const lead = (target) => `127.0.0.1:${target.split(':')[1]}`;
-		proxy = await startProxy({ map: lead, answer: (req) => answer?.(req), authorization: `Basic ${Buffer.from('agent:pass:word').toString('base64')}` });
+		proxy = await startProxy({ port: await freePort(), map: lead, answer: (req) => answer?.(req), authorization: `Basic ${Buffer.from('agent:pass:word').toString('base64')}` });
 		agent = await startAgent({ policy: POLICY, workers: 1, allow: [{ cidr: '127.0.0.0/8', port: '1024-65535', proto: 'tcp' }],
 			more: `dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0}
 proxy: {url: "http://proxy.corp.example:${proxy.port}", no_proxy: ["*.internal", "192.0.2.0/24"]}

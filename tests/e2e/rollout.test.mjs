@@ -48,9 +48,9 @@ test('a file that is renamed over is in force without a word, and no call is ref
 		fs.renameSync(`${file}.tmp`, file);
 		last = await changed(agent, last.snapshot);
 	}
+	await until(() => calls > 20, 'calls');
 	over = true;
 	await load;
-	assert.ok(calls > 20, `${calls} calls`);
 	assert.equal(refused, 0, `of ${calls} calls`);
 	assert.ok(last.generation > first.generation);
 
@@ -99,8 +99,9 @@ test('a storm of changes is a few loads, and a file is not read while it is bein
 	}
 	fs.writeFileSync(file, DENIES);
 	const denies = await changed(agent, first.snapshot);
-	assert.ok(n > 200, `${n} changes`);
-	assert.ok(loads() - before <= 7, `${loads() - before} loads of ${n} changes`);
+	const seconds = (performance.now() - begin) / 1000, made = loads() - before;
+	assert.ok(made <= 3 + seconds, `${made} loads in ${seconds} s`);
+	assert.ok(n > 10 * made, `${made} loads of ${n} changes`);
 
 	// The first half alone would be a policy without its last rule.
 	const fd = fs.openSync(file, 'w');

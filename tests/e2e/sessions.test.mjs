@@ -76,7 +76,7 @@ test('clients go on while workers are killed', needs(), async (t) => {
 	let killing = true, lost = 0, done = 0;
 	const work = clients.map(async (client) => {
 		for (let n = 0; killing; n++) {
-			const answer = await inside.do('tool', { client, name: 'read_issue', args: { number: n }, options: { timeout: 10000 } });
+			const answer = await inside.do('tool', { client, name: 'read_issue', args: { number: n }, options: { timeout: 30000 } });
 			if (answer.error)
 				lost++; // the worker that had it: the next one must be taken
 			else {
@@ -92,10 +92,10 @@ test('clients go on while workers are killed', needs(), async (t) => {
 		}, 'all workers to be back');
 		const target = done + 100;
 		process.kill(pids[Math.floor(Math.random() * pids.length)], 'SIGKILL');
-		await until(() => done > target, 'calls to go on');
+		await until(() => done > target, 'calls to go on', 180000);
 	}
 	killing = false;
-	await within(Promise.all(work), 'the clients to end');
+	await within(Promise.all(work), 'the clients to end', 180000);
 	assert.ok(lost <= 6 * clients.length, `${lost} calls were lost, ${done} done`);
 	assert.equal(server.sessions.size, sessions, 'nobody had to begin anew');
 	for (const client of clients)

@@ -34,7 +34,7 @@ function talk(child) {
 
 const memory = (pids) => pids.reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]), 0) * 1024;
 
-test('a soak with workers killed at random', needs({ timeout: (seconds + 300) * 1000 }), async (t) => {
+test('a soak with workers killed at random', needs({ timeout: (seconds + 1800) * 1000 }), async (t) => {
 	const serverChild = spawn(process.execPath, [path.join(import.meta.dirname, 'soak_server.mjs')], { stdio: ['pipe', 'pipe', 'inherit'] });
 	const server = talk(serverChild);
 	t.after(() => server.end());
@@ -52,16 +52,16 @@ test('a soak with workers killed at random', needs({ timeout: (seconds + 300) * 
 			String(share(sessions)), String(share(callers))], { stdio: ['pipe', 'pipe', 'inherit'] });
 		const client = talk(child);
 		clients.push(client);
-		await within(client.first, `client ${i} to open its sessions`, 120000);
+		await within(client.first, `client ${i} to open its sessions`, 600000);
 	}
 	const all = async (line) => {
-		const told = await within(Promise.all(clients.map((c) => c.ask(line))), `the clients' answers to ${line}`, 120000);
+		const told = await within(Promise.all(clients.map((c) => c.ask(line))), `the clients' answers to ${line}`, 600000);
 		return told.reduce((sum, one) => Object.fromEntries(Object.keys(one).map((k) => [k, Array.isArray(one[k]) ? [...(sum[k] ?? []), ...one[k]] : (sum[k] ?? 0) + one[k]])), {});
 	};
 	const everyStream = async (why) => {
 		let at;
 		await until(async () => (at = await all('state')).open === sessions && (at.served = (await server.ask('state')).streams) === sessions,
-			`all ${sessions} streams ${why}`, 60000).catch((e) => { throw new Error(`${e.message}: ${JSON.stringify(at)}`); });
+			`all ${sessions} streams ${why}`, 300000).catch((e) => { throw new Error(`${e.message}: ${JSON.stringify(at)}`); });
 	};
 	await everyStream('to be open');
 	const each = (memory(agent.pids('gateway')) - before) / sessions;
@@ -70,13 +70,12 @@ test('a soak with workers killed at random', needs({ timeout: (seconds + 300) * 
 	clients.forEach((c) => c.tell('call'));
 	const end = performance.now() + seconds * 1000;
 	let kills = 0, early;
-	while (performance.now() < end) {
+	while (performance.now() < end || kills === 0) {
 		await new Promise((later) => setTimeout(later, PACE * (1000 + random(2000))));
-		early ??= memory(agent.pids('gateway'));
 		const workers = agent.pids('gateway');
 		early ??= memory(workers); // while all are there: one that is being killed has none to look at
 		const victim = workers[random(workers.length)];
-		if (victim && performance.now() < end - 1500) {
+		if (victim && (performance.now() < end - 1500 || kills === 0)) {
 			process.kill(victim, 'SIGKILL');
 			kills++;
 		}

@@ -121,9 +121,9 @@ describe('HTTP+SSE of 2024-11-05', needs(), () => {
 
 	test('the endpoint of one run is of no use to another', async () => {
 		const thief = await agent.inside();
-		const body = await inside.do('raw', { host: '127.0.0.1', port: agent.port, timeout: 1000,
-			bytes: `GET /old/sse HTTP/1.1\r\nHost: 127.0.0.1:${agent.port}\r\nAccept: text/event-stream\r\n\r\n` });
-		const [, path] = /data: (\/old\/messages\?token=[\w-]+)/.exec(body.bytes);
+		await inside.must('open', { name: 'stream', host: '127.0.0.1', port: agent.port });
+		await inside.must('send', { name: 'stream', text: `GET /old/sse HTTP/1.1\r\nHost: 127.0.0.1:${agent.port}\r\nAccept: text/event-stream\r\n\r\n` });
+		const [, path] = await until(async () => /data: (\/old\/messages\?token=[\w-]+)\s/.exec((await inside.must('received', { name: 'stream' })).text), 'the endpoint');
 		const post = { url: `http://127.0.0.1:${agent.port}${path}`, body: { jsonrpc: '2.0', id: 1, method: 'ping' } };
 		assert.equal((await thief.do('fetch', post)).status, 404);
 		await agent.record((r) => r.kind === 'call.reject' && /belongs to another/.test(r.reason), 'the theft');

@@ -238,8 +238,10 @@ test('taken back by its client: the approval is void, or nobody waits; nothing i
 	assert.equal((await post('tasks/get', { taskId })).result.status, 'cancelled');
 	assert.equal((await agent.record((r) => r.kind === 'approval.expire' && r.approval === id)).reason, 'cancelled');
 
-	const gone = await modern(inside, agent.url('github'))('tools/call', { ...CALL, arguments: { title: 'gone' } }, { timeout: 500 });
-	assert.equal(gone.lost.code, 'TIMEOUT');
+	const gone = modern(inside, agent.url('github'))('tools/call', { ...CALL, arguments: { title: 'gone' } }, { cancel: 'gone' });
+	await agent.approval((r) => r.approval !== id);
+	await inside.must('cancel', { name: 'gone' });
+	assert.equal((await gone).lost.code, 'CANCELLED');
 	const left = await agent.record((r) => r.kind === 'call.deny' && /the client left/.test(r.message));
 	await approve(agent, (r) => r.approval !== id);
 	assert.ok(left);

@@ -146,8 +146,7 @@ int zg_approvals_conclude(struct zg_approvals *s, const struct zg_record *record
 		return rc;
 	undo = records[0];
 	undo.kind = ZG_RK_APPROVAL_REFUSE;
-	zg_record_str(&undo, ZG_RF_reason,
-		      ZG_SLICE("storage: the step before could not be stored and is void"));
+	zg_record_str(&undo, ZG_RF_reason, ZG_SLICE(ZG_APPROVAL_TAKEN_BACK));
 	if (zg_trail_emit(s->trail, &undo, 1) < 0)
 		zg_log(ZG_LOG_ERR, "a step that could not be stored was not taken back in the log");
 	return rc;

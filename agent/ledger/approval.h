@@ -11,7 +11,8 @@
  * never back. Each step is one transaction; its audit record is on disk before
  * the transaction is, so that nothing is ever in force without evidence; and
  * "consumed" is on disk before anybody is told to execute. A crash between two
- * of these steps can lose an approval, never use it twice.
+ * of these steps can lose an approval, never use it twice; the record of a step that
+ * was lost so is taken back by the next start, with approval.refuse.
  */
 #ifndef ZG_APPROVAL_H
 #define ZG_APPROVAL_H
@@ -143,6 +144,10 @@ struct zg_approvals {
 int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail *trail,
 		      struct zg_err *e) ZG_MUST_CHECK;
 void zg_approvals_close(struct zg_approvals *s);
+
+/* At the start, before anything else is recorded: if the log ends with a step that the
+ * store does not hold, a record says that it is void (approval_recover.c). */
+void zg_approvals_recover(struct zg_approvals *s);
 
 /* Look a held call up, or ask for it; the caller has expired what is due. GRANTED: consumed, on
  * disk. PENDING, DENIED: out is the approval. REFUSED: out->m.reason says why. A call that names

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * approval_impl.h - what the rules of approvals share: approval.c (calls that
- * ask, and time) and vote.c (people who decide).
+ * ask, and time), vote.c (people who decide) and approval_recover.c (a crash).
  */
 #ifndef ZG_APPROVAL_IMPL_H
 #define ZG_APPROVAL_IMPL_H
 
 #include "approval.h"
+
+/* The reason in the record that takes the ones before it back. */
+#define ZG_APPROVAL_TAKEN_BACK "storage: the step before could not be stored and is void"
 
 uint64_t zg_approvals_wall_ms(void);
 /* Wall clock as it ran since the start: a jump neither extends nor ends anything. */

@@ -430,6 +430,8 @@ static int open_files(struct ledger *l, struct zg_err *e)
 	}
 	rc = zg_approvals_open(&l->approvals, DATABASE, &l->trail, e);
 	if (rc == 0)
+		zg_approvals_recover(&l->approvals);
+	if (rc == 0)
 		rc = zg_tokens_open(&l->tokens, &l->approvals.store, e);
 	if (rc == 0)
 		rc = zg_notify_open(&l->notify, &l->approvals.store, &l->trail, send_notice, l, e);

@@ -274,6 +274,67 @@ static void a_power_cut_at_every_byte_of_the_log_is_told(void **state)
 	role_release(&r);
 }
 
+/* The disk of a ledger that died after it wrote so much. */
+static void restore(const struct role *r, const struct disk *d, size_t wal, size_t log)
+{
+	assert_int_equal(fchdir(r->state_dir), 0);
+	put("approvals.db", d->db, d->db_bytes);
+	put("approvals.db-wal", d->wal, wal);
+	(void)unlink("approvals.db-shm");
+	put(FIRST_SEGMENT, d->log, log);
+	assert_int_equal(chdir(folder), 0);
+}
+
+/* Killed between the record of a step and its transaction: the log says that the step
+ * is void, once, so that whoever counts uses counts what happened. */
+static void a_step_that_died_before_it_held_is_taken_back(void **state)
+{
+	static const char back[] = "\"reason\":\"storage: the step before could not be stored";
+	struct disk d = {0};
+	struct zg_msg_hold h;
+	struct role r;
+	char *log;
+
+	(void)state;
+	role_init(&r);
+	role_start(&r);
+	live_through(&d, &r);
+	for (int i = 1; i <= 3; i++) {
+		restore(&r, &d, d.acked_wal[i - 1], d.acked_log[i]);
+		for (int again = 0; again < 2; again++) {
+			role_start(&r);
+			log = log_with(&r, back, 1);
+			assert_int_equal(occurrences(log, back), 1);
+			assert_non_null(strstr(strstr(log, back), d.id));
+			free(log);
+			if (!again)
+				role_kill(&r);
+		}
+		h = held(&r, 7, 5);
+		h.call += (uint64_t)i;
+		if (i < 3) {
+			role_kill(&r);
+			continue;
+		}
+		/* what was approved and not used is used now */
+		(void)hold_gets(&r, 0, &h, ZG_HOLD_GRANTED);
+		log = log_with(&r, "\"kind\":\"approval.consume\"", 2);
+		assert_int_equal(occurrences(log, back), 1);
+		free(log);
+		assert_int_equal(role_stop(&r), 0);
+	}
+	/* and nothing is taken back that holds */
+	restore(&r, &d, d.wal_bytes, d.log_bytes);
+	role_start(&r);
+	assert_int_equal(role_stop(&r), 0);
+	(void)verified(&r);
+	log = slurp(&r, FIRST_SEGMENT);
+	assert_int_equal(occurrences(log, back), 0);
+	free(log);
+	free_disk(&d);
+	role_release(&r);
+}
+
 static void files_of_the_first_version_are_read(void **state)
 {
 	static const char first[] =
@@ -468,6 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_power_cut_at_every_byte_loses_nothing_that_was_answered),
 		T(a_power_cut_at_every_byte_of_the_log_is_told),
+		T(a_step_that_died_before_it_held_is_taken_back),
 		T(files_of_the_first_version_are_read),
 		T(no_question_looks_at_every_row),
 		T(one_user_does_not_take_all_the_room),

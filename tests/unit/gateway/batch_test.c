@@ -206,18 +206,10 @@ static void test_gone(void **state)
 
 	(void)state;
 	fd = send_batch("", "[" CALL(1, "drop") "," CALL(2, "drop_too") "]");
-	for (int i = 0; i < 100 && !(zg_msg_recv(lab.ledger, &msg) == 0 && msg.type == ZG_MSG_HOLD);
-	     i++)
-		(void)lab_turn(&lab, 20);
-	assert_int_equal(msg.type, ZG_MSG_HOLD);
+	LAB_UNTIL(&lab, zg_msg_recv(lab.ledger, &msg) == 0 && msg.type == ZG_MSG_HOLD);
 	close(fd);
-	for (int i = 0; i < 100; i++) {
-		if (zg_msg_recv(lab.ledger, &msg) == 0 && msg.type == ZG_MSG_HOLD_RELEASE)
-			break;
-		(void)lab_turn(&lab, 20);
-	}
+	LAB_UNTIL(&lab, zg_msg_recv(lab.ledger, &msg) == 0 && msg.type == ZG_MSG_HOLD_RELEASE);
 	m = (struct zg_msg_hold_release *)msg.body;
-	assert_int_equal(msg.type, ZG_MSG_HOLD_RELEASE);
 	assert_true(m->call != 0);
 	while (lab_turn(&lab, 50))
 		;

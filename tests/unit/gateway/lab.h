@@ -26,6 +26,11 @@
 #define LAB_CGROUP 77
 #define LAB_PORT   7411
 
+#define LAB_PATIENCE 2400 /* idle turns of 50 ms until what must come is given up */
+#define LAB_CHAIN    32	  /* events of which each is caused by the one before */
+#define LAB_LONG     45	  /* seconds: longer than any test that does not wait for its end */
+#define LAB_SHORT    3	  /* and as long as one is that does */
+
 #define LAB_REQUIRE(what)                                                                          \
 	do {                                                                                       \
 		if (!(what)) {                                                                     \
@@ -34,8 +39,14 @@
 		}                                                                                  \
 	} while (0)
 
+/* Of calls that are held and of calls of np_*: what a test that waits for the end
+ * sets before lab_start. */
+static unsigned int lab_limit_sec = LAB_LONG;
+
 struct lab {
 	struct zg_worker w;
+	struct event *timer; /* of a turn */
+	bool idle;
 	int parent, ledger; /* the far ends */
 	struct zg_ring consumer;
 	struct evhttp *server;
@@ -72,7 +83,7 @@ static const char lab_policy[] =
 	"  - id: bounded\n"
 	"    match: {labels: {mcp.action: write}, risk_tags: [non_prod]}\n"
 	"    decision: ALLOW_WITH_CONSTRAINTS\n"
-	"    constraints: {max_runtime_sec: 1, network_allowlist: [127.0.0.1, 127.0.0.2]}\n"
+	"    constraints: {max_runtime_sec: %u, network_allowlist: [127.0.0.1, 127.0.0.2]}\n"
 	"  - id: counted\n"
 	"    match: {labels: {mcp.tool: np_counted}}\n"
 	"    decision: ALLOW_WITH_CONSTRAINTS\n"
@@ -98,7 +109,7 @@ static const char lab_config[] = "version: v1\n"
 				 "pin_dir: /sys/fs/bpf/zerogate\n"
 				 "user: nobody\n"
 				 "ledger_user: daemon\n"
-				 "approvals: {hold_sec: 1}\n"
+				 "approvals: {hold_sec: %u}\n"
 				 "profiles:\n"
 				 "  agent: {cgroups: [agents], servers: [s, old, down, pipe]}\n"
 				 "  other: {cgroups: [others], servers: [down]}\n";
@@ -134,11 +145,14 @@ static inline int lab_snapshot(uint16_t port)
 	struct zg_diag diag = {0};
 	struct zg_build *b = zg_build_new(&diag);
 	int fd = memfd_create("lab", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char config[sizeof(lab_config) + 16], policy[sizeof(lab_policy) + 16];
 	uint8_t id[32];
 
 	LAB_REQUIRE(b && fd >= 0);
-	zg_build_add(b, ZG_CF_MAIN, "zerogate.yaml", zg_slice_str(lab_config));
-	zg_build_add(b, ZG_CF_POLICY, "p.yaml", zg_slice_str(lab_policy));
+	snprintf(config, sizeof(config), lab_config, lab_limit_sec);
+	snprintf(policy, sizeof(policy), lab_policy, lab_limit_sec);
+	zg_build_add(b, ZG_CF_MAIN, "zerogate.yaml", zg_slice_str(config));
+	zg_build_add(b, ZG_CF_POLICY, "p.yaml", zg_slice_str(policy));
 	lab_add_server(b, "s", "streamable-http", "/mcp", port);
 	lab_add_server(b, "old", "sse", "/v1/sse?k=1", port);
 	lab_add_server(b, "down", "streamable-http", "/mcp", 1);
@@ -218,6 +232,13 @@ static inline void lab_serve(struct evhttp_request *q, void *arg)
 	evhttp_send_reply(q, l->status ? l->status : 200, "OK", NULL);
 }
 
+static inline void lab_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)arg = true;
+}
+
 static inline void lab_start(struct lab *l)
 {
 	struct evhttp_bound_socket *bound;
@@ -228,6 +249,8 @@ static inline void lab_start(struct lab *l)
 
 	*l = (struct lab){.w = {.channel = -1, .ledger = -1, .secrets = -1}};
 	LAB_REQUIRE(zg_worker_init(&l->w) == 0);
+	l->timer = evtimer_new(l->w.base, lab_on_timer, &l->idle);
+	LAB_REQUIRE(l->timer);
 	l->server = evhttp_new(l->w.base);
 	LAB_REQUIRE(l->server);
 	evhttp_set_allowed_methods(l->server, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE);
@@ -267,6 +290,8 @@ static inline void lab_stop(struct lab *l)
 	if (l->stream)
 		evhttp_send_reply_end(l->stream); /* frees it, if its client is gone, too */
 	evhttp_free(l->server);
+	event_free(l->timer);
+	lab_limit_sec = LAB_LONG;
 	zg_worker_release(&l->w);
 	zg_ring_release(&l->w.ring);
 	zg_ring_release(&l->consumer);
@@ -329,18 +354,36 @@ static inline void lab_accept_pins(struct lab *l)
 	}
 }
 
-/* One turn of the loop, for as long as there is something to do; what the
- * ledger's end said is taken too. false: nothing happened for a while. */
+/* What is due, and what the ledger's end said. */
+static inline void lab_pass(struct lab *l, int flags)
+{
+	event_base_loop(l->w.base, flags);
+	lab_accept_pins(l);
+	zg_worker_read_ledger(&l->w);
+}
+
+/* One turn of the loop, for as long as there is something to do. false: nothing
+ * happened for a while, or we were held up for as long; then what was due and what
+ * follows from it has been done, too. */
 static inline bool lab_turn(struct lab *l, int ms)
 {
 	struct timeval wait = {ms / 1000, (ms % 1000) * 1000};
 
-	event_base_loopexit(l->w.base, &wait);
-	event_base_loop(l->w.base, EVLOOP_ONCE);
-	lab_accept_pins(l);
-	zg_worker_read_ledger(&l->w);
-	return !event_base_got_exit(l->w.base);
+	l->idle = false;
+	LAB_REQUIRE(evtimer_add(l->timer, &wait) == 0);
+	lab_pass(l, EVLOOP_ONCE);
+	evtimer_del(l->timer);
+	for (int i = 0; l->idle && i < LAB_CHAIN; i++)
+		lab_pass(l, EVLOOP_NONBLOCK);
+	return !l->idle;
 }
+
+/* Turn until it is so; a test that waits in vain fails. */
+#define LAB_UNTIL(l, so)                                                                           \
+	do {                                                                                       \
+		for (int idle_ = 0; !(so); idle_ += !lab_turn(l, 50))                              \
+			LAB_REQUIRE(idle_ < LAB_PATIENCE);                                         \
+	} while (0)
 
 /* Is a whole answer in text (Content-Length, or the last chunk)? */
 static inline bool lab_complete(const char *text)
@@ -363,7 +406,7 @@ static inline void lab_read(struct lab *l, int fd, char *out, size_t size)
 	size_t n = 0;
 
 	out[0] = '\0';
-	for (int idle = 0; idle < 200 && !lab_complete(out);) {
+	for (int idle = 0; idle < LAB_PATIENCE && !lab_complete(out);) {
 		ssize_t got = recv(fd, out + n, size - 1 - n, 0);
 
 		if (got > 0) {
@@ -415,7 +458,7 @@ static inline bool lab_await(struct lab *l, int fd, char *out, size_t size, cons
 {
 	size_t n = strlen(out);
 
-	for (int idle = 0; idle < 100 && !strstr(out, text);) {
+	for (int idle = 0; idle < LAB_PATIENCE && !strstr(out, text);) {
 		ssize_t got = recv(fd, out + n, size - 1 - n, 0);
 
 		if (got > 0) {
@@ -428,6 +471,19 @@ static inline bool lab_await(struct lab *l, int fd, char *out, size_t size, cons
 		}
 	}
 	return strstr(out, text) != NULL;
+}
+
+/* Read what comes until nothing happens for a while. */
+static inline void lab_hear(struct lab *l, int fd, char *out, size_t size)
+{
+	size_t n = strlen(out);
+	ssize_t got;
+
+	while (lab_turn(l, 50))
+		continue;
+	while ((got = recv(fd, out + n, size - 1 - n, 0)) > 0)
+		n += (size_t)got;
+	out[n] = '\0';
 }
 
 /* The next record; false if there is none, and *r stays the one before. */

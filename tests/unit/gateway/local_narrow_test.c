@@ -114,6 +114,14 @@ static bool has(const char *text, int id)
 	return strstr(text, want) != NULL;
 }
 
+static void until_told(struct pipes *p, int id)
+{
+	for (int idle = 0; !has(p->told, id); idle++) {
+		assert_true(idle < LAB_PATIENCE);
+		settle(p, 50);
+	}
+}
+
 /* What the parent is asked next; false: nothing. */
 static bool asked(struct pipes *p, struct zg_msg_stdio_narrow *m)
 {
@@ -188,11 +196,24 @@ static void without_it_the_call_is_refused(void **state)
 	assert_true(has(p.heard, 2));
 	answer(&p, 2);
 	p.told[0] = '\0';
-	call(&p, 3, "np_x"); /* its max_runtime is one second: over before the parent's two */
-	settle(&p, ZG_STDIO_NARROW_MS);
-	assert_true(has(p.told, 3));
+	call(&p, 3, "np_x"); /* the parent says nothing */
+	until_told(&p, 3);
 	assert_true(strstr(p.told, "was not executed"));
 	assert_false(has(p.heard, 3));
+	end(&p);
+}
+
+static void to_wait_for_it_is_a_part_of_its_time(void **state)
+{
+	static struct pipes p;
+
+	(void)state;
+	lab_limit_sec = 1; /* over before the parent's two */
+	begin(&p);
+	call(&p, 1, "np_x");
+	until_told(&p, 1);
+	assert_true(strstr(p.told, "was not executed"));
+	assert_false(has(p.heard, 1));
 	end(&p);
 }
 
@@ -238,6 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_waits_for_the_parents_word),
 		cmocka_unit_test(without_it_the_call_is_refused),
+		cmocka_unit_test(to_wait_for_it_is_a_part_of_its_time),
 		cmocka_unit_test(calls_under_other_lists_take_turns),
 	};
 

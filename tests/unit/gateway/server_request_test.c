@@ -122,8 +122,7 @@ static void test_denied(void **state)
 	legacy(EVENT(SAMPLING) EVENT(FINE));
 	assert_null(strstr(out, "sampling"));
 	assert_non_null(strstr(out, FINE));
-	while (lab.requests < 2 && lab_turn(&lab, 500))
-		;
+	LAB_UNTIL(&lab, lab.requests >= 2);
 	/* the server was answered, in the client's session */
 	assert_int_equal(lab.requests, 2);
 	assert_non_null(strstr(lab.last, "\"id\":\"s1\",\"error\":{\"code\":-31001"));
@@ -143,8 +142,7 @@ static void test_hosts(void **state)
 		       EVENT(FINE));
 	assert_null(strstr(out, "evil"));
 	assert_non_null(strstr(out, FINE));
-	while (lab.requests < 3 && lab_turn(&lab, 500))
-		;
+	LAB_UNTIL(&lab, lab.requests >= 3);
 	assert_non_null(strstr(lab.last, "network_allowlist"));
 }
 

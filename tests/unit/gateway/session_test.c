@@ -21,6 +21,12 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_short(void **state)
+{
+	lab_limit_sec = LAB_SHORT;
+	return setup(state);
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -250,8 +256,7 @@ static void test_note(void **state)
 	lab_read(&lab, fd, out, sizeof(out));
 	close(fd);
 	assert_non_null(strstr(out, "max_runtime_sec"));
-	while (!strstr(lab.last, "notifications/cancelled"))
-		assert_true(lab_turn(&lab, 1000));
+	LAB_UNTIL(&lab, strstr(lab.last, "notifications/cancelled"));
 	assert_string_equal(lab.session_seen, "from-server");
 }
 
@@ -275,7 +280,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unfit_ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_event_ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_event_ids_of_a_session, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_note, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_note, setup_short, teardown),
 		cmocka_unit_test_setup_teardown(test_no_event_ids, setup, teardown),
 	};
 

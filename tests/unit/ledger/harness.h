@@ -32,8 +32,8 @@
 #include "slice.h"
 #include "zg_snapshot.h"
 
-#define RINGS	      3 /* the parent's and two workers' */
-#define WAIT_MS	      10000
+#define RINGS	      3	     /* the parent's and two workers' */
+#define WAIT_MS	      120000 /* patience for what must come */
 #define FIRST_SEGMENT "audit/000000000001.jsonl"
 #define AGENT_UID     65533
 #define PERSON_UID    1000
@@ -105,6 +105,18 @@ static inline void send_snapshot(const struct role *r, uint64_t generation)
 
 	memcpy(m.id, r->snapshot, 32);
 	assert_int_equal(zg_msg_send(r->channel, ZG_MSG_SNAPSHOT, &m, fd), 0);
+}
+
+/* The policy of r->snapshot is in force. */
+static inline void change_policy(const struct role *r, uint64_t generation)
+{
+	struct zg_msg_snapshot_ok ok;
+	struct zg_msg m;
+
+	send_snapshot(r, generation);
+	receive(r->channel, &m, ZG_MSG_SNAPSHOT_OK);
+	memcpy(&ok, m.body, sizeof(ok));
+	assert_int_equal(ok.generation, generation);
 }
 
 static inline void link_gateway(struct role *r, uint32_t worker)

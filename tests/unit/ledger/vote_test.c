@@ -120,7 +120,7 @@ static void breaking_the_glass_has_a_price(void **state)
 	char *log;
 
 	(void)snprintf(r->high_risk_tags, sizeof(r->high_risk_tags), "secret,prod");
-	send_snapshot(r, 2);
+	change_policy(r, 2);
 	h.approvers = 2;
 	s = hold_gets(r, 0, &h, ZG_HOLD_PENDING);
 	conflict_is(decide_with(r, s.approval, true, "it burns", PERSON(1, ZG_ROLE_APPROVER)),
@@ -160,7 +160,7 @@ static void no_gate_where_two_agreed_or_nothing_is_at_stake(void **state)
 	struct zg_msg_hold_state s;
 
 	(void)snprintf(r->high_risk_tags, sizeof(r->high_risk_tags), "prod");
-	send_snapshot(r, 2);
+	change_policy(r, 2);
 	h.approvers = 3;
 	s = hold_gets(r, 0, &h, ZG_HOLD_PENDING);
 	assert_int_equal(decide_as(r, s.approval, true, PERSON(2, ZG_ROLE_APPROVER)).error, 0);
@@ -221,7 +221,7 @@ static void near_misses_are_told(void **state)
 	assert_true(t.conflict == ZG_CONFLICT_CONSUMED || t.conflict == ZG_CONFLICT_TOOL_CHANGED);
 	/* under another policy */
 	memset(r->snapshot, 0xbb, 32);
-	send_snapshot(r, 2);
+	change_policy(r, 2);
 	other = held(r, 60, 5);
 	other.binding[0] ^= 1;
 	t = hold_gets(r, 1, &other, ZG_HOLD_PENDING);

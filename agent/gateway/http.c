@@ -516,9 +516,10 @@ static void on_write(struct bufferevent *bev ZG_UNUSED, void *arg)
 {
 	struct zg_conn *c = arg;
 
-	/* everything queued has been taken */
+	/* everything queued has been taken; under TLS this is told a turn of the loop
+	 * later, when there may be more */
 	count_unsent(c);
-	if (c->state == CONN_FLUSH) {
+	if (c->state == CONN_FLUSH && !on_backlog(&c->client)) {
 		linger(c);
 		drive(c);
 	} else if (c->request && c->streaming) {

@@ -15,8 +15,8 @@ static int parse_status_line(struct zg_http_reply *r, struct zg_slice line)
 	uint64_t status;
 
 	/* one that does not speak 1.1 keeps no connection */
-	r->close = zg_slice_eq(version, ZG_SLICE("HTTP/1.0"));
-	if (!r->close && !zg_slice_eq(version, ZG_SLICE("HTTP/1.1")))
+	r->close = r->old = zg_slice_eq(version, ZG_SLICE("HTTP/1.0"));
+	if (!r->old && !zg_slice_eq(version, ZG_SLICE("HTTP/1.1")))
 		return -EBADMSG;
 	if (number.len != 3 || zg_slice_u64(number, 599, &status) < 0 || status < 100)
 		return -EBADMSG;
@@ -24,35 +24,47 @@ static int parse_status_line(struct zg_http_reply *r, struct zg_slice line)
 	return 0;
 }
 
-struct framing {
-	struct zg_slice length;
-	struct zg_slice coding;
-	struct zg_slice connection;
-};
-
-static struct zg_slice *framing_field(struct framing *f, struct zg_slice name)
+/* Each at most once. 1: it is none of them. */
+static int take_framing(struct zg_http_reply *r, struct zg_slice name, struct zg_slice value)
 {
-	if (zg_slice_ieq(name, ZG_SLICE("content-length")))
-		return &f->length;
-	if (zg_slice_ieq(name, ZG_SLICE("transfer-encoding")))
-		return &f->coding;
-	return zg_slice_ieq(name, ZG_SLICE("connection")) ? &f->connection : NULL;
+	if (zg_slice_ieq(name, ZG_SLICE("content-length"))) {
+		if (r->has_length || zg_slice_u64(value, INT64_MAX, &r->length) < 0)
+			return -EBADMSG;
+		r->has_length = true;
+	} else if (zg_slice_ieq(name, ZG_SLICE("transfer-encoding"))) {
+		if (r->has_coding || !zg_slice_ieq(value, ZG_SLICE("chunked")))
+			return -EBADMSG;
+		r->has_coding = true;
+	} else if (zg_slice_ieq(name, ZG_SLICE("connection"))) {
+		if (r->has_connection)
+			return -EBADMSG;
+		r->has_connection = true;
+		r->close |= !zg_slice_ieq(value, ZG_SLICE("keep-alive"));
+	} else {
+		return 1;
+	}
+	return 0;
 }
 
-static int judge_framing(struct zg_http_reply *r, const struct framing *f)
+int zg_http_reply_line(struct zg_http_reply *r, struct zg_slice line, struct zg_slice *name,
+		       struct zg_slice *value)
 {
-	if (f->length.ptr && f->coding.ptr)
+	if (r->lines++ == 0)
+		return parse_status_line(r, line);
+	if (r->lines > ZG_HTTP_HEADERS_MAX + 1 || zg_http_split_field(line, name, value))
 		return -EBADMSG;
-	if (f->length.ptr && zg_slice_u64(f->length, INT64_MAX, &r->length) < 0)
+	return take_framing(r, *name, *value);
+}
+
+int zg_http_reply_end(struct zg_http_reply *r)
+{
+	if (!r->lines || (r->has_coding && (r->has_length || r->old)))
 		return -EBADMSG;
-	if (f->coding.ptr && (r->close || !zg_slice_ieq(f->coding, ZG_SLICE("chunked"))))
-		return -EBADMSG;
-	r->close |= f->connection.ptr && !zg_slice_ieq(f->connection, ZG_SLICE("keep-alive"));
 	if (r->status < 200 || r->status == 204 || r->status == 304)
 		r->body = ZG_BODY_NONE;
-	else if (f->coding.ptr)
+	else if (r->has_coding)
 		r->body = ZG_BODY_CHUNKED;
-	else if (f->length.ptr)
+	else if (r->has_length)
 		r->body = r->length ? ZG_BODY_LENGTH : ZG_BODY_NONE;
 	r->close |= r->body == ZG_BODY_UNTIL_CLOSE;
 	return 0;
@@ -61,26 +73,20 @@ static int judge_framing(struct zg_http_reply *r, const struct framing *f)
 int zg_http_reply_parse(struct zg_http_reply *r, struct zg_slice text, zg_http_reply_field *fn,
 			void *arg)
 {
-	struct framing f = {0};
-	size_t lines = 0;
+	struct zg_slice name, value;
 
 	*r = (struct zg_http_reply){0};
-	if (parse_status_line(r, zg_http_next_line(&text)) < 0)
-		return -EBADMSG;
 	while (text.len) {
-		struct zg_slice line = zg_http_next_line(&text), name, value, *own;
+		struct zg_slice line = zg_http_next_line(&text);
+		int rc;
 
-		if (!line.len)
+		if (!line.len && r->lines)
 			break;
-		if (++lines > ZG_HTTP_HEADERS_MAX || zg_http_split_field(line, &name, &value))
-			return -EBADMSG;
-		own = framing_field(&f, name);
-		if (own && own->ptr)
-			return -EBADMSG;
-		if (own)
-			*own = value;
-		else
+		rc = zg_http_reply_line(r, line, &name, &value);
+		if (rc < 0)
+			return rc;
+		if (rc > 0)
 			fn(arg, name, value);
 	}
-	return judge_framing(r, &f);
+	return zg_http_reply_end(r);
 }

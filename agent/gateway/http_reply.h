@@ -25,11 +25,22 @@ struct zg_http_reply {
 	enum zg_reply_body body;
 	uint64_t length;
 	bool close; /* the connection ends after it */
+	/* while it is read */
+	uint32_t lines;
+	bool old; /* HTTP/1.0 */
+	bool has_length, has_coding, has_connection;
 };
 
 /* Each field but those of the framing; its bytes are trimmed and hold no
  * control bytes, but may lie outside ASCII. */
 typedef void zg_http_reply_field(void *arg, struct zg_slice name, struct zg_slice value);
+
+/* The same for a head that somebody else has cut into lines, given without their
+ * ends: the status line first, in *r that is all zero. 1: a field, *name and *value;
+ * 0: the status line, or framing; -EBADMSG. At the empty line, zg_http_reply_end. */
+int zg_http_reply_line(struct zg_http_reply *r, struct zg_slice line, struct zg_slice *name,
+		       struct zg_slice *value) ZG_MUST_CHECK;
+int zg_http_reply_end(struct zg_http_reply *r) ZG_MUST_CHECK; /* 0 or -EBADMSG */
 
 /* text is a complete head. 0 or -EBADMSG. */
 int zg_http_reply_parse(struct zg_http_reply *r, struct zg_slice text, zg_http_reply_field *fn,

@@ -13,6 +13,7 @@
 
 #include "arena.h"
 #include "cleanup.h"
+#include "http_reply.h"
 #include "slice.h"
 
 struct zg_plain;
@@ -34,6 +35,9 @@ struct zg_transfer {
 	uint8_t addr[16];	    /* its destination */
 	uint16_t port;
 	size_t header_bytes;
+	struct zg_http_reply reply; /* the head so far, as libcurl gives it line by line */
+	bool h2;
+	bool unfit;		  /* it is none that we take */
 	uint32_t sends;		  /* how often a request has begun to go out */
 	uint32_t first;		  /* address of the server to try first */
 	uint32_t nth;		  /* and how many were tried */

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 
+#include "http_line.h"
 #include "local.h"
 #include "multi.h"
 #include "plain.h"
@@ -142,36 +143,74 @@ static bool is_followed(struct zg_transfer *t, long status)
 	return false;
 }
 
+/*
+ * libcurl is lenient where http_reply.h is not; so each line that it takes for one
+ * is put to our own reading, and the head ends the exchange if that is another.
+ * HTTP/2 has no framing in its fields, which nghttp2 has checked: they are counted.
+ */
+static int judge_line(struct zg_transfer *t, struct zg_slice line, struct zg_slice *name,
+		      struct zg_slice *value)
+{
+	struct zg_http_reply *head = &t->reply;
+
+	if (line.len < 2 || memcmp(line.ptr + line.len - 2, "\r\n", 2) != 0)
+		return -EBADMSG;
+	line.len -= 2;
+	if (zg_slice_starts(line, ZG_SLICE("HTTP/")))
+		*head = (struct zg_http_reply){0};
+	if (!line.len)
+		return t->h2 ? 0 : zg_http_reply_end(head);
+	if (!head->lines)
+		t->h2 = zg_slice_starts(line, ZG_SLICE("HTTP/2 "));
+	if (!t->h2)
+		return zg_http_reply_line(head, line, name, value);
+	if (head->lines++ == 0)
+		return 0;
+	return head->lines > ZG_HTTP_HEADERS_MAX + 1 || zg_http_split_field(line, name, value)
+		       ? -EBADMSG
+		       : 1;
+}
+
+/* The head is complete. */
+static void take_head(struct zg_transfer *t)
+{
+	struct zg_request *r = t->request;
+	long status = 0;
+
+	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200)
+		return; /* 100 Continue and its like */
+	t->follow = is_followed(t, status);
+	if (t->follow)
+		return;
+	r->output.status = (int)status;
+	zg_output_head(r);
+}
+
 static size_t on_header(char *line, size_t one, size_t n, void *arg)
 {
 	struct zg_transfer *t = arg;
 	struct zg_request *r = t->request;
-	struct zg_slice s = zg_slice_trim((struct zg_slice){line, n * one});
-	const char *colon;
-	long status = 0;
+	struct zg_slice s = {line, n * one}, name, value;
+	int rc;
 
-	t->header_bytes += n;
-	if (t->header_bytes > ZG_HTTP_HEADER_BYTES)
+	t->header_bytes += s.len;
+	if (t->header_bytes > ZG_HTTP_HEADER_BYTES) {
+		t->unfit = true;
 		return 0;
-	if (!r || r->output.status || t->follow)
-		return n; /* nobody waits, or a trailer: never passed on */
-	if (n == 2 && line[0] == '\r') {
-		(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-		if (status < 200)
-			return n; /* 100 Continue and its like */
-		t->follow = is_followed(t, status);
-		if (t->follow)
-			return n;
-		r->output.status = (int)status;
-		zg_output_head(r);
-		return n;
 	}
-	colon = s.len ? memchr(s.ptr, ':', s.len) : NULL;
-	if (colon)
-		take_header(t, (struct zg_slice){s.ptr, (size_t)(colon - s.ptr)},
-			    zg_slice_trim((struct zg_slice){colon + 1,
-							    s.len - (size_t)(colon + 1 - s.ptr)}));
-	return n;
+	if (!r || r->output.status || t->follow)
+		return s.len; /* nobody waits, or a trailer: never passed on */
+	rc = judge_line(t, s, &name, &value);
+	if (rc < 0) {
+		t->unfit = true;
+		return 0;
+	}
+	if (rc > 0)
+		take_header(t, name, value);
+	else if (s.len == 2)
+		take_head(t);
+	return s.len;
 }
 
 /* What a redirect says beside its target is read, so that its connection can be
@@ -580,6 +619,8 @@ static const char *failure_of(int code)
 	case CURLE_HTTP2_STREAM:
 		return "closed the connection before it had answered; whether the call was "
 		       "executed is not known";
+	case CURLE_WEIRD_SERVER_REPLY:
+		return "answered with what is no well-formed HTTP";
 	default:
 		return curl_easy_strerror((CURLcode)code);
 	}
@@ -623,6 +664,8 @@ void zg_transfer_done(struct zg_transfer *t, int code)
 	if (code == CURLE_OK && t->follow && go_on(t))
 		return;
 	r->upstream = NULL;
+	if (t->unfit && !r->output.status)
+		code = CURLE_WEIRD_SERVER_REPLY;
 	if (code != CURLE_OK)
 		r->failure = zg_trust_failure(t->easy, (CURLcode)code, why, sizeof(why)) ||
 					     (t->proxied && !t->sends &&

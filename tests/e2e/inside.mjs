@@ -5,9 +5,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import dgram from 'node:dgram';
 import readline from 'node:readline';
+import tls from 'node:tls';
 
 const clients = new Map();
 const held = new Map(); // connections that are kept until somebody ends them
@@ -48,6 +50,9 @@ function cancellable(name) {
 	held.set(name, controller);
 	return controller.signal;
 }
+
+// TCP, or TLS as this machine's programs believe it
+const dial = (secure, to, connected) => secure ? tls.connect(to, connected) : net.connect(to, connected);
 
 const verbs = {
 	async launch({ command, args, sdk = 1 }) {
@@ -166,7 +171,7 @@ const verbs = {
 				: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 			const all = { ...(payload ? { 'content-type': 'application/json', 'content-length': payload.length } : {}),
 				accept: 'application/json, text/event-stream', ...headers };
-			const req = http.request(url, { method, agent, headers: all, timeout }, (res) => {
+			const req = (url.startsWith('https:') ? https : http).request(url, { method, agent, headers: all, timeout }, (res) => {
 				const chunks = [];
 				const finish = (aborted) => done({ status: res.statusCode, headers: res.headers, aborted,
 					body: Buffer.concat(chunks).toString('latin1'), ms: performance.now() - started });
@@ -181,11 +186,11 @@ const verbs = {
 			req.end(payload);
 		});
 	},
-	// Raw bytes to a TCP port; what comes back until the end
-	raw({ host, port, bytes = '', timeout = 60000 }) {
+	// Raw bytes to a TCP port, within TLS if secure; what comes back until the end
+	raw({ host, port, secure, bytes = '', timeout = 60000 }) {
 		return new Promise((done, fail) => {
 			const chunks = [];
-			const socket = net.connect({ host, port, timeout }, () => socket.write(Buffer.from(bytes, 'latin1')));
+			const socket = dial(secure, { host, port }, () => socket.write(Buffer.from(bytes, 'latin1'))).setTimeout(timeout);
 			socket.on('data', (chunk) => chunks.push(chunk));
 			socket.on('timeout', () => socket.destroy());
 			socket.on('error', (e) => chunks.length ? 0 : fail(e));
@@ -205,7 +210,6 @@ const verbs = {
 	// TLS: what the server shows of itself; bytes are sent and must come back the same
 	async tls({ host, port, servername, ca, bytes = 0, alpn, ...options }) {
 		const { createHash, randomBytes } = await import('node:crypto');
-		const { default: tls } = await import('node:tls');
 		const digest = () => createHash('sha256');
 		return new Promise((done, fail) => {
 			const socket = tls.connect({ host, port, servername, ca, ALPNProtocols: alpn, autoSelectFamily: false, ...options });
@@ -283,11 +287,11 @@ const verbs = {
 	},
 	// Many connections that begin a message each, say `bytes` of it and no more;
 	// done once all of them were answered or have sent it
-	async hoard({ name, host, port, head, bytes, count }) {
+	async hoard({ name, host, port, secure, head, bytes, count }) {
 		const sockets = [], told = Array(count).fill('held'), filler = Buffer.alloc(bytes, 0x20);
 		held.set(name, { sockets, told });
 		await Promise.all(told.map((_, i) => new Promise((done) => {
-			const socket = net.connect({ host, port });
+			const socket = dial(secure, { host, port });
 			let heard = '';
 			const tell = (what) => {
 				if (told[i] === 'held')
@@ -301,8 +305,10 @@ const verbs = {
 			});
 			socket.on('error', (e) => tell(e.code));
 			socket.on('close', () => tell('closed'));
-			socket.write(head);
-			socket.write(filler, done);
+			socket.once(secure ? 'secureConnect' : 'connect', () => {
+				socket.write(head);
+				socket.write(filler, done);
+			});
 		})));
 		return {};
 	},

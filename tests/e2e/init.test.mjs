@@ -82,6 +82,41 @@ test('rewrites with a backup, once, and puts it back', (t) => {
 	assert.equal(backups().length, 0);
 });
 
+// Where clients keep theirs, below the home or the folder that init runs in, and under which member
+const PLACES = {
+	'Claude Code, of the user': ['home/.claude.json', ['mcpServers']],
+	'Claude Code, of a project': ['work/.mcp.json', ['mcpServers']],
+	'Claude Desktop': ['home/.config/Claude/claude_desktop_config.json', ['mcpServers']],
+	'Cursor, of the user': ['home/.cursor/mcp.json', ['mcpServers']],
+	'Cursor, of a project': ['work/.cursor/mcp.json', ['mcpServers']],
+	'VS Code, of the user': ['home/.config/Code/User/mcp.json', ['servers']],
+	'VS Code, in its settings': ['home/.config/Code/User/settings.json', ['mcp', 'servers']],
+	'VS Code, of a project': ['work/.vscode/mcp.json', ['servers']],
+	'mcp.json': ['work/mcp.json', ['mcpServers']],
+};
+for (const [client, [file, members]] of Object.entries(PLACES))
+	test(`${client}: found, shown, rewritten with a backup, and put back`, (t) => {
+		const h = home(t);
+		const before = JSON.stringify(members.reduceRight((inner, name) => ({ [name]: inner }), CLIENT.mcpServers), null, 2);
+		const at = h.write(file, before, 0o600);
+		const kept = () => fs.readFileSync(at, 'utf8'), beside = () => fs.readdirSync(path.dirname(at)).filter((n) => n.includes('zerogate-backup'));
+		const shown = h.init();
+		assert.equal(shown.status, 0, shown.stderr);
+		assert.ok(shown.stdout.includes(file.split('/').slice(1).join('/')), shown.stdout);
+		assert.match(shown.stdout, /\+ mine: \S+\/zerogate stdio files\n/);
+		assert.equal(kept(), before);
+		assert.equal(h.init('--apply').status, 0);
+		const now = members.reduce((inner, name) => inner[name], h.read(file));
+		assert.deepEqual(now.mine.args, ['stdio', 'files']);
+		assert.match(now.mine.command, /\/zerogate$/);
+		assert.equal(now.gh.url, 'http://127.0.0.1:7411/github/mcp');
+		assert.deepEqual(now.other, CLIENT.mcpServers.other, 'what is not registered stays');
+		assert.equal(fs.readFileSync(path.join(path.dirname(at), beside()[0]), 'utf8'), before);
+		assert.equal(h.init('--undo').status, 0);
+		assert.equal(kept(), before);
+		assert.deepEqual(beside(), []);
+	});
+
 test('leaves alone what is not plain JSON, and writes entries to review', (t) => {
 	const h = home(t);
 	const jsonc = '{\n  // mine\n  "servers": {}\n}\n';

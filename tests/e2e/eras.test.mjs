@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { TOOLS, needs, startAgent, until } from './agent.mjs';
+import { startConformanceServer } from './conformance_server.mjs';
 import { RawClient, messages } from './raw.mjs';
 import { Base, startServer } from './servers.mjs';
 
@@ -39,20 +40,23 @@ async function startModern() {
 }
 
 describe('versions of the protocol', needs(), () => {
-	let agent, modern, legacy, inside;
+	let agent, modern, legacy, official, inside;
 
 	before(async () => {
 		modern = await startModern();
 		legacy = await startServer();
+		official = await startConformanceServer();
 		agent = await startAgent({ policy: POLICY, servers: [
 			{ id: 'modern', url: modern.url(), tools: TOOLS, extensions: { 'vendor/*': { action: 'read' } } },
-			{ id: 'legacy', url: legacy.url(), tools: TOOLS }] });
+			{ id: 'legacy', url: legacy.url(), tools: TOOLS },
+			{ id: 'official', url: official.url(), tools: { '*': { action: 'read' } } }] });
 		inside = await agent.inside();
 	});
 	after(async () => {
 		await agent?.stop();
 		await modern?.close();
 		await legacy?.close();
+		await official?.close();
 	});
 
 	const post = (body, headers, more = {}) => inside.do('fetch', { url: agent.url('modern'), body, headers, ...more });
@@ -100,6 +104,29 @@ describe('versions of the protocol', needs(), () => {
 			if (code === -32022)
 				assert.deepEqual(messages(reply)[0].error.data.requested, '2099-01-01');
 		});
+
+	// Which argument a header repeats stands in the tool's schema: who has that compares them.
+	test('Mcp-Param-* reach the server of the SDK, which compares them; its refusal comes back as it is', async () => {
+		const send = (args, region) => inside.do('fetch', { url: agent.url('official'), body: CALL('test_header_params', { arguments: args }),
+			headers: { ...HEADERS('tools/call', 'test_header_params'), ...region } });
+		const right = [[{ region: 'eu' }, { 'mcp-param-region': 'eu' }], [{ region: 'eu', size: 42 }, { 'MCP-PARAM-REGION': 'eu', 'mcp-param-size': '42' }],
+			[{ region: 'süd' }, { 'mcp-param-region': `=?base64?${Buffer.from('süd').toString('base64')}?=` }],
+			[{ region: 'eu' }, { 'mcp-param-region': 'eu', 'mcp-param-nobody': 'knows' }]];
+		for (const [args, headers] of right) {
+			const reply = await send(args, headers);
+			assert.equal(reply.status, 200, reply.body);
+			assert.ok(messages(reply).at(-1).result.content, reply.body);
+			for (const [name, value] of Object.entries(headers))
+				assert.equal(official.requests.at(-1).headers[name.toLowerCase()], value);
+		}
+		const wrong = [{}, { 'mcp-param-region': 'us' }, { 'mcp-param-region': 'EU' }, { 'mcp-param-region': '=?base64?!?=' }];
+		for (const headers of wrong) {
+			const reply = await send({ region: 'eu' }, headers);
+			assert.equal(reply.status, 400, reply.body);
+			assert.equal(messages(reply)[0].error.code, -32020);
+			assert.match(messages(reply)[0].error.message, /Region|header/i);
+		}
+	});
 
 	test('GET and DELETE are 405 there', async () => {
 		for (const method of ['GET', 'DELETE']) {

@@ -93,26 +93,50 @@ static bool find_authority(struct zg_slice *s, bool has_scheme, bool is_special)
 	return true;
 }
 
+/* The bytes of a blank that starts s: what Python and JavaScript trim, too. */
+static size_t blank(struct zg_slice s)
+{
+	static const char *const wide[] = {"\xc2\x85",	   "\xc2\xa0",	   "\xe1\x9a\x80",
+					   "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
+					   "\xe2\x81\x9f", "\xe3\x80\x80", "\xef\xbb\xbf"};
+
+	if (!s.len || (unsigned char)s.ptr[0] <= 0x20)
+		return s.len != 0;
+	for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+		if (zg_slice_starts(s, zg_slice_str(wide[i])))
+			return strlen(wide[i]);
+	return s.len >= 3 && memcmp(s.ptr, "\xe2\x80", 2) == 0 && (unsigned char)s.ptr[2] <= 0x8a
+		       ? 3
+		       : 0;
+}
+
 bool zg_url_host(struct zg_slice text, char out[256])
 {
 	char clean[1024];
 	struct zg_slice s = {clean, 0}, rest;
-	bool is_special = false, has_scheme;
+	bool is_special = false, has_scheme, cut;
+	size_t n;
 
 	/* parsers skip blanks and controls in front, and tabs and line ends anywhere */
-	for (size_t i = 0; i < text.len && s.len < sizeof(clean); i++) {
-		char c = text.ptr[i];
-
-		if (c == '\t' || c == '\n' || c == '\r' || (s.len == 0 && (unsigned char)c <= 0x20))
-			continue;
-		clean[s.len++] = c;
+	while ((n = blank(text))) {
+		text.ptr += n;
+		text.len -= n;
 	}
+	for (n = 0; n < text.len && s.len < sizeof(clean); n++)
+		if (text.ptr[n] != '\t' && text.ptr[n] != '\n' && text.ptr[n] != '\r')
+			clean[s.len++] = text.ptr[n];
+	cut = n < text.len;
 	rest = s;
 	has_scheme = take_scheme(&rest, &is_special);
 	if (has_scheme && is_special && rest.len && rest.ptr[0] == ' ')
 		return false; /* "http: see below" is prose */
 	if (!has_scheme)
 		rest = s;
+	/* any number of slashes may stand before a host: it is behind what is looked at */
+	if (cut && is_special && count_slashes(rest, true) == rest.len) {
+		out[0] = '\0';
+		return true;
+	}
 	if (!find_authority(&rest, has_scheme, is_special))
 		return false;
 	for (size_t i = 0; i < rest.len; i++) {

@@ -23,6 +23,10 @@ static const struct {
 	{"http:////evil.example/x", "evil.example"},
 	{"  \thttp://evil.example", "evil.example"},
 	{"ht\ntp://ev\til.example", "evil.example"},
+	/* trimmed as blanks by Python and JavaScript */
+	{"\xc2\xa0http://evil.example", "evil.example"},
+	{"\xe2\x80\x83 \xef\xbb\xbfhttp://evil.example", "evil.example"},
+	{"\xe3\x80\x80//evil.example", "evil.example"},
 	{"//evil.example/x", "evil.example"},
 	{"\\\\evil.example\\share", "evil.example"},
 	{"ssh://git@evil.example:22/x", "evil.example"},
@@ -61,10 +65,36 @@ static void test_url_host(void **state)
 	}
 }
 
+/* However much stands between the scheme and its host. */
+static void test_long_urls(void **state)
+{
+	static const struct {
+		const char *begin, *end;
+		char fill;
+	} rows[] = {
+		{"http:", "evil.example/", '/'}, {"https:\\", "evil.example/", '\\'},
+		{"//", "evil.example/", '/'},	 {"http://", "@evil.example/", 'a'},
+		{"x://", "@evil.example/", 'a'},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[2048] = "", host[256] = "untouched";
+
+		(void)snprintf(text, sizeof(text), "%s", rows[i].begin);
+		memset(text + strlen(text), rows[i].fill, 1500);
+		memcpy(text + strlen(text), rows[i].end, strlen(rows[i].end));
+		print_message("%.10s...\n", text);
+		assert_true(zg_url_host(zg_slice_str(text), host));
+		assert_string_equal(host, ""); /* cannot be told: no list has it */
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_url_host),
+		cmocka_unit_test(test_long_urls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ X(NAMES, "data in names that the agent's resolver is asked for", ZG_BY(NONE))
 X(PROXY, "a proxy or an open redirect on an allowed host", ZG_BY_CONTENTS)
 X(SHADOW, "an unregistered MCP server on an allowed address", ZG_BY_CONTENTS)
 X(GRANT, "a connection that was granted to another executable, or in another profile",
-  ZG_BY_ADDRESS)
+  ZG_BY_ADDRESS | ZG_BY(LSM))
 X(FD_OPEN, "a socket made outside and not connected yet", ZG_BY_ADDRESS | ZG_BY(LSM))
 X(FD_GOVERNED, "a connection older than its cgroup's governing", ZG_BY(EGRESS) | ZG_BY(INGRESS))
 X(FD_CONNECTED, "a connected socket inherited or passed from outside", ZG_BY(LSM))

@@ -228,6 +228,94 @@ static void test_fragments_by_hand(void **state ZG_UNUSED)
 	task_end(t);
 }
 
+/* A UDP packet over IPv6 by hand, behind n extension headers, the last of which is
+ * of the kind that is named. mark: differs from packet to packet. */
+static void make_packet6(struct task *t, size_t n, uint8_t last, uint8_t mark)
+{
+	struct ipv6hdr *ip = (struct ipv6hdr *)t->packet;
+	uint8_t *at = t->packet + sizeof(*ip), *next = &ip->nexthdr;
+	struct udphdr *udp;
+
+	memset(t->packet, 0, sizeof(t->packet));
+	ip->version = 6;
+	ip->hop_limit = 64;
+	ip->saddr = ip->daddr = in6addr_loopback;
+	for (size_t i = 0; i < n; i++, at += 8) {
+		*next = i + 1 == n ? last : IPPROTO_DSTOPTS;
+		if (*next == IPPROTO_DSTOPTS || *next == IPPROTO_HOPOPTS)
+			memcpy(at + 2, "\1\4", 2); /* PadN */
+		next = at;			   /* its length is 0: 8 bytes */
+	}
+	*next = IPPROTO_UDP;
+	udp = (struct udphdr *)at;
+	udp->uh_sport = htons(20405);
+	udp->uh_dport = htons(20405);
+	udp->uh_ulen = htons(sizeof(*udp) + 8);
+	udp->uh_sum = 0xffff;
+	at[sizeof(*udp)] = mark;
+	t->packet_bytes = (socklen_t)(at - t->packet) + sizeof(*udp) + 8;
+	ip->payload_len = htons((uint16_t)(t->packet_bytes - sizeof(*ip)));
+}
+
+/* That very packet; answers to earlier ones may still come. */
+static bool wire_has(int fd, const void *packet, size_t bytes)
+{
+	char buf[sizeof(((struct task *)NULL)->packet)];
+	bool found = false;
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), 0)) >= 0)
+		found |= (size_t)n == bytes && memcmp(buf, packet, bytes) == 0;
+	assert_int_equal(errno, EAGAIN);
+	return found;
+}
+
+/* The ports are found behind what honest packets have, up to a bound; what leads
+ * elsewhere, cuts the packet or goes on for longer is refused. */
+static void test_ipv6_extension_headers(void **state ZG_UNUSED)
+{
+	static const struct {
+		uint8_t headers, last;
+		bool passes; /* to an address and port that are allowed */
+	} cases[] = {
+		{0, IPPROTO_NONE, true},      {1, IPPROTO_DSTOPTS, true},
+		{1, IPPROTO_HOPOPTS, true},   {7, IPPROTO_DSTOPTS, true},
+		{8, IPPROTO_DSTOPTS, false},  {20, IPPROTO_DSTOPTS, false},
+		{1, IPPROTO_ROUTING, false},  {3, IPPROTO_ROUTING, false},
+		{1, IPPROTO_FRAGMENT, false}, {3, IPPROTO_FRAGMENT, false},
+		{1, IPPROTO_AH, false},	      {1, IPPROTO_MH, false},
+	};
+	const size_t count = sizeof(cases) / sizeof(cases[0]);
+	struct lab *lab = lab_open();
+	struct task *t = task_start(lab, "agent", true);
+	zg_autofd int wire = wire_open();
+
+	t->addr = "::1";
+	t->type = SOCK_RAW;
+	t->protocol = IPPROTO_RAW;
+	assert_int_equal(task_do(t, do_open), 0);
+	for (size_t i = 0; i < 2 * count; i++) {
+		const size_t k = i % count;
+		const bool governed = i >= count;
+
+		if (i == count) {
+			lab_govern(lab, "agent", P_A);
+			allow_port(lab, "::1", 20405);
+		}
+		make_packet6(t, cases[k].headers, cases[k].last, (uint8_t)i);
+		(void)task_do(t, do_sendto); /* the wire says what became of it */
+		if (wire_has(wire, t->packet, t->packet_bytes) != (!governed || cases[k].passes))
+			fail_msg("%u headers, the last of kind %u, %s", cases[k].headers,
+				 cases[k].last, governed ? "governed" : "free");
+	}
+	/* what stands behind them is what counts: another port is allowed now */
+	allow_port(lab, "::1", 20406);
+	make_packet6(t, 3, IPPROTO_DSTOPTS, 0);
+	(void)task_do(t, do_sendto);
+	assert_false(wire_has(wire, t->packet, t->packet_bytes));
+	task_end(t);
+}
+
 /* Sockets of other protocols, from before their cgroup was governed. */
 static void test_other_protocols(void **state ZG_UNUSED)
 {
@@ -319,7 +407,7 @@ static void test_multicast_and_broadcast(void **state ZG_UNUSED)
 static const struct CMUnitTest tests[] = {
 	LAB_TEST(test_ipv6_routing_header),	LAB_TEST(test_ipv4_source_route),
 	LAB_TEST(test_fragments_by_hand),	LAB_TEST(test_other_protocols),
-	LAB_TEST(test_multicast_and_broadcast),
+	LAB_TEST(test_multicast_and_broadcast), LAB_TEST(test_ipv6_extension_headers),
 };
 
 LAB_MAIN(tests)

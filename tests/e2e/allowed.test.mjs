@@ -217,13 +217,16 @@ t.join(); print(got == data, end='')`;
 		assert.equal(await inside(PYTHON, '-c', big), 'True');
 	});
 
-	test('a connection goes on through reload, upgrade and kill -9 of the agent', async (t) => {
-		// one number a line, the next one when the last came back: a gap anywhere is seen
+	test('connections go on through reload, upgrade and kill -9 of the agent', async (t) => {
+		// one number a line by TCP, a unix socket and datagrams, the next one when the last came back: a gap anywhere is seen
 		const pump = `import socket, sys, time
 s = socket.create_connection(('127.0.0.1', ${ports.echo})); f = s.makefile('rb'); n = 0
+x = socket.socket(socket.AF_UNIX); x.connect('${dir}/pg/.s.PGSQL.5432'); y = x.makefile('rb')
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(30); u.connect(('127.0.0.1', ${ports.clock}))
 while True:
-    s.sendall(b'%d\\n' % n)
-    assert f.readline() == b'%d\\n' % n
+    line = b'%d\\n' % n
+    s.sendall(line); x.sendall(line); u.send(b'?' + line)
+    assert f.readline() == line and y.readline() == line and u.recv(64) == b'$' + line
     n += 1; time.sleep(0.005)`;
 		const flowOf = new Map();
 		echo.on('bytes', (port) => {

@@ -74,6 +74,24 @@ async function startEcho() {
 	}) };
 }
 
+// Asks as fast as it is answered, until it was refused often enough: how often
+// it was answered with each code, and how long that took.
+const FLOOD = `const socket = require('dgram').createSocket('udp4'), question = Buffer.from(process.argv[1], 'base64');
+const started = performance.now(), codes = {};
+let last = started;
+const end = () => { console.log(JSON.stringify({ codes, seconds: (performance.now() - started) / 1000 })); process.exit(); };
+socket.on('message', (m) => {
+	last = performance.now();
+	codes[m[3] & 15] = (codes[m[3] & 15] ?? 0) + 1;
+	codes[2] >= 1000 || last - started > 60000 ? end() : socket.send(question);
+});
+const more = () => { for (let i = 0; i < 32; i++) socket.send(question); };
+socket.on('error', () => {});
+socket.connect(53, '192.0.2.53', () => {
+	more();
+	setInterval(() => performance.now() - last > 500 && more(), 100); // what a full socket lost
+});`;
+
 describe('host names, from a workload', needs(), () => {
 	let agent, dns, echo, inside;
 	const allow = () => [
@@ -94,7 +112,11 @@ describe('host names, from a workload', needs(), () => {
 	before(async () => {
 		dns = await startDns(zone);
 		echo = await startEcho();
-		agent = await startAgent({ allow: allow(), more: `dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
+		const other = JSON.stringify([{ host: 'api.test.example', port: echo.port, local: true }]);
+		agent = await startAgent({ allow: allow(), more: `  other:
+    cgroups: ["other.slice"]
+    allow: ${other}
+dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
 		inside = await agent.inside();
 	});
 	after(async () => {
@@ -283,6 +305,24 @@ describe('host names, from a workload', needs(), () => {
 		assert.equal(answers.filter((a) => a.rcode === RCODE.NOERROR).length, 56, '256 in all');
 		assert.ok(answers.slice(-6).every((a) => a.rcode === RCODE.SERVFAIL && !a.records.length));
 		await refused('127.9.1.5');
+	});
+
+	test('who asks too often is refused beyond its rate, and others are answered meanwhile', async () => {
+		const [flooder, other] = await Promise.all([agent.inside(), agent.inside({ args: ['--profile', 'other'] })]);
+		const asked = dns.seen.length;
+		let running = true;
+		const flood = flooder.must('command', { argv: [agent.node, '-e', FLOOD, query('flood.evil.example', 'A').toString('base64')] }).finally(() => { running = false; });
+		do {
+			const { bytes } = await other.must('dns', { host: SERVER, bytes: query('api.test.example', 'A').toString('base64'), timeout: 15000 });
+			assert.deepEqual(values(parse(Buffer.from(bytes, 'base64'))), ['127.0.0.5']);
+		} while (running);
+		const { codes, seconds } = JSON.parse((await flood).stdout);
+		assert.ok(codes[RCODE.SERVFAIL] > 0, JSON.stringify(codes));
+		assert.ok(codes[RCODE.NXDOMAIN] <= 1000 * (1 + seconds) + 1, `${codes[RCODE.NXDOMAIN]} in ${seconds} s`);
+		assert.deepEqual(Object.keys(codes).map(Number).filter((c) => c !== RCODE.SERVFAIL && c !== RCODE.NXDOMAIN), []);
+		assert.ok(dns.seen.slice(asked).every((q) => q.name === 'api.test.example'), 'none of it went upstream');
+		const told = agent.records().filter((r) => r.kind === 'name.refuse' && r.names === 'flood.evil.example');
+		assert.ok(told.length >= 1 && told.length <= 20 * (2 + seconds), `${told.length} records in ${seconds} s`);
 	});
 
 	test('the end of a name\'s time closes its address to new connections, and leaves open ones alone', async () => {

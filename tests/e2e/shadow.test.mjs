@@ -3,9 +3,12 @@
 // profile allows: real servers and clients of the official SDKs cannot speak
 // with each other, and whatever is not MCP can.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { TOOLS, needs, quick, startAgent, within } from './agent.mjs';
-import { startServer } from './servers.mjs';
+import { TOOLS, needs, quick, startAgent, until, within } from './agent.mjs';
+import { freePort, startServer } from './servers.mjs';
 
 const POLICY = `version: v1
 rules:
@@ -19,14 +22,15 @@ const INITIALIZE = { jsonrpc: '2.0', id: 0, method: 'initialize',
 const seen = (agent, server) => agent.records().filter((r) => r.kind === 'shadow.mcp' && r.port === server.port);
 
 describe('an MCP server that nobody registered, on an allowed port', needs(), () => {
-	let agent, streams, answers, registered, inside;
+	let agent, streams, answers, registered, inside, port;
 
 	before(async () => {
 		[streams, answers, registered] = await Promise.all([startServer(), startServer({ json: true }), startServer()]);
+		port = await freePort(); // a proxy's
 		agent = await startAgent({
 			policy: POLICY,
 			servers: [{ id: 'github', url: registered.url(), tools: TOOLS }],
-			allow: [streams, answers].flatMap(({ port }) => [{ cidr: '127.0.0.1/32', port }, { cidr: '::1/128', port }]),
+			allow: [streams, answers, { port }].flatMap(({ port }) => [{ cidr: '127.0.0.1/32', port }, { cidr: '::1/128', port }]),
 		});
 		inside = await agent.inside();
 	});
@@ -92,6 +96,46 @@ describe('an MCP server that nobody registered, on an allowed port', needs(), ()
 			assert.match(String(error?.code), /ECONNRESET|ECONNABORTED|EPIPE/, JSON.stringify(body));
 		}
 		assert.deepEqual(streams.requests, []);
+	});
+
+	test('nor through a proxy on an allowed port: by its request line, or in a tunnel', async (t) => {
+		const proxy = http.createServer((request, response) => request.pipe(http.request(request.url, { method: request.method, headers: request.headers },
+			(answer) => answer.pipe(response)).on('error', () => response.destroy())));
+		const tunnels = [];
+		proxy.on('connect', (request, socket) => {
+			const [host, port] = request.url.split(':');
+			const far = net.connect(Number(port), host, () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+			far.on('data', (b) => socket.write(b));
+			socket.on('data', (b) => far.write(b));
+			for (const s of [socket, far])
+				s.on('error', () => {}).on('close', () => [socket, far].forEach((x) => x.destroy()));
+			tunnels.push(socket);
+		});
+		proxy.on('clientError', (_, socket) => socket.destroy());
+		const behind = await startServer({ json: true });
+		proxy.listen(port, '127.0.0.1');
+		await once(proxy, 'listening');
+		t.after(async () => {
+			tunnels.forEach((socket) => socket.destroy());
+			proxy.closeAllConnections();
+			proxy.close();
+			await behind.close();
+		});
+		const body = JSON.stringify(INITIALIZE);
+		const post = (target) => `POST ${target} HTTP/1.1\r\nHost: 127.0.0.1:${behind.port}\r\nAccept: application/json, text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+		const answer = await inside.do('raw', { host: '127.0.0.1', port, bytes: post(behind.url()), timeout: 60000 });
+		assert.match(String(answer.error?.code), /ECONNRESET|ECONNABORTED|EPIPE/, JSON.stringify(answer));
+
+		await inside.must('open', { name: 'tunnel', host: '127.0.0.1', port });
+		await inside.must('send', { name: 'tunnel', text: `CONNECT 127.0.0.1:${behind.port} HTTP/1.1\r\nHost: x\r\n\r\n` });
+		await until(async () => (await inside.must('received', { name: 'tunnel' })).text.includes('200 OK'), 'the tunnel');
+		await inside.do('send', { name: 'tunnel', text: post('/mcp') });
+		const { code } = await within(inside.must('ended', { name: 'tunnel' }), 'the tunnel to end', 60000);
+		assert.match(code, /ECONNABORTED|ECONNRESET|EPIPE/);
+		assert.ok(!(await inside.must('received', { name: 'tunnel' })).text.includes('serverInfo'));
+		assert.deepEqual(behind.requests, []);
+		assert.equal((await agent.record((r) => r.kind === 'shadow.mcp' && r.port === port && /initialize/.test(r.evidence))).outcome, 'reset');
 	});
 
 	test('what is not MCP passes, on the same port', async () => {

@@ -162,6 +162,16 @@ describe('self-proof', needs(), () => {
 		await refused();
 	});
 
+	test('nobody asks: within its minute it finds what is gone, puts it back and records both', async () => {
+		const told = proofs().length;
+		fs.unlinkSync(pin('link_zg_connect4'));
+		const records = await until(() => proofs().slice(told).length >= 2 && proofs().slice(told), 'both records', 300000);
+		assert.match(records[0].reason, /^broken: .*zg_connect4/);
+		assert.match(records.at(-1).reason, /^(full|degraded: )/);
+		assert.ok(fs.existsSync(pin('link_zg_connect4')));
+		await refused();
+	});
+
 	test('a canary that died is replaced', async () => {
 		await agent.kill('canary');
 		assert.equal((await agent.zg(['doctor'])).code, 0);

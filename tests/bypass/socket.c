@@ -13,6 +13,7 @@
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
+#include <poll.h>
 
 #define PROTO_L2TP    115
 #define PROTO_SCTP    132
@@ -20,6 +21,7 @@
 #define PROTO_DCCP    33
 #define PROTO_MPTCP   262
 #define SOCK_DCCP_    6
+#define QUEUE_MS      20000 /* until a device's queue is free */
 
 static int socket_of(int family, int type, int protocol)
 {
@@ -245,8 +247,14 @@ static int xdp(struct stage *st ZG_UNUSED)
 		return errno;
 	ring = mmap(NULL, off.tx.desc + FRAMES * sizeof(struct xdp_desc), PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_POPULATE, fd, XDP_PGOFF_TX_RING);
-	if (ring == MAP_FAILED || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+	if (ring == MAP_FAILED)
 		return errno;
+	/* the kernel takes the queue from a socket that is closed in its own time */
+	for (int ms = 0; bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0; ms++) {
+		if (errno != EBUSY || ms >= QUEUE_MS)
+			return errno;
+		(void)poll(NULL, 0, 1);
+	}
 	memcpy(memory, &eth, sizeof(eth));
 	memcpy(memory + sizeof(eth), &p, sizeof(p));
 	memcpy(ring + off.tx.desc, &(struct xdp_desc){.len = bytes}, sizeof(struct xdp_desc));

@@ -62,7 +62,7 @@ function verified(post) {
 }
 
 // An agent that tells; script: the body of a command, webhook: a receiver.
-async function telling(t, { script, webhook, events, timeout = 10, user = '', entry = {}, ...options }) {
+async function telling(t, { script, webhook, events, timeout = 60, user = '', entry = {}, ...options }) {
 	const server = await startServer();
 	t.after(() => webhook?.close());
 	let notify;
@@ -133,7 +133,7 @@ test('a held call starts the command, as somebody without rights, with the event
 
 test('a command that is slow, fails or cannot be started: recorded, and nothing else changes', needs(), async (t) => {
 	const script = 'if [ -e $out/slow ]; then echo $$ > $out/pid.part; sleep 300 & echo $! > $out/child; mv $out/pid.part $out/pid; wait; fi\nexit 7';
-	const { agent, inside, server, out, command } = await telling(t, { script, timeout: 2, events: ['request'] });
+	const { agent, inside, server, out, command } = await telling(t, { script, timeout: 12, events: ['request'] });
 	const held = [];
 	const ask = async (title) => {
 		const before = agent.records().filter((r) => r.kind === 'approval.request').length;

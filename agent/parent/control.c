@@ -19,6 +19,9 @@
 #include "state.h"
 #include "local.h"
 
+/* places that are kept free for those who decide, however many users others are */
+#define KEPT_PLACES 16
+
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
@@ -40,7 +43,8 @@ struct client {
 	struct zg_parent *parent;
 	int sock; /* -1 = free */
 	uid_t uid;
-	bool waits; /* for the reload that runs */
+	bool stranger; /* nobody who decides */
+	bool waits;    /* for the reload that runs */
 	/* of a run, until all that the kernel refused is counted; .run 0 = none */
 	struct zg_msg_ctl_run_report report;
 	uint64_t report_until_ms;
@@ -552,18 +556,32 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 
 /* connections --------------------------------------------------------------------- */
 
-static struct client *free_client(struct zg_control *ctl, uid_t uid)
+static struct client *free_client(struct zg_control *ctl, uid_t uid, bool stranger)
 {
 	struct client *at = NULL;
-	size_t same = 0;
+	size_t same = 0, strangers = 0;
 
 	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++) {
-		if (ctl->client[i].sock < 0)
+		if (ctl->client[i].sock < 0) {
 			at = &ctl->client[i];
-		else
-			same += ctl->client[i].uid == uid;
+			continue;
+		}
+		same += ctl->client[i].uid == uid;
+		strangers += ctl->client[i].stranger;
 	}
+	if (stranger && strangers >= ZG_CTL_CLIENTS_MAX - KEPT_PLACES)
+		return NULL;
 	return uid != 0 && same >= ZG_CTL_CLIENTS_UID_MAX ? NULL : at;
+}
+
+/* Has whoever connected no part in any decision? */
+static bool is_stranger(const struct zg_parent *p, int sock, const struct ucred *who)
+{
+	uint64_t owners;
+	uint32_t roles;
+
+	zg_people_roles(&p->people, sock, who, &roles, &owners);
+	return !roles && !owners;
 }
 
 static void on_accept(evutil_socket_t listener, short what, void *arg)
@@ -573,19 +591,21 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 	int sock = accept4((int)listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
-	struct client *c;
+	struct client *c = NULL;
+	bool stranger = true;
 
 	(void)what;
 	if (sock < 0)
 		return;
-	c = getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0
-		    ? NULL
-		    : free_client(p->control, cred.uid);
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
+		stranger = is_stranger(p, sock, &cred);
+		c = free_client(p->control, cred.uid, stranger);
+	}
 	if (!c) {
 		(void)close(sock);
 		return;
 	}
-	*c = (struct client){.parent = p, .sock = sock, .uid = cred.uid};
+	*c = (struct client){.parent = p, .sock = sock, .uid = cred.uid, .stranger = stranger};
 	c->readable = event_new(p->loop, sock, EV_READ | EV_PERSIST, on_readable, c);
 	if (!c->readable || event_add(c->readable, &idle) < 0)
 		drop(c);

@@ -494,6 +494,41 @@ static void a_flood_of_one_user_leaves_room(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* One workload may be many users, in a user namespace. */
+static void a_flood_of_many_users_leaves_room(void **state)
+{
+	int ready[2], over[2], status;
+	char byte = 0;
+	pid_t pid;
+
+	(void)state;
+	NEEDS_AGENT();
+	assert_int_equal(pipe2(ready, O_CLOEXEC) | pipe2(over, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setgroups(0, NULL) < 0 || setegid(USER) < 0)
+			_exit(90);
+		for (uid_t u = 0; u < 8; u++) {
+			if (seteuid(USER + u) < 0)
+				_exit(91);
+			for (int i = 0; i < ZG_CTL_CLIENTS_UID_MAX; i++)
+				(void)reach_agent();
+			if (seteuid(0) < 0)
+				_exit(92);
+		}
+		(void)close(over[1]);
+		_exit(write(ready[1], &byte, 1) == 1 && read(over[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	(void)close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(status_now()->broken, 0); /* root is served */
+	(void)close(over[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	(void)close(ready[0]);
+	(void)close(over[0]);
+}
+
 /* The pid of the process that is a role's, from its cgroup. */
 static pid_t role_pid(const char *role)
 {
@@ -614,6 +649,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_profile_cannot_be_changed_from_inside),
 		cmocka_unit_test(what_breaks_the_protocol_is_dropped),
 		cmocka_unit_test(a_flood_of_one_user_leaves_room),
+		cmocka_unit_test(a_flood_of_many_users_leaves_room),
 		cmocka_unit_test(a_dead_child_is_back_within_a_second),
 		cmocka_unit_test(a_bad_reload_changes_nothing),
 		cmocka_unit_test(a_second_agent_is_refused),

@@ -43,6 +43,12 @@ int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail 
 
 	if (rc < 0)
 		return rc;
+	new.voided = calloc(ZG_VOID_AT_ONCE, sizeof(*new.voided));
+	new.records = calloc(ZG_VOID_AT_ONCE, sizeof(*new.records));
+	if (!new.voided || !new.records) {
+		zg_approvals_close(&new);
+		return zg_err_at(e, ENOMEM, path, 0, 0, "no memory for the approvals");
+	}
 	new.base_ms = clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
 	rc = zg_store_pending(&new.store, &new.pending);
 	if (rc == 0)
@@ -50,12 +56,12 @@ int zg_approvals_open(struct zg_approvals *s, const char *path, struct zg_trail 
 	if (rc == 0) {
 		rc = zg_gates_open(&new.gates, new.store.db, trail, e);
 		if (rc < 0) {
-			zg_store_close(&new.store);
+			zg_approvals_close(&new);
 			return rc;
 		}
 	}
 	if (rc < 0) {
-		zg_store_close(&new.store);
+		zg_approvals_close(&new);
 		return zg_err_at(e, -rc, path, 0, 0, "cannot read the approvals: %s",
 				 strerror(-rc));
 	}
@@ -67,6 +73,10 @@ void zg_approvals_close(struct zg_approvals *s)
 {
 	zg_gates_close(&s->gates);
 	zg_store_close(&s->store);
+	free(s->voided);
+	free(s->records);
+	s->voided = NULL;
+	s->records = NULL;
 }
 
 void zg_approvals_policy(struct zg_approvals *s, const uint8_t snapshot[32], uint32_t ttl_sec,
@@ -126,9 +136,25 @@ int zg_approvals_set(struct zg_approvals *s, struct zg_approval *a, enum zg_appr
 	return zg_store_set(&s->store, a, from);
 }
 
+/* One for each approval: its records stand together. */
+static void take_back(struct zg_approvals *s, const struct zg_record *records, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct zg_record undo = records[i];
+
+		if (i &&
+		    strncmp(undo.approval, records[i - 1].approval, sizeof(undo.approval)) == 0)
+			continue;
+		undo.kind = ZG_RK_APPROVAL_REFUSE;
+		zg_record_str(&undo, ZG_RF_reason, ZG_SLICE(ZG_APPROVAL_TAKEN_BACK));
+		if (zg_trail_emit(s->trail, &undo, 1) < 0)
+			zg_log(ZG_LOG_ERR,
+			       "a step that could not be stored was not taken back in the log");
+	}
+}
+
 int zg_approvals_conclude(struct zg_approvals *s, const struct zg_record *records, size_t n)
 {
-	struct zg_record undo;
 	bool told;
 	int rc;
 
@@ -144,11 +170,7 @@ int zg_approvals_conclude(struct zg_approvals *s, const struct zg_record *record
 		zg_notify_noted(s->notify, rc == 0);
 	if (rc == 0 || !told)
 		return rc;
-	undo = records[0];
-	undo.kind = ZG_RK_APPROVAL_REFUSE;
-	zg_record_str(&undo, ZG_RF_reason, ZG_SLICE(ZG_APPROVAL_TAKEN_BACK));
-	if (zg_trail_emit(s->trail, &undo, 1) < 0)
-		zg_log(ZG_LOG_ERR, "a step that could not be stored was not taken back in the log");
+	take_back(s, records, n);
 	return rc;
 }
 
@@ -370,25 +392,33 @@ enum zg_hold_state zg_approvals_hold(struct zg_approvals *s, const struct zg_msg
 
 /* --- time ------------------------------------------------------------------------- */
 
-static int make_void(struct zg_approvals *s, struct zg_approval *a, const char *why)
+/* In the caller's transaction; r is what it concludes with. */
+static int become_void(struct zg_approvals *s, struct zg_approval *a, const char *why,
+		       struct zg_record *r)
 {
 	enum zg_approval_state was = (enum zg_approval_state)a->m.state;
-	struct zg_record r;
-	int rc;
 
 	a->m.state = ZG_AS_EXPIRED;
 	(void)zg_str_cut(a->m.reason, sizeof(a->m.reason), zg_slice_str(why));
-	zg_approvals_describe(&r, ZG_RK_APPROVAL_EXPIRE, a, "is void");
-	rc = zg_store_begin(&s->store);
+	zg_approvals_describe(r, ZG_RK_APPROVAL_EXPIRE, a, "is void");
+	return zg_approvals_set(s, a, was);
+}
+
+static int make_void(struct zg_approvals *s, struct zg_approval *a, const char *why)
+{
+	bool waited = a->m.state == ZG_AS_PENDING;
+	struct zg_record r;
+	int rc = zg_store_begin(&s->store);
+
 	if (rc < 0)
 		return rc;
-	rc = zg_approvals_set(s, a, was);
+	rc = become_void(s, a, why, &r);
 	if (rc < 0) {
 		zg_store_rollback(&s->store);
 		return rc;
 	}
 	rc = zg_approvals_conclude(s, &r, 1);
-	if (rc == 0 && was == ZG_AS_PENDING)
+	if (rc == 0 && waited)
 		s->pending--;
 	return rc;
 }
@@ -398,22 +428,79 @@ static int withdraw(struct zg_approvals *s, struct zg_approval *a)
 	return make_void(s, a, "cancelled");
 }
 
-int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out)
+static int next_due(struct zg_approvals *s, struct zg_approval *out, const char **why)
 {
-	struct zg_approval a;
-	const char *why = "expired";
-	int rc = zg_store_due(&s->store, zg_approvals_steady_ms(s), &a);
+	int rc = zg_store_due(&s->store, zg_approvals_steady_ms(s), out);
 
+	*why = "expired";
 	if (rc == -ENOENT && s->may_be_stale) {
-		why = "policy_changed";
-		rc = zg_store_stale(&s->store, s->snapshot, &a);
+		*why = "policy_changed";
+		rc = zg_store_stale(&s->store, s->snapshot, out);
 		s->may_be_stale = rc != -ENOENT;
 	}
-	if (rc == 0)
-		rc = make_void(s, &a, why);
-	if (rc == 0)
-		*out = a;
 	return rc;
+}
+
+/* In one transaction. How many, or -errno and nothing is done. */
+static int expire(struct zg_approvals *s, const char *why)
+{
+	uint64_t waited = 0;
+	size_t n = 0;
+	int rc = zg_store_begin(&s->store);
+
+	if (rc < 0)
+		return rc;
+	do {
+		waited += s->voided[n].m.state == ZG_AS_PENDING;
+		rc = become_void(s, &s->voided[n], why, &s->records[n]);
+		n++;
+		if (rc == 0 && n < ZG_VOID_AT_ONCE)
+			rc = next_due(s, &s->voided[n], &why);
+	} while (rc == 0 && n < ZG_VOID_AT_ONCE);
+	if (rc < 0 && rc != -ENOENT) {
+		zg_store_rollback(&s->store);
+		return rc;
+	}
+	s->backlog = rc == 0;
+	rc = zg_approvals_conclude(s, s->records, n);
+	if (rc < 0)
+		return rc;
+	s->pending -= waited;
+	return (int)n;
+}
+
+int zg_approvals_expire(struct zg_approvals *s, const struct zg_approval **out)
+{
+	const char *why;
+	int rc = next_due(s, &s->voided[0], &why);
+
+	*out = s->voided;
+	if (rc == 0)
+		rc = expire(s, why);
+	if (rc < 0 && rc != -ENOENT) {
+		s->may_be_stale = true; /* what was seen to be gone stands as it stood */
+		s->backlog = true;
+		return rc;
+	}
+	if (rc == -ENOENT)
+		s->backlog = false;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int zg_approvals_void(struct zg_approvals *s, const struct zg_msg_hold *h, struct zg_approval *out)
+{
+	int rc = h->approval[0] ? zg_store_get(&s->store, h->approval, out)
+				: zg_store_usable(&s->store, h->binding, out);
+
+	if (rc < 0)
+		return rc;
+	if (out->m.state != ZG_AS_PENDING && out->m.state != ZG_AS_APPROVED)
+		return -ENOENT;
+	if (out->m.expires_ms <= zg_approvals_steady_ms(s))
+		return make_void(s, out, "expired");
+	if (memcmp(out->m.snapshot, s->snapshot, sizeof(s->snapshot)) != 0)
+		return make_void(s, out, "policy_changed");
+	return -ENOENT;
 }
 
 int zg_approvals_prune(struct zg_approvals *s)

@@ -43,6 +43,7 @@ enum zg_store_statement {
 	ZG_ST_INSERT,
 	ZG_ST_GET,
 	ZG_ST_LIVE,
+	ZG_ST_USABLE,
 	ZG_ST_DUE,
 	ZG_ST_STALE,
 	ZG_ST_PAGE,
@@ -80,6 +81,9 @@ int zg_store_get(struct zg_store *s, const char *id, struct zg_approval *out) ZG
 /* the newest pending, approved or denied one of a binding that lives at now */
 int zg_store_live(struct zg_store *s, const uint8_t binding[32], uint64_t now,
 		  struct zg_approval *out) ZG_MUST_CHECK;
+/* the pending or approved one of a binding, also if it is due */
+int zg_store_usable(struct zg_store *s, const uint8_t binding[32],
+		    struct zg_approval *out) ZG_MUST_CHECK;
 /* any pending or approved one that is due at now, or bound to another snapshot */
 int zg_store_due(struct zg_store *s, uint64_t now, struct zg_approval *out) ZG_MUST_CHECK;
 int zg_store_stale(struct zg_store *s, const uint8_t snapshot[32],
@@ -124,6 +128,8 @@ int zg_store_votes(struct zg_store *s, const char *id, int64_t *row,
 int zg_store_voted(struct zg_store *s, const char *id, uint32_t uid, bool approve,
 		   uint64_t *out) ZG_MUST_CHECK;
 
+#define ZG_VOID_AT_ONCE 32 /* in one step: each has two syncs, and others wait meanwhile */
+
 /* approval.c: the rules. */
 struct zg_approvals {
 	struct zg_store store;
@@ -131,8 +137,11 @@ struct zg_approvals {
 	uint64_t base_ms; /* wall clock minus CLOCK_BOOTTIME at the start: later jumps do not count
 			   */
 	uint64_t pending;
-	uint64_t change;   /* the last number: every change of a row has a higher one */
-	bool may_be_stale; /* one may be bound to another snapshot */
+	uint64_t change;	    /* the last number: every change of a row has a higher one */
+	bool may_be_stale;	    /* one may be bound to another snapshot */
+	bool backlog;		    /* some that are due may not be void yet */
+	struct zg_approval *voided; /* ZG_VOID_AT_ONCE each */
+	struct zg_record *records;
 	uint32_t ttl_sec;
 	uint8_t snapshot[32];		      /* in force */
 	char high_risk_tags[ZG_FINDINGS_LEN]; /* by comma */
@@ -164,9 +173,14 @@ int zg_approvals_decide(struct zg_approvals *s, const struct zg_msg_ctl_approval
 			const struct zg_ctl_peer *peer, bool waiting, struct zg_approval *out,
 			struct zg_msg_ctl_end *end) ZG_MUST_CHECK;
 
-/* Expire one that is due or whose policy is gone: 0 and out, -ENOENT if there
- * is none. */
-int zg_approvals_expire(struct zg_approvals *s, struct zg_approval *out) ZG_MUST_CHECK;
+/* Void some that are due or whose policy is gone, in one step: how many, which *out then
+ * has until the next time; or -errno. s->backlog: call it again. */
+int zg_approvals_expire(struct zg_approvals *s, const struct zg_approval **out) ZG_MUST_CHECK;
+
+/* While there is a backlog: void the one that a call would find or names, if it is due. 0
+ * and out; -ENOENT: it is not; else the call cannot be looked up. */
+int zg_approvals_void(struct zg_approvals *s, const struct zg_msg_hold *h,
+		      struct zg_approval *out) ZG_MUST_CHECK;
 
 /* Another policy is in force: what was bound to the old one is void. */
 void zg_approvals_policy(struct zg_approvals *s, const uint8_t snapshot[32], uint32_t ttl_sec,

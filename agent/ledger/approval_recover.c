@@ -13,8 +13,9 @@
 #include "chain.h"
 #include "log.h"
 
-/* A step has three records at most; a checkpoint and word of a torn tail may follow. */
-#define LINES_MAX  6
+/* A step has three records, or one each for several approvals; a checkpoint and word of
+ * a torn tail may follow. */
+#define LINES_MAX  (ZG_VOID_AT_ONCE + 2)
 #define LINES_TEXT (LINES_MAX * (ZG_CHAIN_LINE_MAX + 1))
 
 #define IN(state) (1U << (state))
@@ -36,11 +37,16 @@ static const struct {
 
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 
-/* The step that the log ends with. */
+/* The last step of an approval that the log ends with. */
 struct last {
 	size_t step; /* STEPS = none */
 	uint32_t uid;
 	char approval[ZG_NAME_LEN];
+};
+
+struct end {
+	struct last last[LINES_MAX];
+	size_t count;
 };
 
 /* What follows a member's name in a line of ours: no string of it holds a bare quote. */
@@ -55,32 +61,46 @@ static struct zg_slice after(struct zg_slice line, const char *name)
 	return (struct zg_slice){at, (size_t)(end - at)};
 }
 
-static void look(struct last *l, struct zg_slice line)
+static size_t digits(struct zg_slice s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] >= '0' && s.ptr[n] <= '9')
+		n++;
+	return n;
+}
+
+static void look(struct end *e, struct zg_slice line)
 {
 	struct zg_slice id = after(line, ",\"approval\":\""),
 			uid = after(line, ",\"approver_uid\":");
+	struct last l = {.step = 0};
 	struct zg_chain_line c;
 	uint64_t number = 0;
+	size_t i = 0;
 
 	if (zg_chain_parse(line, &c) < 0 || zg_slice_eq(c.kind, ZG_SLICE("audit.checkpoint")) ||
 	    zg_slice_eq(c.kind, ZG_SLICE("audit.recover")) ||
 	    zg_slice_eq(c.kind, ZG_SLICE("gate.trip"))) /* within a step, after its first */
 		return;
-	*l = (struct last){.step = 0};
-	while (l->step < STEPS && !zg_slice_eq(c.kind, zg_slice_str(steps[l->step].kind)))
-		l->step++;
-	while (uid.len && (uid.ptr[uid.len - 1] < '0' || uid.ptr[uid.len - 1] > '9'))
-		uid.len--;
-	for (size_t i = 0; i < uid.len; i++)
-		if (uid.ptr[i] < '0' || uid.ptr[i] > '9')
-			uid.len = i;
+	while (l.step < STEPS && !zg_slice_eq(c.kind, zg_slice_str(steps[l.step].kind)))
+		l.step++;
+	uid.len = digits(uid);
 	if (zg_slice_u64(uid, UINT32_MAX, &number) == 0)
-		l->uid = (uint32_t)number;
-	for (size_t i = 0; i < id.len && id.ptr[i] != '"' && i + 1 < sizeof(l->approval); i++)
-		l->approval[i] = id.ptr[i];
+		l.uid = (uint32_t)number;
+	for (size_t n = 0; n < id.len && id.ptr[n] != '"' && n + 1 < sizeof(l.approval); n++)
+		l.approval[n] = id.ptr[n];
+	if (!l.approval[0])
+		return;
+	while (i < e->count && strcmp(e->last[i].approval, l.approval) != 0)
+		i++;
+	if (i == LINES_MAX)
+		return;
+	e->count += i == e->count;
+	e->last[i] = l;
 }
 
-static int read_segment(const struct zg_audit *a, struct zg_audit_place at, struct last *l)
+static int read_segment(const struct zg_audit *a, struct zg_audit_place at, struct end *e)
 {
 	zg_autofd int fd = zg_audit_segment(a, at.segment);
 	zg_autofree char *text = malloc(LINES_TEXT);
@@ -93,7 +113,7 @@ static int read_segment(const struct zg_audit *a, struct zg_audit_place at, stru
 	if (n < 0)
 		return -errno;
 	while ((newline = memchr(line, '\n', (size_t)(text + n - line)))) {
-		look(l, (struct zg_slice){line, (size_t)(newline - line)});
+		look(e, (struct zg_slice){line, (size_t)(newline - line)});
 		line = newline + 1;
 	}
 	return 0;
@@ -105,7 +125,7 @@ static int holds(struct zg_approvals *s, const struct last *l, struct zg_approva
 	uint64_t votes = 0;
 	int rc;
 
-	if (l->step == STEPS || !l->approval[0])
+	if (l->step == STEPS)
 		return 1;
 	rc = zg_store_get(&s->store, l->approval, a);
 	if (rc == -ENOENT) {
@@ -124,21 +144,23 @@ static int holds(struct zg_approvals *s, const struct last *l, struct zg_approva
 static int take_back(struct zg_approvals *s)
 {
 	const struct zg_audit *audit = s->trail->audit;
-	struct zg_audit_place at = {0}, end = zg_audit_end(audit);
-	struct last last = {.step = STEPS};
+	struct zg_audit_place at = {0}, stop = zg_audit_end(audit);
+	struct end end = {.count = 0};
 	struct zg_approval a;
 	struct zg_record r;
 	int rc = zg_audit_last(audit, LINES_MAX, &at);
 
-	for (; rc == 0 && at.segment && at.segment <= end.segment; at.offset = 0, at.segment++)
-		rc = read_segment(audit, at, &last);
-	if (rc == 0)
-		rc = holds(s, &last, &a);
-	if (rc)
-		return rc < 0 ? rc : 0;
-	zg_approvals_describe(&r, ZG_RK_APPROVAL_REFUSE, &a, "was not stored");
-	zg_record_str(&r, ZG_RF_reason, ZG_SLICE(ZG_APPROVAL_TAKEN_BACK));
-	return zg_trail_emit(s->trail, &r, 1);
+	for (; rc == 0 && at.segment && at.segment <= stop.segment; at.offset = 0, at.segment++)
+		rc = read_segment(audit, at, &end);
+	for (size_t i = 0; i < end.count && rc >= 0; i++) {
+		rc = holds(s, &end.last[i], &a);
+		if (rc != 0)
+			continue;
+		zg_approvals_describe(&r, ZG_RK_APPROVAL_REFUSE, &a, "was not stored");
+		zg_record_str(&r, ZG_RF_reason, ZG_SLICE(ZG_APPROVAL_TAKEN_BACK));
+		rc = zg_trail_emit(s->trail, &r, 1);
+	}
+	return rc < 0 ? rc : 0;
 }
 
 void zg_approvals_recover(struct zg_approvals *s)

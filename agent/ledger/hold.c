@@ -17,18 +17,6 @@
 #define MESSAGES_QUEUED	  512 /* more than one socket holds */
 #define QUESTIONS_MAX	  (2 * MESSAGES_PER_WAKE)
 
-int zg_holds_init(struct zg_holds *h, struct event_base *base, struct zg_approvals *approvals)
-{
-	*h = (struct zg_holds){.base = base, .approvals = approvals};
-	for (int i = 0; i <= ZG_LINK_PARENT; i++) {
-		h->link[i].owner = h;
-		h->link[i].sock = -1;
-	}
-	h->waiters = calloc(WAITERS_MAX, sizeof(*h->waiters));
-	h->questions = calloc(QUESTIONS_MAX, sizeof(*h->questions));
-	return h->waiters && h->questions ? zg_quotas_init(&h->quotas) : -ENOMEM;
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -47,12 +35,14 @@ static void drop_link(struct zg_hold_link *l)
 {
 	struct zg_holds *h = l->owner;
 	uint32_t index = (uint32_t)(l - h->link);
+	size_t kept = 0;
 
 	if (l->sock < 0)
 		return;
-	for (size_t i = h->count; i > 0; i--)
-		if (h->waiters[i - 1].link == index)
-			remove_waiter(h, i - 1);
+	for (size_t i = 0; i < h->count; i++)
+		if (h->waiters[i].link != index)
+			h->waiters[kept++] = h->waiters[i];
+	h->count = kept;
 	zg_quotas_link_gone(&h->quotas, index, now_ns());
 	if (h->notify)
 		zg_notify_link_gone(h->notify, index);
@@ -69,6 +59,8 @@ void zg_holds_release(struct zg_holds *h)
 	for (int i = 0; i <= ZG_LINK_PARENT; i++)
 		drop_link(&h->link[i]);
 	zg_quotas_release(&h->quotas);
+	if (h->again)
+		event_free(h->again);
 	free(h->questions);
 	free(h->waiters);
 	*h = (struct zg_holds){0};
@@ -237,15 +229,42 @@ int zg_holds_decide(struct zg_holds *h, const struct zg_msg_ctl_approval_decide 
 	return 0;
 }
 
+/* As many as can be at once; others have their turn before the next of them. */
 void zg_holds_tick(struct zg_holds *h)
 {
-	struct zg_approval a;
+	static const struct timeval now = {0};
+	const struct zg_approval *a;
+	int n;
 
 	zg_quotas_tick(&h->quotas, now_ns());
 	if (h->approvals->trail->failed)
 		return; /* nothing can be voided without evidence */
-	while (zg_approvals_expire(h->approvals, &a) == 0)
-		tell_waiters(h, &a, ZG_HOLD_EXPIRED, ZG_HOLD_EXPIRED, a.m.reason);
+	n = zg_approvals_expire(h->approvals, &a);
+	for (int i = 0; i < n; i++)
+		tell_waiters(h, &a[i], ZG_HOLD_EXPIRED, ZG_HOLD_EXPIRED, a[i].m.reason);
+	/* without the event, the next tick */
+	if (n > 0 && h->approvals->backlog && event_add(h->again, &now) < 0)
+		return;
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	zg_holds_tick(arg);
+}
+
+int zg_holds_init(struct zg_holds *h, struct event_base *base, struct zg_approvals *approvals)
+{
+	*h = (struct zg_holds){.base = base, .approvals = approvals};
+	for (int i = 0; i <= ZG_LINK_PARENT; i++) {
+		h->link[i].owner = h;
+		h->link[i].sock = -1;
+	}
+	h->waiters = calloc(WAITERS_MAX, sizeof(*h->waiters));
+	h->questions = calloc(QUESTIONS_MAX, sizeof(*h->questions));
+	h->again = event_new(base, -1, 0, on_again, h);
+	return h->waiters && h->questions && h->again ? zg_quotas_init(&h->quotas) : -ENOMEM;
 }
 
 /* One whose socket is full has other things to do: the next one's turn. */
@@ -327,6 +346,17 @@ static void hold(struct zg_hold_link *l, struct zg_msg_hold *m)
 	}
 	/* here, and not inside the lookup, so that others who wait are told */
 	zg_holds_tick(h);
+	if (h->approvals->backlog) {
+		int rc = zg_approvals_void(h->approvals, m, &a);
+
+		if (rc == 0)
+			tell_waiters(h, &a, ZG_HOLD_EXPIRED, ZG_HOLD_EXPIRED, a.m.reason);
+		a = (struct zg_approval){0};
+		if (rc < 0 && rc != -ENOENT) {
+			tell(h, &w, ZG_HOLD_REFUSED, &a, "the approvals cannot be read");
+			return;
+		}
+	}
 	state = zg_approvals_hold(h->approvals, m, &a);
 	if (state == ZG_HOLD_PENDING && m->question == ZG_HQ_USE) {
 		memcpy(w.approval, a.m.approval, sizeof(w.approval));

@@ -66,6 +66,7 @@ struct zg_holds {
 	struct zg_hold_link link[ZG_LINK_PARENT + 1];
 	struct zg_waiter *waiters; /* oldest first */
 	size_t count;
+	struct event *again;   /* more is due than was voided at once */
 	struct event *changed; /* made active when an approval changed; NULL: nobody follows */
 	uint64_t told;	       /* up to this change */
 };

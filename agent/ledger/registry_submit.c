@@ -10,6 +10,8 @@
 #include "log.h"
 #include "servers_impl.h"
 
+_Static_assert(ZG_SERVERS_MAX == 4096, "what a person is told below");
+
 static bool id_ok(const char *id)
 {
 	size_t n = strnlen(id, ZG_SERVER_LEN);
@@ -83,8 +85,10 @@ static int submit(struct zg_servers *s, const struct zg_msg_ctl_server_submit *m
 		memcpy(row.id, m->id, sizeof(row.id));
 	}
 	if (rc == 0 && count >= ZG_SERVERS_MAX)
-		return zg_step_no(end, ENOSPC, "full", "",
-				  "there are as many servers as can be kept");
+		return zg_step_no(end, ENOSPC, "full",
+				  "submit it under the id of a server that was revoked: zerogate "
+				  "servers list",
+				  "4096 ids are in use, and one that was used is kept for good");
 	if (rc == 0 && row.pending && memcmp(row.next.sha256, m->sha256, 32) == 0)
 		return zg_step_no(end, EALREADY, "already", "zerogate servers approve",
 				  "exactly this entry is submitted");

@@ -140,6 +140,7 @@ static const char *const sql[ZG_ST_MAX] = {
 	[ZG_ST_GET] = SELECT "WHERE id = ?1",
 	[ZG_ST_LIVE] = SELECT "WHERE binding = ?1 AND state IN (0, 1, 2) AND expires_ms > ?2 "
 			      "ORDER BY state = 2, rowid DESC LIMIT 1",
+	[ZG_ST_USABLE] = SELECT "WHERE binding = ?1 AND state IN (0, 1) LIMIT 1",
 	/* named, for SQLite would rather look at each row of a state */
 	[ZG_ST_DUE] = SELECT "INDEXED BY approval_due "
 			     "WHERE state IN (0, 1) AND expires_ms <= ?1 LIMIT 1",
@@ -308,6 +309,13 @@ int zg_store_live(struct zg_store *s, const uint8_t binding[32], uint64_t now,
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_int64(st, 2, (sqlite3_int64)now);
 	return one(st, rc, out);
+}
+
+int zg_store_usable(struct zg_store *s, const uint8_t binding[32], struct zg_approval *out)
+{
+	sqlite3_stmt *st = s->statement[ZG_ST_USABLE];
+
+	return one(st, sqlite3_bind_blob(st, 1, binding, 32, SQLITE_STATIC), out);
 }
 
 int zg_store_due(struct zg_store *s, uint64_t now, struct zg_approval *out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_test.c - approvals on disk: power cuts at every byte of the write-ahead log and of the
- * audit log, files of the first version, questions that scan nothing, and 10,000 that wait. */
+ * audit log, files of the first version, questions that scan nothing, 10,000 that wait, and many
+ * that are void at once. */
 #include "harness.h"
 
 #include <sqlite3.h>
@@ -453,7 +454,7 @@ static void one_user_does_not_take_all_the_room(void **state)
 }
 
 /* As many calls as if they had been asked for one by one. */
-static void fill(const struct role *r)
+static void fill(const struct role *r, const uint8_t snapshot[32], uint32_t count)
 {
 	struct zg_approval a = {.m.approvers = 1, .m.principal.uid = AGENT_UID};
 	struct zg_store s;
@@ -462,13 +463,14 @@ static void fill(const struct role *r)
 	assert_int_equal(fchdir(r->state_dir), 0);
 	assert_int_equal(zg_store_open(&s, "approvals.db", &e), 0);
 	assert_int_equal(zg_store_begin(&s), 0);
-	memcpy(a.m.snapshot, r->snapshot, 32);
+	memcpy(a.m.snapshot, snapshot, 32);
 	a.m.created_ms = (uint64_t)time(NULL) * 1000;
 	a.m.expires_ms = a.m.created_ms + 3600000;
 	(void)snprintf(a.m.server, sizeof(a.m.server), "github");
 	(void)snprintf(a.m.tool, sizeof(a.m.tool), "create_issue");
 	memset(a.m.args_text, 'x', 1000);
-	for (uint32_t i = 0; i < MANY; i++) {
+	for (uint32_t i = 0; i < count; i++) {
+		a.m.state = i + 1 == count ? ZG_AS_APPROVED : ZG_AS_PENDING;
 		(void)snprintf(a.m.approval, sizeof(a.m.approval), "ap-%010u", i);
 		memcpy(a.binding, &i, sizeof(i));
 		memcpy(a.m.args_sha256, &i, sizeof(i));
@@ -491,7 +493,7 @@ static void ten_thousand_wait(void **state)
 
 	(void)state;
 	role_init(&r);
-	fill(&r);
+	fill(&r, r.snapshot, MANY + 1);
 	role_start(&r);
 	sock = control_as(&r, ZG_MSG_CTL_APPROVALS_LIST, &list, APPROVER);
 	for (;; messages++) {
@@ -514,11 +516,39 @@ static void ten_thousand_wait(void **state)
 		}
 	}
 	(void)close(sock);
-	assert_int_equal(rows, MANY);
+	assert_int_equal(rows, MANY + 1);
 	assert_true(messages <= MANY_MESSAGES);
 	assert_int_equal(decide_as(&r, "ap-0000000000", true, APPROVER).error, 0);
 	assert_int_equal(show(&r, "ap-0000000000").state, ZG_AS_APPROVED);
 	assert_int_equal(chdir(folder), 0);
+	role_release(&r);
+}
+
+/* Another policy voids all that wait, some at once: others are answered in between, and
+ * what was approved under the old one is of no use although its turn has not come. */
+static void many_are_void_at_once(void **state)
+{
+	enum { VOID = 20 * ZG_VOID_AT_ONCE };
+	const uint8_t old[32] = {1};
+	const uint32_t last = VOID - 1;
+	struct zg_msg_hold h;
+	struct role r;
+	char *log;
+
+	(void)state;
+	role_init(&r);
+	fill(&r, old, VOID);
+	role_start(&r);
+	h = held(&r, 1, 5);
+	memset(h.binding, 0, sizeof(h.binding));
+	memcpy(h.binding, &last, sizeof(last)); /* of the approved one */
+	(void)hold_gets(&r, 0, &h, ZG_HOLD_PENDING);
+	log = log_with(&r, "\"kind\":\"approval.expire\"", VOID);
+	assert_int_equal(occurrences(log, "\"kind\":\"approval.expire\""), VOID);
+	assert_int_equal(occurrences(log, "\"reason\":\"policy_changed\""), VOID);
+	assert_int_equal(occurrences(log, "\"kind\":\"approval.consume\""), 0);
+	free(log);
+	assert_int_equal(show(&r, "ap-0000000000").state, ZG_AS_EXPIRED);
 	role_release(&r);
 }
 
@@ -534,6 +564,7 @@ int main(void)
 		T(no_question_looks_at_every_row),
 		T(one_user_does_not_take_all_the_room),
 		T(ten_thousand_wait),
+		T(many_are_void_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

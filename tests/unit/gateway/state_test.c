@@ -52,17 +52,14 @@ static void ask_as(const struct zg_origin *o, const char *headers, const char *b
 
 	asked = (struct zg_msg_token_use){0};
 	lab_post_with(fd, "/s/mcp", headers, body);
-	for (int i = 0; word >= 0 && i < 20; i++) {
+	if (word >= 0) {
 		struct zg_msg_token_used said = {.state = (uint32_t)word};
 
-		lab_turn(&lab, 50);
-		if (zg_msg_recv(lab.ledger, &m) < 0)
-			continue;
+		LAB_UNTIL(&lab, zg_msg_recv(lab.ledger, &m) == 0);
 		assert_int_equal(m.type, ZG_MSG_TOKEN_USE);
 		memcpy(&asked, m.body, sizeof(asked));
 		said.call = asked.call;
 		assert_int_equal(zg_msg_send(lab.ledger, ZG_MSG_TOKEN_USED, &said, -1), 0);
-		break;
 	}
 	lab_read(&lab, fd, out, sizeof(out));
 	close(fd);

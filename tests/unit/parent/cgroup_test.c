@@ -114,7 +114,7 @@ static void events(struct scratch *s)
 {
 	struct pollfd p = {.fd = s->c.inotify, .events = POLLIN};
 
-	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(poll(&p, 1, 120000), 1);
 	assert_int_equal(zg_cgroups_event(&s->c), 0);
 }
 

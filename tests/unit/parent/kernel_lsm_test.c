@@ -101,7 +101,11 @@ static void families_that_no_layer_judges(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		assert_int_equal(run_as_root(NOBODY, open_socket, &refused[i]), 0);
+		int outside = run_as_root(NOBODY, open_socket, &refused[i]);
+
+		if (refused[i].family == AF_VSOCK && outside == EAFNOSUPPORT)
+			continue; /* not every kernel has it */
+		assert_int_equal(outside, 0);
 		(void)last_event();
 		assert_int_equal(run_as_root(IN_A, open_socket, &refused[i]), EPERM);
 		assert_int_equal(last_event().layer, ZG_L_LSM);
@@ -112,16 +116,17 @@ static void families_that_no_layer_judges(void **state)
 
 static void audit_mode_records_and_passes(void **state)
 {
-	struct family vsock = {AF_VSOCK, SOCK_STREAM, 0};
+	struct family vsock = {AF_VSOCK, SOCK_STREAM, 0}, packet = {AF_PACKET, SOCK_RAW, 0}, *one;
 	struct seen seen;
 
 	(void)state;
+	one = run_as_root(NOBODY, open_socket, &vsock) == EAFNOSUPPORT ? &packet : &vsock;
 	(void)lab_events(lab);
-	assert_int_equal(run_as_root(IN_B, open_socket, &vsock), 0);
+	assert_int_equal(run_as_root(IN_B, open_socket, one), 0);
 	seen = lab_events(lab);
 	assert_int_equal(seen.count[ZG_E_WOULD_DENY], 1);
 	assert_int_equal(seen.last.reason, ZG_GR_SOCKET);
-	assert_int_equal(seen.last.detail, AF_VSOCK);
+	assert_int_equal(seen.last.detail, one->family);
 }
 
 /* sockets from outside ------------------------------------------------------------- */
@@ -167,8 +172,7 @@ static int connected(struct sink *to, int *peer)
 	int s = new_socket(to->udp ? SOCK_DGRAM : SOCK_STREAM);
 
 	assert_int_equal(connect(s, (struct sockaddr *)&ep.ss, ep.bytes), 0);
-	*peer = to->udp ? -1 : accept4(to->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	assert_true(to->udp || *peer >= 0);
+	*peer = to->udp ? -1 : sink_accept(to);
 	return s;
 }
 
@@ -182,6 +186,12 @@ static int bytes_arrived(int peer)
 	return n < 0 ? 0 : (int)n;
 }
 
+static int bytes_come(int peer)
+{
+	wait_for(peer);
+	return bytes_arrived(peer);
+}
+
 static void an_inherited_socket_that_is_not_connected(void **state)
 {
 	zg_autofd int udp = new_socket(SOCK_DGRAM), tcp = new_socket(SOCK_STREAM),
@@ -193,13 +203,13 @@ static void an_inherited_socket_that_is_not_connected(void **state)
 	assert_int_equal(sink_drain(&denied_udp), 0);
 	u.port = allowed_udp.port;
 	assert_int_equal(lab_run(lab, IN_A, use_socket, &u), 0);
-	assert_int_equal(sink_drain(&allowed_udp), 1);
+	sink_expect(&allowed_udp, 1);
 	u = (struct use){.fd = tcp, .port = denied_tcp.port, .connect = true};
 	assert_int_equal(lab_run(lab, IN_A, use_socket, &u), EPERM);
 	assert_int_equal(sink_drain(&denied_tcp), 0);
 	u = (struct use){.fd = good, .port = allowed_tcp.port, .connect = true};
 	assert_int_equal(lab_run(lab, IN_A, use_socket, &u), 0);
-	assert_int_equal(sink_drain(&allowed_tcp), 1);
+	sink_expect(&allowed_tcp, 1);
 }
 
 static void an_inherited_connection(void **state)
@@ -215,7 +225,7 @@ static void an_inherited_connection(void **state)
 	assert_int_equal(bytes_arrived(peer), 0);
 	assert_int_equal(last_event().layer, ZG_L_LSM);
 	assert_int_equal(lab_run(lab, NOBODY, use_socket, &u), 0);
-	assert_int_equal(bytes_arrived(peer), 1);
+	assert_int_equal(bytes_come(peer), 1);
 	assert_int_equal(write(peer, "y", 1), 1);
 	assert_int_equal(lab_run(lab, IN_A, read_socket, &tcp), EPERM);
 	assert_int_equal(lab_run(lab, NOBODY, read_socket, &tcp), 0);
@@ -233,7 +243,7 @@ static void an_inherited_connection_to_what_is_allowed(void **state)
 
 	(void)state;
 	assert_int_equal(lab_run(lab, IN_A, use_socket, &u), 0);
-	assert_int_equal(bytes_arrived(peer), 1);
+	assert_int_equal(bytes_come(peer), 1);
 	(void)close(peer);
 }
 
@@ -285,7 +295,7 @@ static int pass_to(const char *below, struct sink *to, int *arrived)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	pass_fd(pair[0], s);
 	r = lab_run(lab, below, take_fd_and_write, &pair[1]);
-	*arrived = bytes_arrived(peer);
+	*arrived = r == 0 ? bytes_come(peer) : bytes_arrived(peer);
 	(void)close(peer);
 	(void)close(pair[0]);
 	(void)close(pair[1]);
@@ -422,6 +432,8 @@ static int un_listen(const struct un *u)
 	struct sockaddr_un un = un_of(u->name, &bytes);
 
 	assert_true(s >= 0);
+	if (u->name[0] == '/')
+		(void)unlink(u->name); /* what a run that was ended left */
 	assert_int_equal(bind(s, (struct sockaddr *)&un, bytes), 0);
 	if (u->name[0] == '/')
 		assert_int_equal(chmod(u->name, 0777), 0);
@@ -489,6 +501,7 @@ static void unix_sockets_are_judged_by_their_own_names(void **state)
 		assert_int_equal(lab_run(lab, NOBODY, un_dial, &un[i]), 0);
 		assert_true(un_reached(s, un[i].type));
 		if (i == 0) {
+			(void)unlink(link_to_no.name);
 			assert_int_equal(symlink(un[0].name, link_to_no.name), 0);
 			assert_int_equal(lab_run(lab, IN_A, un_dial, &link_to_no), EPERM);
 			assert_false(un_reached(s, SOCK_STREAM));

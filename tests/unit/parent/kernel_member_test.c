@@ -210,7 +210,7 @@ static void the_cgroup_that_was_left_may_go(void **state ZG_UNUSED)
 	a = actor_start(s.lab, "agent/scope", &s.dial);
 	assert_int_equal(actor_tell(&a, DIAL), EPERM);
 	move(s.lab, a.pid, "free");
-	assert_int_equal(rmdir(lab_path(s.lab, "agent/scope").text), 0);
+	lab_remove(lab_path(s.lab, "agent/scope").text);
 	(void)!zg_kernel_release(s.lab->kernel, id);
 	assert_int_equal(actor_tell(&a, DIAL), EPERM);
 	actor_end(&a);
@@ -479,7 +479,7 @@ static int be_born_in(const struct stage *s, const char *cgroup)
 		_exit(dial_keep(&s->dial, NULL));
 	}
 	r = lab_wait(pid);
-	assert_int_equal(rmdir(p.text), 0);
+	lab_remove(p.text);
 	return r;
 }
 

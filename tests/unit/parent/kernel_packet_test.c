@@ -24,7 +24,7 @@ static int connected(struct task *t, struct sink *s, const char *addr)
 	assert_int_equal(task_do(t, do_connect), 0);
 	assert_int_equal(task_do(t, do_send), 0);
 	fd = accept_one(s);
-	assert_int_equal(bytes_at(fd), 1);
+	bytes_expect(fd, 1);
 	return fd;
 }
 
@@ -55,8 +55,7 @@ static void test_connection_older_than_its_governing(void **state ZG_UNUSED)
 		assert_int_equal(task_do(t, do_receive), EAGAIN);
 		/* the connection was stopped, not broken */
 		allow_port(lab, loopbacks[i], s.port);
-		wait_for(fd);
-		assert_int_equal(bytes_at(fd), 1);
+		bytes_expect(fd, 1);
 		(void)close(fd);
 		(void)close(s.fd);
 		task_end(t);
@@ -79,15 +78,14 @@ static void test_withdrawn_rule_tcp(void **state ZG_UNUSED)
 	assert_int_equal(task_do(t, do_connect), 0);
 	assert_int_equal(task_do(t, do_send), 0);
 	fd = accept_one(&s);
-	assert_int_equal(bytes_at(fd), 1);
+	bytes_expect(fd, 1);
 	assert_int_equal(lab_events(lab).count[ZG_E_DENY], 0);
 	allow_nothing(lab);
 	assert_int_equal(task_do(t, do_send), 0);
 	assert_int_equal(bytes_at(fd), 0);
 	assert_true(lab_events(lab).count[ZG_E_DENY] >= 1);
 	allow_port(lab, "127.0.0.1", s.port);
-	wait_for(fd);
-	assert_int_equal(bytes_at(fd), 1);
+	bytes_expect(fd, 1);
 	/* one write stops a whole profile */
 	assert_int_equal(zg_kernel_contain(lab->kernel, "a", true), 0);
 	assert_int_equal(task_do(t, do_send), 0);
@@ -112,13 +110,13 @@ static void test_withdrawn_rule_udp(void **state ZG_UNUSED)
 	assert_int_equal(task_do(t, do_open), 0);
 	assert_int_equal(task_do(t, do_connect), 0);
 	assert_int_equal(task_do(t, do_send), 0);
-	assert_int_equal(sink_drain(&s), 1);
+	sink_expect(&s, 1);
 	allow_nothing(lab);
 	assert_int_equal(task_do(t, do_send), EPERM);
 	assert_int_equal(sink_drain(&s), 0);
 	allow_port(lab, "127.0.0.1", s.port);
 	assert_int_equal(task_do(t, do_send), 0);
-	assert_int_equal(sink_drain(&s), 1);
+	sink_expect(&s, 1);
 	(void)close(s.fd);
 	task_end(t);
 }
@@ -159,7 +157,7 @@ static void test_audit_mode(void **state ZG_UNUSED)
 	lab_govern(lab, "agent", P_A);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(task_do(t, do_send), 0);
-	assert_int_equal(bytes_at(fd), 10);
+	bytes_expect(fd, 10);
 	seen = lab_events(lab);
 	assert_int_equal(seen.count[ZG_E_WOULD_DENY], 1);
 	assert_int_equal(seen.count[ZG_E_DENY], 0);
@@ -183,7 +181,7 @@ static void test_mptcp_connection(void **state ZG_UNUSED)
 		assert_int_equal(task_do(t, do_connect), 0);
 		assert_int_equal(task_do(t, do_send), 0);
 		fd = accept_one(&s);
-		assert_int_equal(bytes_at(fd), 1);
+		bytes_expect(fd, 1);
 		allow_nothing(lab);
 		lab_govern(lab, "agent", P_A);
 		assert_int_equal(task_do(t, do_send), 0);
@@ -217,11 +215,20 @@ static void test_listen_without_bind(void **state ZG_UNUSED)
 		fd = socket(to.ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		r = connect(fd, (struct sockaddr *)&to.ss, to.bytes);
 		assert_true(r < 0 && errno == EINPROGRESS);
+		if (!governed) {
+			struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+			assert_int_equal(poll(&p, 1, ARRIVES_MS), 1);
+		}
 		r = connect(fd, (struct sockaddr *)&to.ss, to.bytes) < 0 ? errno : 0;
 		assert_int_equal(r, governed ? EALREADY : 0);
-		assert_int_equal(task_do(t, do_accept), governed ? EAGAIN : 0);
-		seen = lab_events(lab);
-		assert_int_equal(seen.count[ZG_E_DENY], governed);
+		do /* its end of what is open here may need a moment */
+			r = task_do(t, do_accept);
+		while (!governed && r == EAGAIN);
+		assert_int_equal(r, governed ? EAGAIN : 0);
+		seen = governed ? lab_events_with(lab, ZG_E_DENY) : lab_events(lab);
+		if (!governed)
+			assert_int_equal(seen.count[ZG_E_DENY], 0);
 		if (governed) {
 			assert_int_equal(seen.last.layer, ZG_L_INGRESS);
 			assert_int_equal(seen.last.reason, ZG_GR_INBOUND);
@@ -230,6 +237,13 @@ static void test_listen_without_bind(void **state ZG_UNUSED)
 		task_end(t);
 		assert_int_equal(lab_teardown(NULL), 0);
 	}
+}
+
+static int do_await(struct task *t)
+{
+	struct pollfd p = {.fd = t->fd, .events = POLLIN};
+
+	return poll(&p, 1, ARRIVES_MS) == 1 ? do_receive(t) : ETIMEDOUT;
 }
 
 /* A resolver's client: what it asked is answered, by whom it asked. */
@@ -251,13 +265,13 @@ static void test_datagrams_in(void **state ZG_UNUSED)
 		to = endpoint_of(t->addr, t->port);
 		t->port = server.port;
 		assert_int_equal(task_do(t, do_sendto), 0);
-		assert_int_equal(sink_drain(&server), 1);
+		sink_expect(&server, 1);
 		(void)sendto(other.fd, "x", 1, 0, (struct sockaddr *)&to.ss, to.bytes);
+		assert_int_equal(lab_events_with(lab, ZG_E_DENY).last.layer, ZG_L_INGRESS);
 		assert_int_equal(task_do(t, do_receive), EAGAIN);
-		assert_int_equal(lab_events(lab).last.layer, ZG_L_INGRESS);
 		assert_int_equal(sendto(server.fd, "x", 1, 0, (struct sockaddr *)&to.ss, to.bytes),
 				 1);
-		assert_int_equal(task_do(t, do_receive), 0);
+		assert_int_equal(task_do(t, do_await), 0);
 		(void)close(server.fd);
 		(void)close(other.fd);
 		task_end(t);
@@ -293,8 +307,7 @@ static void test_around_the_gateway(void **state ZG_UNUSED)
 	assert_int_equal(lab_events(lab).last.reason, ZG_GR_DIRECT);
 	v4.port = s.port;
 	assert_int_equal(zg_kernel_set_gateway(lab->kernel, &v4, &v6, &e), 0);
-	wait_for(fd);
-	assert_int_equal(bytes_at(fd), 1);
+	bytes_expect(fd, 1);
 	(void)close(fd);
 	(void)close(s.fd);
 	task_end(t);
@@ -311,7 +324,8 @@ static int do_foreign_namespace(struct task *t)
 	s = sink_open(false, "127.0.0.1", t->port);
 	if (do_open(t) || do_connect(t) || do_send(t))
 		return EIO;
-	t->other = accept4(s.fd, NULL, NULL, SOCK_CLOEXEC);
+	t->other = sink_accept(&s);
+	wait_for(t->other);
 	t->bytes = bytes_at(t->other);
 	return 0;
 }
@@ -387,8 +401,7 @@ static void test_bulk_transfer(void **state ZG_UNUSED)
 		t->port = s.port;
 		assert_int_equal(task_do(t, do_open), 0);
 		assert_int_equal(task_do(t, do_connect), 0);
-		fd = accept4(s.fd, NULL, NULL, SOCK_CLOEXEC);
-		assert_true(fd >= 0);
+		fd = sink_accept(&s);
 		assert_int_equal(write(t->order[1], &bulk, sizeof(bulk)), sizeof(bulk));
 		while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
 			got += (size_t)n;
@@ -440,6 +453,7 @@ static void test_large_datagrams(void **state ZG_UNUSED)
 		t->bytes = sizes[i / 2];
 		assert_int_equal(task_do(t, do_open), 0);
 		assert_int_equal(task_do(t, do_large), 0);
+		wait_for(s.fd);
 		assert_int_equal(recv(s.fd, buf, sizeof(buf), 0), sizes[i / 2]);
 		(void)close(s.fd);
 	}

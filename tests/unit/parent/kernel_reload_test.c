@@ -158,12 +158,16 @@ static struct loop *loop_new(void)
 	return l;
 }
 
-static void wait_for_dials(const struct loop *loop, uint64_t more)
+/* So many more dials by the child, or its end. */
+static void wait_for_dials(const struct loop *loop, pid_t pid, uint64_t more)
 {
 	uint64_t until = loop->dials + more;
+	siginfo_t ended = {0};
 
-	while (loop->dials < until)
+	while (loop->dials < until && !ended.si_pid) {
+		assert_int_equal(waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT), 0);
 		(void)sched_yield();
+	}
 }
 
 #define FLIPS 200
@@ -182,10 +186,11 @@ static void test_flip_is_atomic(void **state ZG_UNUSED)
 	for (int i = 1; i <= FLIPS; i++) {
 		plan_flip(&p, i % 2);
 		lab_apply(lab, &p);
+		wait_for_dials(loop, pid, 1);
 		if (waitpid(pid, NULL, WNOHANG) != 0)
 			fail_msg("a wrong answer at flip %d", i);
 	}
-	wait_for_dials(loop, 1);
+	wait_for_dials(loop, pid, 1);
 	loop->stop = true;
 	assert_int_equal(lab_wait(pid), 0);
 	assert_true(loop->dials > FLIPS);
@@ -381,7 +386,7 @@ static void test_killed_while_applying(void **state ZG_UNUSED)
 	for (int i = 0; i < 10; i++) {
 		pid_t owner = owner_start(lab, flip, 2, true);
 
-		wait_for_dials(loop, 50 + 37 * (uint64_t)i);
+		wait_for_dials(loop, dialler, 50 + 37 * (uint64_t)i);
 		owner_kill(owner);
 		lab->generation += 1000;
 		if (waitpid(dialler, NULL, WNOHANG) != 0)
@@ -389,7 +394,7 @@ static void test_killed_while_applying(void **state ZG_UNUSED)
 	}
 	lab_open_gate(lab);
 	lab_apply(lab, &flip[1]);
-	wait_for_dials(loop, 10);
+	wait_for_dials(loop, dialler, 10);
 	loop->stop = true;
 	assert_int_equal(lab_wait(dialler), 0);
 	assert_int_equal(munmap(loop, sizeof(*loop)), 0);
@@ -443,11 +448,14 @@ static void test_detach(void **state ZG_UNUSED)
 
 static void test_pin_dir_must_be_bpffs(void **state ZG_UNUSED)
 {
+	char no_bpffs[] = "/tmp/zg-no-bpffs-XXXXXX";
 	struct lab *lab = lab_open();
-	struct zg_kernel_options o = {.cgroup_root = lab->root_fd, .pin_dir = "/tmp/zg-no-bpffs"};
+	struct zg_kernel_options o = {.cgroup_root = lab->root_fd, .pin_dir = no_bpffs};
 	struct zg_kernel *k = NULL;
 	struct zg_err e = {0};
 
+	assert_non_null(mkdtemp(no_bpffs)); /* a name that is free now */
+	assert_int_equal(rmdir(no_bpffs), 0);
 	assert_int_equal(zg_kernel_open(&k, &o, &e), -EINVAL);
 	assert_non_null(strstr(e.hint, "mount -t bpf"));
 	assert_int_equal(access(o.pin_dir, F_OK), -1);

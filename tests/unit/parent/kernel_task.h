@@ -8,10 +8,6 @@
 
 #include "kernel_lab.h"
 
-#include <poll.h>
-
-#define ARRIVES_MS 10000 /* patience for what must come */
-
 /* a process in a cgroup that does one thing after the other ------------------- */
 
 struct task {
@@ -159,13 +155,13 @@ static inline int do_accept(struct task *t)
 
 static inline int accept_one(const struct sink *s)
 {
-	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = sink_accept(s);
 
-	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	return fd;
 }
 
-/* Bytes that are there now; loopback delivers before send() returns. */
+/* Bytes that are there now. */
 static inline size_t bytes_at(int fd)
 {
 	char buf[4096];
@@ -178,11 +174,16 @@ static inline size_t bytes_at(int fd)
 	return sum;
 }
 
-static inline void wait_for(int fd)
+/* So many come, and no more. */
+static inline void bytes_expect(int fd, size_t want)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
+	size_t n = bytes_at(fd);
 
-	assert_int_equal(poll(&p, 1, ARRIVES_MS), 1);
+	while (n < want) {
+		wait_for(fd);
+		n += bytes_at(fd);
+	}
+	assert_int_equal(n, want);
 }
 
 /* plans -------------------------------------------------------------------------- */

@@ -273,7 +273,7 @@ static void test_sockets_that_start_processes(void **state ZG_UNUSED)
 		{"@/tmp/dbus-XyZ", "@/tmp/dbus-XyZ", ZG_GR_UNIX_CONTROL},
 	};
 	struct lab *lab = lab_with_folder();
-	struct target bus = {.type = SOCK_STREAM, .name = "/run/user/1000/bus", .var = true};
+	struct target bus = {.type = SOCK_STREAM, .name = "/run/user/4294967000/bus", .var = true};
 	struct unix_plan p;
 
 	unix_init(&p, ZG_MODE_ENFORCE);
@@ -283,20 +283,21 @@ static void test_sockets_that_start_processes(void **state ZG_UNUSED)
 	unix_entry(&p, ZG_PROFILE_NONE, "@/tmp/dbus-", true, ZG_GR_UNIX_CONTROL);
 	/* folders do not open them */
 	unix_entry(&p, P_A, "/run/", true, ZG_GR_NONE);
-	unix_entry(&p, P_A, "/run/user/1001/", true, ZG_GR_NONE);
-	unix_entry(&p, P_B, "/run/user/1000/bus", false, ZG_GR_NONE);
+	unix_entry(&p, P_A, "/run/user/4294967001/", true, ZG_GR_NONE);
+	unix_entry(&p, P_B, "/run/user/4294967000/bus", false, ZG_GR_NONE);
 	lab_apply(lab, &p.plan);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		refused(lab,
 			(struct target){.type = SOCK_STREAM, .name = rows[i].name, .var = true},
 			rows[i].reason, rows[i].path);
 	refused(lab,
-		(struct target){.type = SOCK_STREAM, .name = "/run/user/1001/bus", .var = true},
-		ZG_GR_UNIX_CONTROL, "/run/user/1001/bus");
+		(struct target){
+			.type = SOCK_STREAM, .name = "/run/user/4294967001/bus", .var = true},
+		ZG_GR_UNIX_CONTROL, "/run/user/4294967001/bus");
 	/* let through, and nothing is there */
 	assert_int_equal(lab_run(lab, "agent", reach,
 				 &(struct target){.type = SOCK_STREAM,
-						  .name = "/run/user/1001/zg-none",
+						  .name = "/run/user/4294967001/zg-none",
 						  .var = true}),
 			 ENOENT);
 	assert_int_equal(lab_run(lab, "other", reach, &bus), ENOENT);

@@ -52,8 +52,7 @@ static struct holder hold_open(struct lab *lab, const char *cgroup, struct sink 
 	h.told = pipe_fd[0];
 	assert_int_equal(read(h.told, &byte, 1), 1);
 	if (!sink->udp) {
-		h.peer = accept4(sink->fd, NULL, NULL, SOCK_CLOEXEC);
-		assert_true(h.peer >= 0);
+		h.peer = sink_accept(sink);
 		assert_int_equal(recv(h.peer, &byte, 1, 0), 1);
 	}
 	return h;
@@ -160,12 +159,12 @@ static void test_both_ends_notice_the_end(void **state ZG_UNUSED)
 		char byte;
 
 		assert_int_equal(zg_sockdiag_destroy(d, &f.s[0]), 0);
-		assert_int_equal(holder_error(&h, 5000), ECONNABORTED);
+		assert_int_equal(holder_error(&h, ARRIVES_MS), ECONNABORTED);
 		if (h.peer >= 0) {
 			assert_int_equal(recv(h.peer, &byte, 1, 0), -1);
 			assert_int_equal(errno, ECONNRESET);
 			assert_int_equal(send(spared.peer, "y", 1, MSG_NOSIGNAL), 1);
-			assert_int_equal(holder_error(&spared, 5000), 0);
+			assert_int_equal(holder_error(&spared, ARRIVES_MS), 0);
 		} else {
 			assert_int_equal(holder_error(&spared, 50), -1);
 		}
@@ -207,7 +206,7 @@ static void test_the_peer_of_a_withdrawn_connection_learns_of_its_end(void **sta
 		assert_int_equal(f.count, 1);
 		lab_apply(lab, &closed);
 		assert_int_equal(zg_sockdiag_destroy(d, &f.s[0]), 0);
-		assert_int_equal(holder_error(&h, 5000), ECONNABORTED);
+		assert_int_equal(holder_error(&h, ARRIVES_MS), ECONNABORTED);
 		assert_int_equal(recv(h.peer, &byte, 1, 0), -1);
 		assert_int_equal(errno, ECONNRESET);
 		hold_close(&h);
@@ -231,11 +230,11 @@ static void test_a_flow_ends_by_its_peer(void **state ZG_UNUSED)
 	assert_int_equal(zg_addr_parse(ZG_SLICE("127.0.0.1"), addr), 0);
 	assert_int_equal(zg_sockdiag_destroy_flow(d, mine, IPPROTO_UDP, addr, sink.port), 0);
 	assert_int_equal(zg_sockdiag_destroy_flow(d, mine, IPPROTO_TCP, addr, sink.port), 2);
-	assert_int_equal(holder_error(&a, 5000), ECONNABORTED);
-	assert_int_equal(holder_error(&b, 5000), ECONNABORTED);
+	assert_int_equal(holder_error(&a, ARRIVES_MS), ECONNABORTED);
+	assert_int_equal(holder_error(&b, ARRIVES_MS), ECONNABORTED);
 	assert_int_equal(zg_sockdiag_destroy_flow(d, mine, IPPROTO_TCP, addr, sink.port), 0);
 	assert_int_equal(send(spared.peer, "y", 1, MSG_NOSIGNAL), 1);
-	assert_int_equal(holder_error(&spared, 5000), 0);
+	assert_int_equal(holder_error(&spared, ARRIVES_MS), 0);
 	hold_close(&a);
 	hold_close(&b);
 	hold_close(&spared);

@@ -112,7 +112,7 @@ static void look(const struct zg_spawn *how, struct seen *out)
 
 	assert_int_equal(zg_spawn(how, &pid, &sock, &e), 0);
 	p = (struct pollfd){.fd = sock, .events = POLLIN};
-	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(poll(&p, 1, 120000), 1);
 	assert_int_equal(recv(sock, out, sizeof(*out), 0), sizeof(*out));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -206,7 +206,7 @@ static void a_missing_cgroup_ends_the_child(void **state)
 	bad.cgroup = dir; /* not a cgroup */
 	assert_int_equal(zg_spawn(&bad, &pid, &sock, &e), 0);
 	p = (struct pollfd){.fd = sock, .events = POLLIN};
-	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(poll(&p, 1, 120000), 1);
 	assert_int_equal(recv(sock, &byte, 1, 0), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	close(sock);

@@ -78,13 +78,18 @@ bool zg_registry_members(struct zg_registry_reader *r, const json_t *j,
 						   "known");
 		} else if (!is_type(value, known[i].type)) {
 			zg_registry_bad(r, &here, "'%s' must be %s", key, type_name(known[i].type));
+			zg_diag_hint(r->ctx->diag,
+				     "zerogate.yaml(5) shows each member of an entry");
 		} else if (known[i].take) {
 			known[i].take(r, value, &here);
 		}
 	}
 	for (size_t i = 0; i < count; i++)
-		if (known[i].required && !json_object_get(j, known[i].key))
+		if (known[i].required && !json_object_get(j, known[i].key)) {
 			zg_registry_bad(r, at, "%s has no '%s'", what, known[i].key);
+			zg_diag_hint(r->ctx->diag,
+				     "zerogate.yaml(5) shows an entry with what is required");
+		}
 	return r->ctx->diag->errors == before;
 }
 
@@ -101,8 +106,10 @@ struct zg_slice zg_registry_keep(struct zg_registry_reader *r, struct zg_slice s
 void zg_registry_copy(struct zg_registry_reader *r, const json_t *j, const struct zg_json_path *at,
 		      char *out, size_t size)
 {
-	if (!zg_str_cut(out, size, zg_registry_text(j)))
+	if (!zg_str_cut(out, size, zg_registry_text(j))) {
 		zg_registry_bad(r, at, "longer than %zu bytes", size - 1);
+		zg_diag_hint(r->ctx->diag, "shorten it");
+	}
 }
 
 #define COPY(field)                                                                                \
@@ -184,12 +191,22 @@ static void finish(struct zg_registry_reader *r)
 	if (!r->remote && !r->packages && !r->command) {
 		zg_registry_bad(r, NULL,
 				"the server has neither remotes nor packages nor a command");
+		zg_diag_hint(r->ctx->diag,
+			     "a server.json has remotes; a local server a command under _meta");
 		return;
 	}
-	if (e->def.use == ZG_USE_KEYS && !r->remote)
+	if (e->def.use == ZG_USE_KEYS && !r->remote) {
 		zg_registry_bad(r, NULL, "\"use\": \"keys\" needs a remote, from which they come");
-	if (e->def.use == ZG_USE_WEBHOOK && !r->remote)
+		zg_diag_hint(
+			r->ctx->diag,
+			"remotes: [{\"type\": \"streamable-http\", \"url\": \"https://...\"}]");
+	}
+	if (e->def.use == ZG_USE_WEBHOOK && !r->remote) {
 		zg_registry_bad(r, NULL, "\"use\": \"webhook\" needs a remote, to which they go");
+		zg_diag_hint(
+			r->ctx->diag,
+			"remotes: [{\"type\": \"streamable-http\", \"url\": \"https://...\"}]");
+	}
 	if (r->remote && r->command) {
 		zg_registry_bad(r, NULL, "a server is remote or started by a command, not both");
 		zg_diag_hint(r->ctx->diag, "remove remotes, or the command under _meta");
@@ -228,6 +245,7 @@ void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 	if (text.len > ZG_CONFIG_FILE_BYTES) {
 		zg_diag_error(ctx->diag, ctx->file, 0, 0, "larger than %d bytes",
 			      ZG_CONFIG_FILE_BYTES);
+		zg_diag_hint(ctx->diag, "a server.json is a few kilobytes");
 		return;
 	}
 	r.entry = zg_arena_alloc(ctx->arena, sizeof(*r.entry));
@@ -238,8 +256,11 @@ void zg_registry_parse(const struct zg_yaml_ctx *ctx, struct zg_slice text,
 		zg_diag_error(ctx->diag, ctx->file, error.line > 0 ? (uint32_t)error.line : 1,
 			      error.column > 0 ? (uint32_t)error.column : 1, "not JSON: %s",
 			      error.text);
+		zg_diag_hint(ctx->diag, "JSON as in RFC 8259: UTF-8, no key twice, no comments");
 	} else if (!json_is_object(root)) {
 		zg_diag_error(ctx->diag, ctx->file, 1, 1, "a registry file holds one JSON object");
+		zg_diag_hint(ctx->diag,
+			     "{\"name\": ..., \"_meta\": {...}}: one server in each file");
 	} else {
 		r.entry->file = ctx->file;
 		r.entry->text_bytes = text.len;
@@ -283,8 +304,10 @@ static bool share_endpoint(const struct zg_entry_src *a, const struct zg_entry_s
 
 void zg_registry_check(const struct zg_registry_src *r, struct zg_diag *diag)
 {
-	if (r->count > ZG_SERVERS_MAX)
+	if (r->count > ZG_SERVERS_MAX) {
 		zg_diag_error(diag, "", 0, 0, "more than %d servers", ZG_SERVERS_MAX);
+		zg_diag_hint(diag, "remove entries that nobody uses");
+	}
 	for (const struct zg_entry_src *a = r->servers; a; a = a->next) {
 		for (const struct zg_entry_src *b = a->next; b; b = b->next) {
 			if (zg_slice_ieq(a->policy.id, b->policy.id)) {

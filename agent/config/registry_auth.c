@@ -84,10 +84,13 @@ static void add_file(struct zg_registry_reader *r, const json_t *j, const struct
 		if (memchr(name.ptr, '/', name.len) || zg_slice_eq(name, ZG_SLICE("..")))
 			name.len = 0;
 	}
-	if (!is_visible(name))
+	if (!is_visible(name)) {
 		zg_registry_bad(r, at,
 				"a file is an absolute path, one below the folder of "
 				"servers, or \"credential:NAME\"");
+		zg_diag_hint(r->ctx->diag,
+			     "it is opened by the agent, and never stands in the entry");
+	}
 }
 
 #define FILE_MEMBER(name, kind)                                                                    \
@@ -111,6 +114,9 @@ static void set_header(struct zg_registry_reader *r, const json_t *j, const stru
 	if (!is_token(name) || is_ours(name) || zg_slice_ieq(name, ZG_SLICE("user-agent"))) {
 		zg_registry_bad(r, at, "'%.*s' is not a header that an entry may set",
 				ZG_FMT(name));
+		zg_diag_hint(
+			r->ctx->diag,
+			"the agent sets what belongs to HTTP and MCP; any other name may be used");
 		return;
 	}
 	zg_registry_copy(r, j, at, c->header, sizeof(c->header));
@@ -191,6 +197,8 @@ static void take_input(struct zg_registry_reader *r, const json_t *j, const stru
 	    strpbrk(json_string_value(value), "{}")) {
 		zg_registry_bad(r, &of_value,
 				"a header's value is printable text without {variables}");
+		zg_diag_hint(r->ctx->diag,
+			     "write the value out; a secret comes from a file, by \"auth\"");
 		return;
 	}
 	c = add(r, at, ZG_SK_HEADER);
@@ -332,16 +340,20 @@ void zg_registry_finish_auth(struct zg_registry_reader *r)
 		of_tls += c->kind == ZG_SK_CLIENT_CERT || c->kind == ZG_SK_CA_BUNDLE;
 		secrets += c->kind != ZG_SK_CA_BUNDLE && c->path[0];
 	}
-	if (authorization + e->def.passthrough > 1)
+	if (authorization + e->def.passthrough > 1) {
 		zg_registry_bad(r, NULL,
 				"more than one Authorization: auth and passthrough "
 				"exclude each other");
+		zg_diag_hint(r->ctx->diag, "keep one of both");
+	}
 	if (uses[e->def.use].by_https && !e->def.tls && !is_loopback(e)) {
 		zg_registry_bad(r, NULL, "%s", uses[e->def.use].by_https);
 		zg_diag_hint(r->ctx->diag, "plain http is for loopback addresses alone");
 	}
-	if (of_tls && !e->def.tls)
+	if (of_tls && !e->def.tls) {
 		zg_registry_bad(r, NULL, "pins, ca_file and client certificates need an https URL");
+		zg_diag_hint(r->ctx->diag, "https in the URL of the remote, or without them");
+	}
 	if (secrets && !e->def.tls)
 		zg_diag_notice(r->ctx->diag, r->ctx->file, 0, 0,
 			       "server '%s' is given credentials over http, unencrypted",

@@ -123,9 +123,10 @@ void zg_registry_take_args(struct zg_registry_reader *r, const json_t *j,
 	{
 		const struct zg_json_path here = {.up = at, .index = i};
 
-		if (!json_is_string(value))
+		if (!json_is_string(value)) {
 			zg_registry_bad(r, &here, "an argument is a string");
-		else
+			zg_diag_hint(r->ctx->diag, "\"args\": [\"--port\", \"80\"]");
+		} else
 			c->args.item[c->args.count++] =
 				zg_registry_keep(r, zg_registry_text(value), &here);
 	}
@@ -161,6 +162,7 @@ void zg_registry_take_env(struct zg_registry_reader *r, const json_t *j,
 
 		if (!name_ok(key) || !json_is_string(value)) {
 			zg_registry_bad(r, &here, "'%.128s' is not a variable with a text", key);
+			zg_diag_hint(r->ctx->diag, "{\"NAME\": \"value\"}");
 			continue;
 		}
 		text = zg_arena_alloc(r->ctx->arena, n);
@@ -255,8 +257,10 @@ void zg_registry_take_restart(struct zg_registry_reader *r, const json_t *j,
 		return;
 	if (zg_slice_eq(s, ZG_SLICE("on-failure")))
 		c->restart = ZG_SR_ON_FAILURE;
-	else if (!zg_slice_eq(s, ZG_SLICE("never")))
+	else if (!zg_slice_eq(s, ZG_SLICE("never"))) {
 		zg_registry_bad(r, at, "restart is \"never\" or \"on-failure\"");
+		zg_diag_hint(r->ctx->diag, "\"never\" is the default");
+	}
 }
 
 /* 268435456, "256M" or "1G" */
@@ -271,9 +275,10 @@ static void take_memory(struct zg_registry_reader *r, const json_t *j,
 	unsigned int shift = unit ? 10 * (unsigned int)(unit - units + 1) : 0;
 
 	s.len -= unit ? 1 : 0;
-	if (zg_slice_u64(s, UINT64_MAX >> shift, &n) < 0 || n << shift < ZG_STDIO_MEMORY_MIN)
+	if (zg_slice_u64(s, UINT64_MAX >> shift, &n) < 0 || n << shift < ZG_STDIO_MEMORY_MIN) {
 		zg_registry_bad(r, at, "memory is a text such as \"512M\", of at least 16M");
-	else if (c)
+		zg_diag_hint(r->ctx->diag, "digits, then K, M or G");
+	} else if (c)
 		c->memory = n << shift;
 }
 
@@ -282,9 +287,10 @@ static void take_number(struct zg_registry_reader *r, const json_t *j,
 {
 	json_int_t n = json_integer_value(j);
 
-	if (n < 1 || n > (json_int_t)max)
+	if (n < 1 || n > (json_int_t)max) {
 		zg_registry_bad(r, at, "not a number from 1 to %u", max);
-	else
+		zg_diag_hint(r->ctx->diag, "a JSON number, without quotes");
+	} else
 		*out = (uint32_t)n;
 }
 

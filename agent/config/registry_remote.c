@@ -21,10 +21,11 @@ void zg_registry_take_addresses(struct zg_registry_reader *r, const json_t *j,
 		const struct zg_json_path here = {.up = at, .index = i};
 
 		if (!json_is_string(value) ||
-		    zg_addr_parse(zg_registry_text(value), e->address[e->address_count]) < 0)
+		    zg_addr_parse(zg_registry_text(value), e->address[e->address_count]) < 0) {
 			zg_registry_bad(r, &here,
 					"an address is a string such as \"127.0.0.1\" or \"::1\"");
-		else
+			zg_diag_hint(r->ctx->diag, "a name is no address: it stands in the URL");
+		} else
 			e->address_count++;
 	}
 }
@@ -77,9 +78,13 @@ void zg_registry_take_remotes(struct zg_registry_reader *r, const json_t *j,
 		type = json_string_value(json_object_get(remote, "type"));
 		if (strcmp(type, "sse") == 0)
 			r->entry->def.transport = ZG_T_SSE;
-		else if (strcmp(type, "streamable-http") != 0)
+		else if (strcmp(type, "streamable-http") != 0) {
 			zg_registry_bad(r, &here,
 					"a remote's type is \"streamable-http\" or \"sse\"");
+			zg_diag_hint(
+				r->ctx->diag,
+				"\"streamable-http\", unless the server speaks 2024-11-05 alone");
+		}
 	} else if (json_array_size(j) > 1) {
 		zg_registry_bad(r, at, "more than one remote");
 		zg_diag_hint(r->ctx->diag,

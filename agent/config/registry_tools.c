@@ -12,6 +12,7 @@ static void read_labels(struct zg_registry_reader *r, const json_t *j,
 
 	if (n > ZG_LABELS_MAX - 5) {
 		zg_registry_bad(r, at, "more than %d labels", ZG_LABELS_MAX - 5);
+		zg_diag_hint(r->ctx->diag, "keep those that policies name");
 		return;
 	}
 	out->item = zg_arena_alloc(r->ctx->arena, (n + 1) * sizeof(*out->item));
@@ -26,6 +27,7 @@ static void read_labels(struct zg_registry_reader *r, const json_t *j,
 
 		if (!json_is_string(value)) {
 			zg_registry_bad(r, &here, "the value of a label must be a string");
+			zg_diag_hint(r->ctx->diag, "{\"env\": \"prod\"}");
 			continue;
 		}
 		if (!zg_word_ok(k, 128) || zg_slice_starts(k, ZG_SLICE("mcp."))) {
@@ -48,6 +50,7 @@ static void read_tags(struct zg_registry_reader *r, const json_t *j, const struc
 
 	if (n > ZG_RISK_TAGS_MAX) {
 		zg_registry_bad(r, at, "more than %d risk tags", ZG_RISK_TAGS_MAX);
+		zg_diag_hint(r->ctx->diag, "keep those that policies name");
 		return;
 	}
 	out->item = zg_arena_alloc(r->ctx->arena, (n + 1) * sizeof(*out->item));
@@ -62,6 +65,7 @@ static void read_tags(struct zg_registry_reader *r, const json_t *j, const struc
 		if (!json_is_string(value) || !zg_word_ok(zg_registry_text(value), 128)) {
 			zg_registry_bad(r, &here,
 					"a risk tag is a string of letters, digits and . _ - / :");
+			zg_diag_hint(r->ctx->diag, "[\"prod\"]");
 			continue;
 		}
 		out->item[out->count++] = zg_registry_keep(r, zg_registry_text(value), &here);
@@ -89,6 +93,7 @@ static void take_tool(struct zg_registry_reader *r, struct zg_tool_src *tool, co
 
 	if (!json_is_object(j)) {
 		zg_registry_bad(r, at, "a class must be an object");
+		zg_diag_hint(r->ctx->diag, "{\"action\": \"read\"}, or \"write\"");
 		return;
 	}
 	json_object_foreach((json_t *)(uintptr_t)j, key, value)
@@ -100,8 +105,10 @@ static void take_tool(struct zg_registry_reader *r, struct zg_tool_src *tool, co
 		if (strcmp(key, "action") == 0) {
 			if (zg_slice_eq(text, ZG_SLICE("read")))
 				tool->action = ZG_ACTION_READ;
-			else if (!zg_slice_eq(text, ZG_SLICE("write")))
+			else if (!zg_slice_eq(text, ZG_SLICE("write"))) {
 				zg_registry_bad(r, &here, "an action is \"read\" or \"write\"");
+				zg_diag_hint(r->ctx->diag, "{\"action\": \"read\"}, or \"write\"");
+			}
 		} else if (strcmp(key, "risk_tags") == 0 && json_is_array(value)) {
 			tool->has_risk_tags = true;
 			read_tags(r, value, &here, &tool->risk_tags);
@@ -113,8 +120,10 @@ static void take_tool(struct zg_registry_reader *r, struct zg_tool_src *tool, co
 			zg_diag_hint(r->ctx->diag, "action, risk_tags [..], labels {..}");
 		}
 	}
-	if (!json_object_get(j, "action"))
+	if (!json_object_get(j, "action")) {
 		zg_registry_bad(r, at, "a class has no 'action'");
+		zg_diag_hint(r->ctx->diag, "{\"action\": \"read\"}, or \"write\"");
+	}
 }
 
 /* {"pattern": class, ...} of tools or of methods */
@@ -139,6 +148,8 @@ static void take_classes(struct zg_registry_reader *r, const json_t *j,
 
 		if (!key[0] || strlen(key) >= max) {
 			zg_registry_bad(r, &here, "a name here has 1 to %zu bytes", max - 1);
+			zg_diag_hint(r->ctx->diag, "the name of a tool, prompt or method, a URI, "
+						   "or a pattern with '*'");
 			continue;
 		}
 		class->pattern = zg_registry_keep(r, zg_slice_str(key), &here);

@@ -47,6 +47,23 @@ void zg_yaml_error(const struct zg_yaml_ctx *ctx, const struct zg_yaml *at, cons
 	va_end(ap);
 }
 
+void zg_yaml_wrong(const struct zg_yaml_ctx *ctx, const struct zg_yaml *at, const char *hint,
+		   const char *fmt, ...)
+{
+	char what[ZG_REASON_LEN * 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
+		what[0] = '\0';
+	va_end(ap);
+	if (at->key.len)
+		zg_yaml_error(ctx, at, "%.*s: %s", ZG_FMT(at->key), what);
+	else
+		zg_yaml_error(ctx, at, "%s", what);
+	zg_diag_hint(ctx->diag, "%s", hint);
+}
+
 ZG_PRINTF(3, 4)
 static bool refuse(struct reader *r, const yaml_mark_t *at, const char *fmt, ...)
 {
@@ -73,6 +90,7 @@ static bool key_is_new(struct reader *r, const struct zg_yaml *map, const struct
 {
 	if (map->count >= ZG_YAML_KEYS) {
 		zg_yaml_error(r->ctx, key, "a map has more than %d keys", ZG_YAML_KEYS);
+		zg_diag_hint(r->ctx->diag, "split it into several rules, or use lists of values");
 		return false;
 	}
 	for (const struct zg_yaml *m = map->first; m; m = m->next) {
@@ -98,6 +116,7 @@ static bool attach(struct reader *r, struct zg_yaml *y)
 	if (parent->kind == ZG_Y_MAP && !r->open[r->depth - 1].key) {
 		if (y->kind != ZG_Y_SCALAR) {
 			zg_yaml_error(r->ctx, y, "a key must be text");
+			zg_diag_hint(r->ctx->diag, "key: value");
 			return false;
 		}
 		if (!key_is_new(r, parent, y))
@@ -110,6 +129,10 @@ static bool attach(struct reader *r, struct zg_yaml *y)
 		y->key_line = r->open[r->depth - 1].key->line;
 		y->key_column = r->open[r->depth - 1].key->column;
 		r->open[r->depth - 1].key = NULL;
+	} else { /* an item stands under the key of its list */
+		y->key = parent->key;
+		y->key_line = parent->key_line;
+		y->key_column = parent->key_column;
 	}
 	*r->open[r->depth - 1].tail = y;
 	r->open[r->depth - 1].tail = &y->next;
@@ -127,8 +150,11 @@ static bool add(struct reader *r, const yaml_event_t *ev, enum zg_yaml_kind kind
 		zg_diag_hint(r->ctx->diag, "write the value out where it is used");
 		return false;
 	}
-	if (tag)
-		return refuse(r, &ev->start_mark, "tags (!name) are not supported");
+	if (tag) {
+		refuse(r, &ev->start_mark, "tags (!name) are not supported");
+		zg_diag_hint(r->ctx->diag, "remove it: a text is what was written");
+		return false;
+	}
 	y = zg_arena_alloc(r->ctx->arena, sizeof(*y));
 	if (!y)
 		return refuse(r, &ev->start_mark, "the file needs too much memory");
@@ -138,8 +164,11 @@ static bool add(struct reader *r, const yaml_event_t *ev, enum zg_yaml_kind kind
 	if (kind == ZG_Y_SCALAR) {
 		struct zg_slice s = {(const char *)ev->data.scalar.value, ev->data.scalar.length};
 
-		if (!text_ok(s))
-			return refuse(r, &ev->start_mark, "control character in a text");
+		if (!text_ok(s)) {
+			refuse(r, &ev->start_mark, "control character in a text");
+			zg_diag_hint(r->ctx->diag, "remove it, and the escape that it may come of");
+			return false;
+		}
 		y->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 		y->text.ptr = zg_arena_copy(r->ctx->arena, s);
 		y->text.len = s.len;
@@ -149,8 +178,11 @@ static bool add(struct reader *r, const yaml_event_t *ev, enum zg_yaml_kind kind
 	}
 	if (!attach(r, y))
 		return false;
-	if (r->depth == ZG_YAML_DEPTH)
-		return refuse(r, &ev->start_mark, "nested deeper than %d", ZG_YAML_DEPTH);
+	if (r->depth == ZG_YAML_DEPTH) {
+		refuse(r, &ev->start_mark, "nested deeper than %d", ZG_YAML_DEPTH);
+		zg_diag_hint(r->ctx->diag, "is a bracket or a brace missing?");
+		return false;
+	}
 	r->open[r->depth].node = y;
 	r->open[r->depth].tail = &y->first;
 	r->open[r->depth].key = NULL;
@@ -169,9 +201,11 @@ static bool take(struct reader *r, const yaml_event_t *ev)
 		r->done = true;
 		return true;
 	case YAML_DOCUMENT_START_EVENT:
-		if (r->root)
-			return refuse(r, &ev->start_mark, "a second document in one file");
-		return true;
+		if (!r->root)
+			return true;
+		refuse(r, &ev->start_mark, "a second document in one file");
+		zg_diag_hint(r->ctx->diag, "put it into a file of its own");
+		return false;
 	case YAML_ALIAS_EVENT:
 		refuse(r, &ev->start_mark, "aliases are not supported");
 		zg_diag_hint(r->ctx->diag, "write the value out");
@@ -206,6 +240,7 @@ static void encoding_error(struct reader *r)
 	}
 	zg_diag_error(r->ctx->diag, r->ctx->file, line, column, "not valid UTF-8 text: %s",
 		      r->parser.problem ? r->parser.problem : "?");
+	zg_diag_hint(r->ctx->diag, "save the file as UTF-8 without control characters");
 }
 
 static void parser_error(struct reader *r)
@@ -217,10 +252,13 @@ static void parser_error(struct reader *r)
 		encoding_error(r);
 	else if (p->error == YAML_MEMORY_ERROR)
 		zg_diag_error(r->ctx->diag, r->ctx->file, 0, 0, "out of memory");
-	else
+	else {
 		zg_diag_error(r->ctx->diag, r->ctx->file, place(p->problem_mark.line),
 			      place(p->problem_mark.column), "%s%s%s", p->context ? p->context : "",
 			      p->context ? ": " : "", problem);
+		zg_diag_hint(r->ctx->diag, "YAML: blanks to indent, quotes around what begins with "
+					   "a sign, every bracket closed");
+	}
 }
 
 const struct zg_yaml *zg_yaml_read(const struct zg_yaml_ctx *ctx, struct zg_slice text)
@@ -231,6 +269,7 @@ const struct zg_yaml *zg_yaml_read(const struct zg_yaml_ctx *ctx, struct zg_slic
 	if (text.len > ZG_CONFIG_FILE_BYTES) {
 		zg_diag_error(ctx->diag, ctx->file, 0, 0, "larger than %d bytes",
 			      ZG_CONFIG_FILE_BYTES);
+		zg_diag_hint(ctx->diag, "split it into several files of the folder");
 		return NULL;
 	}
 	if (!yaml_parser_initialize(&r.parser)) {
@@ -251,8 +290,11 @@ const struct zg_yaml *zg_yaml_read(const struct zg_yaml_ctx *ctx, struct zg_slic
 		yaml_event_delete(&ev);
 	}
 	yaml_parser_delete(&r.parser);
-	if (ok && !r.root)
+	if (ok && !r.root) {
 		zg_diag_error(ctx->diag, ctx->file, 1, 1, "the file is empty");
+		zg_diag_hint(ctx->diag, "it needs version: v1 at least; see zerogate-policy(5) and "
+					"zerogate.yaml(5)");
+	}
 	return ok ? r.root : NULL;
 }
 
@@ -265,12 +307,15 @@ static bool is_null(const struct zg_yaml *y)
 bool zg_yaml_text(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_slice *out)
 {
 	if (y->kind != ZG_Y_SCALAR) {
-		zg_yaml_error(ctx, y, "expected text, found a %s",
+		zg_yaml_wrong(ctx, y, "one value stands here", "expected text, found a %s",
 			      y->kind == ZG_Y_LIST ? "list" : "map");
 		return false;
 	}
 	if (is_null(y)) {
-		zg_yaml_error(ctx, y, "a value is missing here");
+		zg_yaml_wrong(ctx, y,
+			      "give it one, or remove the key; a text such as \"null\" is "
+			      "quoted",
+			      "a value is missing here");
 		return false;
 	}
 	*out = y->text;
@@ -298,11 +343,12 @@ bool zg_yaml_uint(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, uint32
 		return false;
 	if (!y->plain || zg_slice_u64(s, UINT64_MAX, &v) == -EINVAL ||
 	    (s.len > 1 && s.ptr[0] == '0')) {
-		zg_yaml_error(ctx, y, "expected a whole number, found '%.*s'", ZG_FMT(s));
+		zg_yaml_wrong(ctx, y, "digits alone, without quotes",
+			      "expected a whole number, found '%.*s'", ZG_FMT(s));
 		return false;
 	}
 	if (zg_slice_u64(s, max, &v) < 0 || v < min) {
-		zg_yaml_error(ctx, y, "%.*s is out of range", ZG_FMT(s));
+		zg_yaml_wrong(ctx, y, "", "%.*s is out of range", ZG_FMT(s));
 		zg_diag_hint(ctx->diag, "from %u to %u", min, max);
 		return false;
 	}
@@ -317,7 +363,7 @@ bool zg_yaml_texts(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struc
 	struct zg_texts t = {0};
 
 	if (!n) {
-		zg_yaml_error(ctx, y, "the list is empty");
+		zg_yaml_wrong(ctx, y, "name one at least, or remove the key", "the list is empty");
 		return false;
 	}
 	t.item = zg_arena_alloc(ctx->arena, n * sizeof(*t.item));
@@ -339,7 +385,7 @@ bool zg_yaml_copy(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, char *
 	if (!zg_yaml_text(ctx, y, &s))
 		return false;
 	if (s.len >= size) {
-		zg_yaml_error(ctx, y, "longer than %zu bytes", size - 1);
+		zg_yaml_wrong(ctx, y, "shorten it", "longer than %zu bytes", size - 1);
 		return false;
 	}
 	(void)zg_str_cut(out, size, s);
@@ -356,33 +402,33 @@ const struct zg_yaml *zg_yaml_member(const struct zg_yaml *map, const char *key)
 	return NULL;
 }
 
-static void unknown_key(const struct zg_yaml_ctx *ctx, const struct zg_yaml *m, const char *what,
-			const struct zg_yaml_field *fields, size_t count)
+/* Those that fit, in out (ZG_REASON_LEN). */
+static const char *known_keys(const struct zg_yaml_field *fields, size_t count, char *out)
 {
-	char known[ZG_REASON_LEN] = "";
 	size_t used = 0;
 
+	out[0] = '\0';
 	for (size_t i = 0; i < count; i++) {
 		int n = !fields[i].parse ? 0
-					 : snprintf(known + used, sizeof(known) - used, "%s%s",
+					 : snprintf(out + used, ZG_REASON_LEN - used, "%s%s",
 						    used ? ", " : "", fields[i].key);
 
-		if (n < 0 || (size_t)n >= sizeof(known) - used)
+		if (n < 0 || (size_t)n >= ZG_REASON_LEN - used)
 			break;
 		used += (size_t)n;
 	}
-	zg_diag_error(ctx->diag, ctx->file, m->key_line, m->key_column, "unknown key '%.*s' in %s",
-		      ZG_FMT(m->key), what);
-	zg_diag_hint(ctx->diag, "known: %s", known);
+	return out;
 }
 
 bool zg_yaml_map(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, const char *what,
 		 const struct zg_yaml_field *fields, size_t count, void *into)
 {
 	const size_t before = ctx->diag->errors;
+	char known[ZG_REASON_LEN];
 
 	if (y->kind != ZG_Y_MAP) {
 		zg_yaml_error(ctx, y, "%s must be a map (key: value)", what);
+		zg_diag_hint(ctx->diag, "known: %s", known_keys(fields, count, known));
 		return false;
 	}
 	for (const struct zg_yaml *m = y->first; m; m = m->next) {
@@ -391,7 +437,9 @@ bool zg_yaml_map(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, const c
 		while (i < count && !zg_slice_eq(m->key, zg_slice_str(fields[i].key)))
 			i++;
 		if (i == count) {
-			unknown_key(ctx, m, what, fields, count);
+			zg_diag_error(ctx->diag, ctx->file, m->key_line, m->key_column,
+				      "unknown key '%.*s' in %s", ZG_FMT(m->key), what);
+			zg_diag_hint(ctx->diag, "known: %s", known_keys(fields, count, known));
 		} else if (!fields[i].parse) {
 			zg_diag_error(ctx->diag, ctx->file, m->key_line, m->key_column,
 				      "'%s' in %s is not implemented in this version",
@@ -403,7 +451,9 @@ bool zg_yaml_map(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, const c
 		}
 	}
 	for (size_t i = 0; i < count; i++)
-		if (fields[i].required && !zg_yaml_member(y, fields[i].key))
+		if (fields[i].required && !zg_yaml_member(y, fields[i].key)) {
 			zg_yaml_error(ctx, y, "%s has no '%s'", what, fields[i].key);
+			zg_diag_hint(ctx->diag, "add %s: ...; it is required", fields[i].key);
+		}
 	return ctx->diag->errors == before;
 }

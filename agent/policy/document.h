@@ -51,6 +51,10 @@ const struct zg_yaml *zg_yaml_read(const struct zg_yaml_ctx *ctx, struct zg_slic
 /* Errors and hints at a node. */
 void zg_yaml_error(const struct zg_yaml_ctx *ctx, const struct zg_yaml *at, const char *fmt, ...)
 	ZG_PRINTF(3, 4);
+/* Likewise of a value, by the key that it stands under (an item of a list: the list's),
+ * with the next step. */
+void zg_yaml_wrong(const struct zg_yaml_ctx *ctx, const struct zg_yaml *at, const char *hint,
+		   const char *fmt, ...) ZG_PRINTF(4, 5);
 
 /* Each: true and *out filled, or false after an error was added. */
 bool zg_yaml_text(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct zg_slice *out);

@@ -57,7 +57,9 @@ static void count_uses(struct index *x)
 		for (size_t i = 0; i < x->rule[r].match->count; i++) {
 			const struct zg_cond_src *c = &x->rule[r].match->item[i];
 
-			for (size_t v = 0; exact(c) && v < c->values.count; v++)
+			if (!exact(c))
+				continue;
+			for (size_t v = 0; v < c->values.count; v++)
 				x->uses[slot_of(c, c->values.item[v])]++;
 		}
 }

@@ -102,8 +102,10 @@ static void take_text(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, co
 	if (!zg_yaml_text(ctx, y, out))
 		return;
 	*out = zg_slice_trim(*out);
-	if (out->len > ZG_POLICY_TEXT_MAX)
+	if (out->len > ZG_POLICY_TEXT_MAX) {
 		zg_yaml_error(ctx, y, "a %s has at most %d bytes", what, ZG_POLICY_TEXT_MAX);
+		zg_diag_hint(ctx->diag, "one sentence; what is longer belongs into a comment");
+	}
 }
 
 static void parse_reason(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -121,6 +123,7 @@ void zg_labels_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 {
 	if (y->kind != ZG_Y_MAP || !y->count) {
 		zg_yaml_error(ctx, y, "expected a map of labels: key: value");
+		zg_diag_hint(ctx->diag, "annotate: {team: payments}");
 		return;
 	}
 	out->item = zg_parse_alloc(ctx, y, y->count, sizeof(*out->item));
@@ -229,8 +232,10 @@ static void parse_rule(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 	check_rule(ctx, y, &r);
 	rule->next = p->rules;
 	p->rules = rule;
-	if (++p->rule_count + p->class_count > ZG_POLICY_RULES_MAX)
+	if (++p->rule_count + p->class_count > ZG_POLICY_RULES_MAX) {
 		zg_yaml_error(ctx, y, "more than %d rules", ZG_POLICY_RULES_MAX);
+		zg_diag_hint(ctx->diag, "one rule may list many servers, tools or tags");
+	}
 }
 
 static void parse_rules(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)

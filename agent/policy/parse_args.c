@@ -65,7 +65,8 @@ static bool parse_scalar(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 					"within 64 bits");
 		return false;
 	} else if (out->text.len > ZG_PATTERN_LEN) {
-		zg_yaml_error(ctx, y, "a value here has at most %d bytes", ZG_PATTERN_LEN);
+		zg_yaml_wrong(ctx, y, "compare a part of it, by glob or regex",
+			      "a value here has at most %d bytes", ZG_PATTERN_LEN);
 		return false;
 	} else if (globs && zg_is_glob(out->text)) {
 		out->kind = ZG_SCALAR_GLOB;
@@ -95,7 +96,7 @@ static void take_scalars(const struct zg_yaml_ctx *ctx, struct arg_ctx *a, const
 	struct zg_cond_src *c;
 
 	if (!n) {
-		zg_yaml_error(ctx, y, "the list is empty");
+		zg_yaml_wrong(ctx, y, "name one at least, or {present: true}", "the list is empty");
 		return;
 	}
 	s = zg_parse_alloc(ctx, y, n, sizeof(*s));
@@ -134,7 +135,8 @@ static void parse_glob(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, v
 	c->scalar = zg_parse_alloc(ctx, y, texts.count, sizeof(*c->scalar));
 	for (size_t i = 0; c->scalar && i < texts.count; i++) {
 		if (texts.item[i].len > ZG_PATTERN_LEN)
-			zg_yaml_error(ctx, y, "a value here has at most %d bytes", ZG_PATTERN_LEN);
+			zg_yaml_wrong(ctx, y, "compare a part of it, by glob or regex",
+				      "a value here has at most %d bytes", ZG_PATTERN_LEN);
 		c->scalar[c->scalar_count++] =
 			(struct zg_scalar_src){.kind = ZG_SCALAR_GLOB, .text = texts.item[i]};
 	}
@@ -152,6 +154,8 @@ static void parse_regex(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 	for (size_t i = 0; i < texts.count; i++)
 		if (!texts.item[i].len || texts.item[i].len > ZG_PATTERN_LEN) {
 			zg_yaml_error(ctx, y, "a regex has 1 to %d bytes", ZG_PATTERN_LEN);
+			zg_diag_hint(ctx->diag,
+				     "an expression such as \"^ab+\"; a list may hold several");
 			return;
 		}
 	c = add(ctx, a, y, ZG_CK_ARG_REGEX); /* zg_policy_check compiles it */
@@ -164,6 +168,7 @@ static bool bound(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct
 	if (y->kind == ZG_Y_SCALAR && y->plain && zg_number_parse(y->text, out))
 		return true;
 	zg_yaml_error(ctx, y, "a bound must be a number as in JSON, within 64 bits");
+	zg_diag_hint(ctx->diag, "min: 1, without quotes");
 	return false;
 }
 
@@ -197,6 +202,7 @@ static void parse_present(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 		(void)add(ctx, a, y, ZG_CK_ARG_ABSENT);
 	} else {
 		zg_yaml_error(ctx, y, "present is true or false");
+		zg_diag_hint(ctx->diag, "true: there is something; false: there is not");
 	}
 }
 
@@ -222,8 +228,11 @@ static void check_matcher(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 		why = "no value is both text and a number";
 	else if (a->min_at && a->max_at && zg_number_order(a->min, a->max) > 0)
 		why = "min is larger than max";
-	if (why)
+	if (why) {
 		zg_yaml_error(ctx, y, "%s: the condition could never hold as written", why);
+		zg_diag_hint(ctx->diag,
+			     "drop one of its members; see Arguments in zerogate-policy(5)");
+	}
 }
 
 static void parse_matcher(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, struct arg_ctx *a)
@@ -349,6 +358,7 @@ void zg_args_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void 
 
 	if (y->kind != ZG_Y_MAP || !y->count) {
 		zg_yaml_error(ctx, y, "args must be a map: \"/pointer\": value");
+		zg_diag_hint(ctx->diag, "args: {\"/path\": \"/srv/*\"}");
 		return;
 	}
 	for (const struct zg_yaml *arg = y->first; arg; arg = arg->next)

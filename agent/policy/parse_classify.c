@@ -22,8 +22,11 @@ static void parse_match(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, 
 
 	x->match.into = &x->class->match;
 	if (zg_match_parse(ctx, y, "match of a classify rule", true, &x->match) &&
-	    !x->class->match.count)
+	    !x->class->match.count) {
 		zg_yaml_error(ctx, y, "a classify rule needs a condition");
+		zg_diag_hint(ctx->diag, "labels, risk_tags or args; what a whole server is says "
+					"its registry entry");
+	}
 }
 
 static void parse_unless(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -32,8 +35,10 @@ static void parse_unless(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 
 	x->match.into = &x->class->unless;
 	if (zg_match_parse(ctx, y, "unless of a classify rule", true, &x->match) &&
-	    !x->class->unless.count)
+	    !x->class->unless.count) {
 		zg_yaml_error(ctx, y, "unless has no condition, so the rule could never match");
+		zg_diag_hint(ctx->diag, "name one, or remove unless");
+	}
 }
 
 static void parse_action(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -46,8 +51,10 @@ static void parse_action(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 	x->class->has_action = true;
 	if (zg_slice_eq(s, ZG_SLICE("read")))
 		x->class->action = ZG_ACTION_READ;
-	else if (!zg_slice_eq(s, ZG_SLICE("write")))
+	else if (!zg_slice_eq(s, ZG_SLICE("write"))) {
 		zg_yaml_error(ctx, y, "an action is read or write");
+		zg_diag_hint(ctx->diag, "action: read");
+	}
 }
 
 static void parse_labels(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
@@ -68,8 +75,10 @@ static const struct zg_yaml_field set_fields[] = {
 
 static void parse_set(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
-	if (zg_yaml_map(ctx, y, "set", set_fields, ZG_COUNT(set_fields), into) && !y->count)
+	if (zg_yaml_map(ctx, y, "set", set_fields, ZG_COUNT(set_fields), into) && !y->count) {
 		zg_yaml_error(ctx, y, "set without anything to set");
+		zg_diag_hint(ctx->diag, "action, labels or risk_tags");
+	}
 }
 
 static const struct zg_yaml_field class_fields[] = {
@@ -93,8 +102,10 @@ static void parse_class(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		return;
 	class->next = p->classes;
 	p->classes = class;
-	if (++p->class_count + p->rule_count > ZG_POLICY_RULES_MAX)
+	if (++p->class_count + p->rule_count > ZG_POLICY_RULES_MAX) {
 		zg_yaml_error(ctx, y, "more than %d rules", ZG_POLICY_RULES_MAX);
+		zg_diag_hint(ctx->diag, "one rule may list many servers, tools or tags");
+	}
 }
 
 void zg_classify_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)

@@ -157,9 +157,10 @@ static void add_limit(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		zg_diag_hint(ctx->diag, "keep the smaller one");
 		return;
 	}
-	if (c->limit_count == ZG_LIMITS_MAX)
+	if (c->limit_count == ZG_LIMITS_MAX) {
 		zg_yaml_error(ctx, y, "more than %d limits", ZG_LIMITS_MAX);
-	else
+		zg_diag_hint(ctx->diag, "keep those that bound most");
+	} else
 		c->limit[c->limit_count++] = *l;
 }
 
@@ -189,8 +190,10 @@ static void parse_limits(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		parse_limit(ctx, y, c, kind);
 		return;
 	}
-	if (!y->count)
+	if (!y->count) {
 		zg_yaml_error(ctx, y, "a list without a limit");
+		zg_diag_hint(ctx->diag, "remove it, or {calls: 10, per: minute}");
+	}
 	for (const struct zg_yaml *item = y->first; item; item = item->next)
 		parse_limit(ctx, item, c, kind);
 }
@@ -219,8 +222,10 @@ void zg_constraints_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y
 			  struct zg_constraints_src *c)
 {
 	if (zg_yaml_map(ctx, y, "constraints", constraint_fields, ZG_COUNT(constraint_fields), c) &&
-	    !y->count)
+	    !y->count) {
 		zg_yaml_error(ctx, y, "constraints without a constraint");
+		zg_diag_hint(ctx->diag, "max_runtime_sec: 60, or another of zerogate-policy(5)");
+	}
 }
 
 void zg_constraints_approvers(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,

@@ -90,6 +90,7 @@ static void parse_labels(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 
 	if (y->kind != ZG_Y_MAP || !y->count) {
 		zg_yaml_error(ctx, y, "labels must be a map: label: value, or label: [values]");
+		zg_diag_hint(ctx->diag, "labels: {mcp.server: github}");
 		return;
 	}
 	for (const struct zg_yaml *l = y->first; l; l = l->next) {

@@ -20,6 +20,7 @@ static struct zg_cond_src *add_fact(const struct zg_yaml_ctx *ctx, const struct 
 	for (size_t i = 0; i < values.count; i++)
 		if (!values.item[i].len || values.item[i].len > ZG_PATTERN_LEN) {
 			zg_yaml_error(ctx, y, "a value here has 1 to %d bytes", ZG_PATTERN_LEN);
+			zg_diag_hint(ctx->diag, "'*' stands for any run of bytes");
 			return NULL;
 		}
 	c = zg_cond_add(ctx, into, y, kind);
@@ -75,6 +76,7 @@ static void parse_executable(const struct zg_yaml_ctx *ctx, const struct zg_yaml
 		if (c->values.item[i].ptr[0] == '/' || c->values.item[i].ptr[0] == '*')
 			continue;
 		zg_yaml_error(ctx, y, "'%.*s' is not an absolute path", ZG_FMT(c->values.item[i]));
+		zg_diag_hint(ctx->diag, "/usr/bin/node, or \"*/node\" for any folder");
 		return;
 	}
 }
@@ -91,6 +93,7 @@ static void parse_sha256(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 			hex++;
 		if (s.len != 64 || hex != 64) {
 			zg_yaml_error(ctx, y, "a SHA-256 has 64 hexadecimal digits");
+			zg_diag_hint(ctx->diag, "as sha256sum prints it");
 			return;
 		}
 		c->values.item[i] = s;
@@ -161,8 +164,11 @@ static const struct zg_yaml_field principal_fields[] = {
 void zg_principal_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void *into)
 {
 	if (zg_yaml_map(ctx, y, "principal", principal_fields, ZG_COUNT(principal_fields), into) &&
-	    !y->count)
+	    !y->count) {
 		zg_yaml_error(ctx, y, "principal without a condition");
+		zg_diag_hint(ctx->diag,
+			     "profile, cgroup, unit, user, uid, executable or executable_sha256");
+	}
 }
 
 /* time ---------------------------------------------------------------------- */
@@ -276,6 +282,7 @@ static bool parse_window(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 		return false;
 	if (!x.has_days && !x.has_from && !x.has_to) {
 		zg_yaml_error(ctx, y, "time without a condition");
+		zg_diag_hint(ctx->diag, "days, from or to");
 		return false;
 	}
 	if (!x.has_days)
@@ -299,7 +306,7 @@ void zg_time_parse(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y, void 
 	struct zg_cond_src *c;
 
 	if (!n) {
-		zg_yaml_error(ctx, y, "the list is empty");
+		zg_yaml_wrong(ctx, y, "name one at least, or remove the key", "the list is empty");
 		return;
 	}
 	w = zg_parse_alloc(ctx, y, n, sizeof(*w));

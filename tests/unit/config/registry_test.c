@@ -95,6 +95,69 @@ static const struct {
 	{HEAD " \"remotes\": [{\"type\": \"streamable-http\", \"url\": \"https://h.example/\",\n "
 	      "\"headers\": [{\"name\": \"Mcp-Session-Id\", \"value\": \"a\"}]}],\n" META "}}}",
 	 "s0:3:23: 'Mcp-Session-Id' is not a header that an entry may set"},
+	/* classes of resources, prompts and methods, in any shape but theirs */
+	{HEAD REMOTE META ", \"resources\": []}}}", "s0:3:62: 'resources' must be an object"},
+	{HEAD REMOTE META ", \"resources\": null}}}", "s0:3:62: 'resources' must be an object"},
+	{HEAD REMOTE META ", \"resources\": {\"a\": \"read\"}}}}",
+	 "s0:3:68: a class must be an object"},
+	{HEAD REMOTE META ", \"resources\": {\"a\": {}}}}}", "s0:3:68: a class has no 'action'"},
+	{HEAD REMOTE META ", \"resources\": {\"a\": {\"action\": \"both\"}}}}}",
+	 "s0:3:79: an action is \"read\" or \"write\""},
+	{HEAD REMOTE META ", \"resources\": {\"a\": {\"action\": 1}}}}}",
+	 "s0:3:79: an action is \"read\" or \"write\""},
+	{HEAD REMOTE META ", \"resources\": {\"\": {\"action\": \"read\"}}}}}",
+	 "s0:3:67: a name here has 1 to 1023 bytes"},
+	{HEAD REMOTE META
+	 ", \"resources\": {\"a\": {\"action\": \"read\", \"risk_tags\": \"x\"}}}}}",
+	 "s0:3:100: unknown or misshapen member 'risk_tags' in a class"},
+	{HEAD REMOTE META ", \"resources\": {\"a\": {\"action\": \"read\", \"labels\": [1]}}}}}",
+	 "s0:3:97: unknown or misshapen member 'labels' in a class"},
+	{HEAD REMOTE META ", \"resources\": {\"a\": {\"action\": \"read\", \"uri\": \"x\"}}}}}",
+	 "s0:3:94: unknown or misshapen member 'uri' in a class"},
+	{HEAD REMOTE META
+	 ", \"resources\": {\"a\": {\"action\": \"read\"}, \"a\": {\"action\": \"write\"}}}}}",
+	 "s0:3:90: not JSON: duplicate object key near '\"a\"'"},
+	{HEAD REMOTE META ", \"prompts\": []}}}", "s0:3:60: 'prompts' must be an object"},
+	{HEAD REMOTE META ", \"prompts\": null}}}", "s0:3:60: 'prompts' must be an object"},
+	{HEAD REMOTE META ", \"prompts\": {\"a\": \"read\"}}}}",
+	 "s0:3:66: a class must be an object"},
+	{HEAD REMOTE META ", \"prompts\": {\"a\": {}}}}}", "s0:3:66: a class has no 'action'"},
+	{HEAD REMOTE META ", \"prompts\": {\"a\": {\"action\": \"both\"}}}}}",
+	 "s0:3:77: an action is \"read\" or \"write\""},
+	{HEAD REMOTE META ", \"prompts\": {\"a\": {\"action\": 1}}}}}",
+	 "s0:3:77: an action is \"read\" or \"write\""},
+	{HEAD REMOTE META ", \"prompts\": {\"\": {\"action\": \"read\"}}}}}",
+	 "s0:3:65: a name here has 1 to 191 bytes"},
+	{HEAD REMOTE META ", \"prompts\": {\"a\": {\"action\": \"read\", \"risk_tags\": \"x\"}}}}}",
+	 "s0:3:98: unknown or misshapen member 'risk_tags' in a class"},
+	{HEAD REMOTE META ", \"prompts\": {\"a\": {\"action\": \"read\", \"labels\": [1]}}}}}",
+	 "s0:3:95: unknown or misshapen member 'labels' in a class"},
+	{HEAD REMOTE META ", \"prompts\": {\"a\": {\"action\": \"read\", \"uri\": \"x\"}}}}}",
+	 "s0:3:92: unknown or misshapen member 'uri' in a class"},
+	{HEAD REMOTE META
+	 ", \"prompts\": {\"a\": {\"action\": \"read\"}, \"a\": {\"action\": \"write\"}}}}}",
+	 "s0:3:88: not JSON: duplicate object key near '\"a\"'"},
+	{HEAD REMOTE META ", \"extensions\": []}}}", "s0:3:63: 'extensions' must be an object"},
+	{HEAD REMOTE META ", \"extensions\": null}}}", "s0:3:63: 'extensions' must be an object"},
+	{HEAD REMOTE META ", \"extensions\": {\"a\": \"read\"}}}}",
+	 "s0:3:69: a class must be an object"},
+	{HEAD REMOTE META ", \"extensions\": {\"a\": {}}}}}", "s0:3:69: a class has no 'action'"},
+	{HEAD REMOTE META ", \"extensions\": {\"a\": {\"action\": \"both\"}}}}}",
+	 "s0:3:80: an action is \"read\" or \"write\""},
+	{HEAD REMOTE META ", \"extensions\": {\"a\": {\"action\": 1}}}}}",
+	 "s0:3:80: an action is \"read\" or \"write\""},
+	{HEAD REMOTE META ", \"extensions\": {\"\": {\"action\": \"read\"}}}}}",
+	 "s0:3:68: a name here has 1 to 63 bytes"},
+	{HEAD REMOTE META
+	 ", \"extensions\": {\"a\": {\"action\": \"read\", \"risk_tags\": \"x\"}}}}}",
+	 "s0:3:101: unknown or misshapen member 'risk_tags' in a class"},
+	{HEAD REMOTE META ", \"extensions\": {\"a\": {\"action\": \"read\", \"labels\": [1]}}}}}",
+	 "s0:3:98: unknown or misshapen member 'labels' in a class"},
+	{HEAD REMOTE META ", \"extensions\": {\"a\": {\"action\": \"read\", \"uri\": \"x\"}}}}}",
+	 "s0:3:95: unknown or misshapen member 'uri' in a class"},
+	{HEAD REMOTE META
+	 ", \"extensions\": {\"a\": {\"action\": \"read\"}, \"a\": {\"action\": \"write\"}}}}}",
+	 "s0:3:91: not JSON: duplicate object key near '\"a\"'"},
 };
 
 static void wrong_files_say_where(void **state)
@@ -111,6 +174,10 @@ static void wrong_files_say_where(void **state)
 		if (strcmp(first_error(&w), wrong[i].error) != 0) {
 			print_error("%s\nexpected %s\ngot      %s\n", wrong[i].text, wrong[i].error,
 				    first_error(&w));
+			failed++;
+		}
+		if (!first_hint(&w)[0]) {
+			print_error("no next step: %s\n", first_error(&w));
 			failed++;
 		}
 		world_end(&w);

@@ -10,18 +10,18 @@
 static const struct {
 	const char *text, *error;
 } wrong[] = {
-	{C("{max_output_bytes: 0}"), "p0:6:37: 0 is out of range"},
+	{C("{max_output_bytes: 0}"), "p0:6:37: max_output_bytes: 0 is out of range"},
 	{C("{redact: some}"), "p0:6:27: 'some' is not a redact level"},
 	{C("{rate: 10}"), "p0:6:25: a rate must be a map (key: value)"},
 	{C("{rate: {calls: 10}}"), "p0:6:25: a rate has no 'per'"},
-	{C("{rate: {calls: 0, per: day}}"), "p0:6:33: 0 is out of range"},
+	{C("{rate: {calls: 0, per: day}}"), "p0:6:33: calls: 0 is out of range"},
 	{C("{rate: {calls: 1, per: week}}"), "p0:6:41: 'week' is not a window"},
 	{C("{rate: {calls: 1, per: day, by: [who]}}"), "p0:6:50: calls are not counted by 'who'"},
 	{C("{rate: {calls: 1, per: day, with: x}}"), "p0:6:46: unknown key 'with' in a rate"},
 	{C("{rate: []}"), "p0:6:25: a list without a limit"},
 	{C("{rate: [{calls: 1, per: day}, {per: day, calls: 2}]}"),
 	 "p0:6:48: the same limit is given twice"},
-	{C("{max_concurrent: 0}"), "p0:6:35: 0 is out of range"},
+	{C("{max_concurrent: 0}"), "p0:6:35: max_concurrent: 0 is out of range"},
 	{C("{max_concurrent: {calls: 1, per: day}}"),
 	 "p0:6:46: unknown key 'per' in max_concurrent"},
 	{C("{max_concurrent: [1, 2]}"), "p0:6:39: the same limit is given twice"},
@@ -30,7 +30,7 @@ static const struct {
 	{HEAD("ALLOW") "    match: {}\n    approvers: 2\n",
 	 "p0:6:16: approvers in a rule that says ALLOW"},
 	{HEAD("REQUIRE_APPROVAL") "    match: {}\n    approvers: 0\n",
-	 "p0:6:16: 0 is out of range"},
+	 "p0:6:16: approvers: 0 is out of range"},
 	{HEAD("ALLOW") "    match: {labels: {mcp.direction: server}}\n"
 		       "    constraints: {rate: {calls: 1, per: day}}\n",
 	 "p0:6:18: what a server asks can be held to network_allowlist alone"},

@@ -37,7 +37,8 @@ static const struct {
 	{TOP "  - id: r\n    match: {}\n", "p0:3:5: a rule has no 'decision'"},
 	{TOP "  - id: 'a b'\n    match: {}\n    decision: DENY\n",
 	 "p0:3:9: 'a b' is not a rule id"},
-	{TOP "  - id: ~\n    match: {}\n    decision: DENY\n", "p0:3:9: a value is missing here"},
+	{TOP "  - id: ~\n    match: {}\n    decision: DENY\n",
+	 "p0:3:9: id: a value is missing here"},
 	{TOP "  - id: r\n    match: {}\n    decision: Deny\n", "p0:5:15: 'Deny' is not a decision"},
 	{RULE "", "p0:3:5: rule 'r' has no condition"},
 	{RULE "    match: {}\n    matches: {}\n", "p0:6:5: unknown key 'matches' in a rule"},
@@ -50,19 +51,21 @@ static const struct {
 	{RULE "    match: {principal: {}}\n", "p0:5:24: principal without a condition"},
 	{RULE "    match:\n      labels: {}\n",
 	 "p0:6:15: labels must be a map: label: value, or label: [values]"},
-	{RULE "    match:\n      labels: {env: []}\n", "p0:6:21: the list is empty"},
-	{RULE "    match:\n      labels: {env: }\n", "p0:6:21: a value is missing here"},
-	{RULE "    match:\n      labels: {env: {a: b}}\n", "p0:6:21: expected text, found a map"},
+	{RULE "    match:\n      labels: {env: []}\n", "p0:6:21: env: the list is empty"},
+	{RULE "    match:\n      labels: {env: }\n", "p0:6:21: env: a value is missing here"},
+	{RULE "    match:\n      labels: {env: {a: b}}\n",
+	 "p0:6:21: env: expected text, found a map"},
 	{RULE "    match:\n      labels: {mcp.sever: x}\n",
 	 "p0:6:16: no call ever has the label 'mcp.sever'"},
 	{RULE "    match:\n      labels: {mcp.action: delete}\n",
 	 "p0:6:28: mcp.action can never have this value"},
-	{RULE "    match:\n      risk_tags: []\n", "p0:6:18: the list is empty"},
+	{RULE "    match:\n      risk_tags: []\n", "p0:6:18: risk_tags: the list is empty"},
 	{RULE "    match:\n      risk_tags: ['pr*']\n", "p0:6:18: 'pr*' is not a risk tag"},
 	{RULE "    unless: {}\n    match: {}\n",
 	 "p0:5:13: unless has no condition, so the rule could never match"},
 	{RULE "    mcp: {deny_servers: [a]}\n", "p0:5:11: unknown key 'deny_servers' in mcp"},
-	{RULE "    mcp: {deny_servers_not_in: []}\n", "p0:5:32: the list is empty"},
+	{RULE "    mcp: {deny_servers_not_in: []}\n",
+	 "p0:5:32: deny_servers_not_in: the list is empty"},
 	{RULE "    mcp: {deny_servers_not_in: ['git*']}\n", "p0:5:32: 'git*' is not a server id"},
 	{TOP "  - id: r\n    decision: ALLOW\n    mcp: {deny_servers_not_in: [a]}\n",
 	 "p0:5:32: deny_servers_not_in in a rule that says ALLOW"},
@@ -73,8 +76,8 @@ static const struct {
 	 "is"},
 	{RULE "    match: {args: {/a~2: 1}}\n",
 	 "p0:5:20: the pointer '/a~2' has a '~' that is not '~0' or '~1'"},
-	{RULE "    match: {args: {/a: []}}\n", "p0:5:24: the list is empty"},
-	{RULE "    match: {args: {/a: }}\n", "p0:5:24: a value is missing here"},
+	{RULE "    match: {args: {/a: []}}\n", "p0:5:24: /a: the list is empty"},
+	{RULE "    match: {args: {/a: }}\n", "p0:5:24: /a: a value is missing here"},
 	{RULE "    match: {args: {/a: 0x1f}}\n",
 	 "p0:5:24: '0x1f' is neither a JSON value nor clearly text"},
 	{RULE "    match: {args: {/a: .nan}}\n",
@@ -111,7 +114,7 @@ static const struct {
 	 "p0:5:32: the regex '(a)\\1' cannot be compiled: Back-references are unsupported."},
 	{RULE "    match: {args: {/a: x, /a/b: y}}\n",
 	 "p0:5:33: '/a/b' cannot be there if '/a' is as this rule says"},
-	{RULE "    match: {principal: {uid: []}}\n", "p0:5:30: the list is empty"},
+	{RULE "    match: {principal: {uid: []}}\n", "p0:5:30: uid: the list is empty"},
 	{RULE "    match: {principal: {uid: 9-1}}\n",
 	 "p0:5:30: '9-1' is no uid and no range of uids"},
 	{RULE "    match: {principal: {uid: -1}}\n",
@@ -123,7 +126,7 @@ static const struct {
 	{RULE "    match: {principal: {executable_sha256: abc}}\n",
 	 "p0:5:44: a SHA-256 has 64 hexadecimal digits"},
 	{RULE "    match: {time: {}}\n", "p0:5:19: time without a condition"},
-	{RULE "    match: {time: {days: []}}\n", "p0:5:26: the list is empty"},
+	{RULE "    match: {time: {days: []}}\n", "p0:5:26: days: the list is empty"},
 	{RULE "    match: {time: {days: [noday]}}\n", "p0:5:26: 'noday' is not a day"},
 	{RULE "    match: {time: {from: '09:00', to: '09:00'}}\n",
 	 "p0:5:19: the window ends where it begins"},
@@ -154,23 +157,23 @@ static const struct {
 	 "p0:6:18: constraints without a constraint"},
 	{TOP
 	 "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_runtime_sec: 0}\n",
-	 "p0:6:36: 0 is out of range"},
+	 "p0:6:36: max_runtime_sec: 0 is out of range"},
 	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_runtime_sec: "
 	     "'60'}\n",
-	 "p0:6:36: expected a whole number, found '60'"},
+	 "p0:6:36: max_runtime_sec: expected a whole number, found '60'"},
 	{TOP
 	 "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_runtime_sec: 1e3}\n",
-	 "p0:6:36: expected a whole number, found '1e3'"},
+	 "p0:6:36: max_runtime_sec: expected a whole number, found '1e3'"},
 	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_retries: -1}\n",
-	 "p0:6:32: expected a whole number, found '-1'"},
+	 "p0:6:32: max_retries: expected a whole number, found '-1'"},
 	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_retries: 010}\n",
-	 "p0:6:32: expected a whole number, found '010'"},
+	 "p0:6:32: max_retries: expected a whole number, found '010'"},
 	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {max_retries: "
 	     "99999999999999999999}\n",
-	 "p0:6:32: 99999999999999999999 is out of range"},
+	 "p0:6:32: max_retries: 99999999999999999999 is out of range"},
 	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {network_allowlist: "
 	     "[]}\n",
-	 "p0:6:38: the list is empty"},
+	 "p0:6:38: network_allowlist: the list is empty"},
 	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {network_allowlist: "
 	     "['https://a.example']}\n",
 	 "p0:6:38: 'https://a.example' is not a host"},
@@ -196,6 +199,10 @@ static void wrong_policies_say_where(void **state)
 		if (strcmp(first_error(&w), wrong[i].error) != 0) {
 			print_error("%s\nexpected %s\ngot      %s\n", wrong[i].text, wrong[i].error,
 				    first_error(&w));
+			failed++;
+		}
+		if (!first_hint(&w)[0]) {
+			print_error("no next step: %s\n", first_error(&w));
 			failed++;
 		}
 		world_end(&w);

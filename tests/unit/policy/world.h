@@ -115,6 +115,15 @@ static inline struct zg_decision judge(const struct world *w, const char *server
 	return d;
 }
 
+/* What the first error says can be done, or "". */
+static inline const char *first_hint(const struct world *w)
+{
+	for (size_t i = 0; i < w->diag.kept; i++)
+		if (!w->diag.notice[i])
+			return w->diag.item[i].hint;
+	return "";
+}
+
 /* "file:line:column: what" of the first error, or "". */
 static inline const char *first_error(const struct world *w)
 {

@@ -181,12 +181,13 @@ static int add_keys(struct zg_configure *c, const struct zg_auth *a, struct zg_e
 static int copy_text(int from, const char *name, struct zg_err *e)
 {
 	zg_autofd int to = memfd_create("zerogate-config", MFD_CLOEXEC);
+	size_t left = ZG_CONFIG_FILE_BYTES + 1; /* of one that grows meanwhile; it is refused */
 	ssize_t n = 1;
 
 	if (to < 0)
 		return zg_err_at(e, errno, name, 0, 0, "cannot keep it: %m");
-	while (n > 0)
-		n = sendfile(to, from, NULL, ZG_CONFIG_FILE_BYTES + 1);
+	for (; n > 0 && left; left -= n > 0 ? (size_t)n : 0)
+		n = sendfile(to, from, NULL, left);
 	return n < 0 ? zg_err_at(e, errno, name, 0, 0, "cannot read it: %m") : zg_take_fd(&to);
 }
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "config.h"
 #include "configure.h"
@@ -211,6 +212,63 @@ static void many_files_arrive(void **state)
 	zg_snapshot_close(&s);
 }
 
+/* Of the copies that this process holds. */
+static off_t largest_kept(void)
+{
+	off_t most = 0;
+
+	for (int fd = 3; fd < 256; fd++) {
+		char link[32], to[64] = "";
+		struct stat st;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (readlink(link, to, sizeof(to) - 1) > 0 && strstr(to, "zerogate-config") &&
+		    fstat(fd, &st) == 0 && st.st_size > most)
+			most = st.st_size;
+	}
+	return most;
+}
+
+/* One that grows while it is read is not read without end. */
+static void a_growing_file_is_cut(void **state)
+{
+	struct place *p = *state;
+	char shadow[128], path[160];
+	const struct zg_configure_input in = {.main = p->main,
+					      .policies = p->policies,
+					      .servers = p->servers,
+					      .shadow = shadow,
+					      .drop = geteuid() == 0,
+					      .cgroup = -1,
+					      .report = report,
+					      .arg = p};
+
+	snprintf(shadow, sizeof(shadow), "%s/shadow", p->dir);
+	snprintf(path, sizeof(path), "%s/grows.yaml", shadow);
+	assert_int_equal(mkdir(shadow, 0755), 0);
+	for (int i = 0; i < 10; i++) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+		pid_t pid;
+
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, ZG_CONFIG_FILE_BYTES), 0);
+		pid = fork();
+		if (pid == 0) {
+			static const char more[1 << 16];
+
+			for (int k = 0; k < 512; k++)
+				if (write(fd, more, sizeof(more)) < 0)
+					_exit(1);
+			_exit(0);
+		}
+		assert_int_equal(zg_configure_start(&p->c, &in), 0);
+		assert_true(largest_kept() <= ZG_CONFIG_FILE_BYTES + 1);
+		zg_configure_release(&p->c);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		close(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -221,6 +279,7 @@ int main(int argc, char **argv)
 		CASE(only_regular_files_are_read),
 		CASE(missing_things_are_named),
 		CASE(many_files_arrive),
+		CASE(a_growing_file_is_cut),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--role=config") == 0)

@@ -399,7 +399,7 @@ const verbs = {
 	},
 	async resolve({ name, type = 'A', servers = ['192.0.2.53'] }) {
 		const { Resolver } = await import('node:dns/promises');
-		const resolver = new Resolver({ timeout: 60000, tries: 1 });
+		const resolver = new Resolver({ timeout: 10000, tries: 6 });
 		resolver.setServers(servers);
 		return { addresses: await resolver.resolve(name, type) };
 	},

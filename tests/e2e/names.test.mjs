@@ -104,7 +104,16 @@ describe('host names, from a workload', needs(), () => {
 		{ host: '*.cloudflare-dns.com', port: 443 },
 		{ host: '*.wild.example', port: echo.port, local: true },
 	];
-	const ask = async (name, type = 'A', more = {}) => parse(Buffer.from((await inside.must('dns', { host: SERVER, bytes: query(name, type, more).toString('base64'), ...more.how })).bytes, 'base64'));
+	// Whoever asks on a busy machine may be told that the upstream server, which is this
+	// process, did not answer in time. What is refused for another reason stays refused.
+	const sure = async (verb, params) => {
+		for (let tries = 0; ; tries++) {
+			const answer = await inside.must(verb, { host: SERVER, ...params });
+			if (Buffer.from(answer.bytes, 'base64')[3] % 16 !== RCODE.SERVFAIL || tries === 4)
+				return answer;
+		}
+	};
+	const ask = async (name, type = 'A', more = {}) => parse(Buffer.from((await sure('dns', { bytes: query(name, type, more).toString('base64'), ...more.how })).bytes, 'base64'));
 	const values = (answer, type = TYPE.A) => answer.records.filter((r) => r.section === 1 && r.type === type).map((r) => r.value);
 	const dial = (host) => inside.do('dial', { host, port: echo.port });
 	const refused = async (host) => assert.equal((await dial(host)).error?.code, 'EPERM', host);
@@ -146,14 +155,14 @@ dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
 	for (const [how, params] of Object.entries({ 'UDP, unconnected': {}, 'UDP, connected': { connected: true }, 'UDP over IPv6': { host: '2001:db8::53' } }))
 		test(`whatever server is asked (${how}), it seems to answer itself`, async () => {
 			const host = params.host ?? SERVER;
-			const { from, peer, bytes } = await inside.must('dns', { host, bytes: query('api.test.example', 'A').toString('base64'), ...params });
+			const { from, peer, bytes } = await sure('dns', { host, bytes: query('api.test.example', 'A').toString('base64'), ...params });
 			assert.equal(from, `${host} 53`);
 			assert.equal(peer ?? from, `${host} 53`);
 			assert.deepEqual(values(parse(Buffer.from(bytes, 'base64'))), ['127.0.0.5']);
 		});
 
 	test('over TCP as well', async () => {
-		const { bytes, peer } = await inside.must('dnstcp', { host: SERVER, bytes: query('api.test.example', 'A').toString('base64') });
+		const { bytes, peer } = await sure('dnstcp', { bytes: query('api.test.example', 'A').toString('base64') });
 		assert.equal(peer, `${SERVER} 53`);
 		assert.deepEqual(values(parse(Buffer.from(bytes, 'base64'))), ['127.0.0.5']);
 	});
@@ -175,7 +184,7 @@ dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
 		if (fs.existsSync('/usr/bin/python3'))
 			await ok(['/usr/bin/python3', '-c', 'import socket; print(socket.getaddrinfo("api.test.example", 1, socket.AF_INET)[0][4][0])'], /127\.0\.0\.5/);
 		if (fs.existsSync('/usr/bin/dig'))
-			await ok(['dig', '+short', '+tries=1', '@198.51.100.1', 'api.test.example'], /127\.0\.0\.5/);
+			await ok(['dig', '+short', '+tries=10', '@198.51.100.1', 'api.test.example'], /127\.0\.0\.5/);
 	});
 
 	test('AAAA', async () => {
@@ -263,7 +272,7 @@ dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
 		assert.deepEqual(small.records, []);
 		assert.equal(values(await ask('big.test.example', 'A', { edns: 1232 })).length, 30);
 		assert.ok(dns.asked('big.test.example').some((q) => q.over === 'tcp'));
-		const whole = await inside.must('dnstcp', { host: SERVER, bytes: query('big.test.example', 'A').toString('base64') });
+		const whole = await sure('dnstcp', { bytes: query('big.test.example', 'A').toString('base64') });
 		assert.equal(values(parse(Buffer.from(whole.bytes, 'base64'))).length, 30);
 		assert.ok((await dial('127.8.0.29')).connected);
 	});

@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import fs from 'node:fs';
+import os from 'node:os';
 import { after, before, describe, test } from 'node:test';
-import { needs, startAgent, until } from './agent.mjs';
+import { needs, startAgent, until, within } from './agent.mjs';
 import { RCODE, TYPE, encodeName, parse, query, startDns } from './dns.mjs';
 import { startSink } from './servers.mjs';
 
@@ -83,7 +84,7 @@ const end = () => { console.log(JSON.stringify({ codes, seconds: (performance.no
 socket.on('message', (m) => {
 	last = performance.now();
 	codes[m[3] & 15] = (codes[m[3] & 15] ?? 0) + 1;
-	codes[2] >= 1000 || last - started > 60000 ? end() : socket.send(question);
+	codes[2] >= 1000 || last - started > 300000 ? end() : socket.send(question);
 });
 const more = () => { for (let i = 0; i < 32; i++) socket.send(question); };
 socket.on('error', () => {});
@@ -185,6 +186,20 @@ dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
 			await ok(['/usr/bin/python3', '-c', 'import socket; print(socket.getaddrinfo("api.test.example", 1, socket.AF_INET)[0][4][0])'], /127\.0\.0\.5/);
 		if (fs.existsSync('/usr/bin/dig'))
 			await ok(['dig', '+short', '+tries=10', '@198.51.100.1', 'api.test.example'], /127\.0\.0\.5/);
+	});
+
+	test('happy eyeballs: a name of both families whose IPv6 side is down', async () => {
+		const ways = [[agent.node, '-e', `const s = require('net').connect({ host: 'api.test.example', port: ${echo.port}, autoSelectFamily: true }, () => s.write('race'));
+s.on('data', (b) => { console.log(String(b)); s.destroy(); }); s.on('error', (e) => console.log(e));`],
+		['/usr/bin/python3', '-c', `import asyncio
+async def main():
+    reader, writer = await asyncio.open_connection('api.test.example', ${echo.port}, happy_eyeballs_delay=0.25)
+    writer.write(b'race'); print((await reader.readexactly(4)).decode())
+asyncio.run(main())`]];
+		for (const argv of ways) {
+			const { stdout, stderr } = await inside.must('command', { argv });
+			assert.equal(stdout, 'race\n', stderr);
+		}
 	});
 
 	test('AAAA', async () => {
@@ -320,6 +335,9 @@ dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
 		const [flooder, other] = await Promise.all([agent.inside(), agent.inside({ args: ['--profile', 'other'] })]);
 		const asked = dns.seen.length;
 		let running = true;
+		// a machine that has much else to do must not keep them below the rate
+		for (const pid of [(await flooder.must('whoami')).pid, ...agent.pids('resolver')])
+			os.setPriority(pid, -20);
 		const flood = flooder.must('command', { argv: [agent.node, '-e', FLOOD, query('flood.evil.example', 'A').toString('base64')] }).finally(() => { running = false; });
 		do {
 			const { bytes } = await other.must('dns', { host: SERVER, bytes: query('api.test.example', 'A').toString('base64'), timeout: 15000 });
@@ -352,9 +370,11 @@ dns: {upstream: ["127.0.0.1:${dns.port}"], ttl_min_sec: 0, grace_sec: 1}\n` });
 		await ask('api.test.example');
 		await ask('public.far.example');
 		await inside.must('open', { name: 'kept', host: '127.0.0.5', port: echo.port });
+		await inside.must('open', { name: 'withdrawn', host: '127.0.0.9', port: echo.port });
 		const text = fs.readFileSync(agent.config, 'utf8');
 		fs.writeFileSync(agent.config, text.replace(JSON.stringify({ host: '*.far.example', port: echo.port, local: true }) + ',', ''));
 		assert.equal((await agent.zg(['reload'])).code, 0);
+		assert.match((await within(inside.must('ended', { name: 'withdrawn' }), 'the withdrawn connection to end')).code, /ECONNABORTED|ECONNRESET/);
 		await refused('127.0.0.9');
 		await inside.must('say', { name: 'kept', text: 'after the reload' });
 		assert.equal((await ask('public.far.example')).rcode, RCODE.NXDOMAIN);

@@ -45,7 +45,7 @@ static void cancel_call(struct zg_request *r)
 	static const struct timeval grace = {ZG_CANCEL_SEC, 0};
 
 	if (r->local && !r->intent)
-		return; /* local.c ends it, and keeps the word from the server */
+		return; /* local_call.c ends it, and keeps the word from the server */
 	r->cancel_asked = true;
 	if (r->intent) { /* the server has it, and a while to end it by itself */
 		(void)event_add(&r->timer, &grace);

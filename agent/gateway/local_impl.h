@@ -7,6 +7,8 @@
 #include "local.h"
 #include "local_log.h"
 
+struct bufferevent;
+
 /*
  * local_narrow.c: calls that are held to the same network_allowlists run together,
  * and others wait in line until those are over, so that none runs under what was
@@ -86,11 +88,41 @@ struct zg_local {
 	struct event tick;
 };
 
+/* local.c ------------------------------------------------------------------------ */
+
+#define ZG_LOCAL_READ_BYTES 65536 /* of one end, at a time */
+
 /* Whatever is called between the two may end the session; it is freed by the
  * outermost zg_local_leave. */
 bool zg_local_enter(struct zg_local *l);
 void zg_local_leave(struct zg_local *l, bool outer);
 
 struct zg_local *zg_local_find(const struct zg_worker *w, uint64_t id);
+/* The session is over, for that reason; what the client was told still reaches it. */
+void zg_local_end(struct zg_local *l, enum zg_stdio_cause cause);
+/* What one end does not take stops the other from saying more. */
+void zg_local_regulate(struct zg_local *l);
+size_t zg_local_waiting(const struct zg_local *l, enum zg_stdio_end which);
+
+/* local_line.c --------------------------------------------------------------------- */
+
+/* One line; the text holds none of its own. */
+void zg_local_say(struct zg_local *l, enum zg_stdio_end which, struct zg_slice text);
+/* Bytes of an end are there. */
+void zg_local_on_client(struct bufferevent *bev, void *arg);
+void zg_local_on_server(struct bufferevent *bev, void *arg);
+void zg_local_on_log(struct bufferevent *bev, void *arg);
+
+/* local_call.c --------------------------------------------------------------------- */
+
+/* A call of the session's with an empty request; NULL: no memory. */
+struct zg_local_call *zg_local_call_new(struct zg_local *l);
+/* The one under way with that id, which the server has (sent) or has not. */
+struct zg_local_call *zg_local_call_with(struct zg_local *l, struct zg_slice id, bool sent);
+/* Nothing is under way but listening. */
+bool zg_local_idle(const struct zg_local *l);
+/* Hear what the server says by itself: a request that takes the steps of one that
+ * opens a stream. */
+void zg_local_listen(struct zg_local *l);
 
 #endif

@@ -65,8 +65,8 @@ void zg_transfer_free(struct zg_transfer *t);
 /* The transfer's handle, made when it is first asked for; NULL: no memory. */
 CURL *zg_transfer_handle(struct zg_transfer *t);
 
-/* upstream.c: a handle with its callbacks; what a plain exchange tells; the end,
- * with libcurl's code */
+/* upstream_answer.c: a handle with its callbacks; what a plain exchange tells. The end,
+ * with libcurl's code: upstream.c. */
 CURL *zg_transfer_easy(struct zg_transfer *t);
 extern const struct zg_plain_calls zg_transfer_plain;
 void zg_transfer_done(struct zg_transfer *t, int code);

@@ -143,7 +143,7 @@ enum zg_media { ZG_MEDIA_NONE = 0, ZG_MEDIA_JSON, ZG_MEDIA_SSE, ZG_MEDIA_OTHER }
 /* Does the call wait for the address of its server? */
 enum zg_resolving { ZG_RS_NONE = 0, ZG_RS_WAITS, ZG_RS_OVER };
 
-/* What the server says, from upstream.c to output.c. */
+/* What the server says, from upstream_answer.c to output.c. */
 struct zg_output {
 	int status; /* HTTP; 0 = no head yet */
 	enum zg_media media;

@@ -1,139 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * control.c - the control socket (state.h). Trust: any process on the machine
- * connects. Who it is comes from the kernel alone (peer credentials, groups,
- * and the cgroup of a process that provably still lives); what it may ask for
- * stands in one table. The ledger's verbs are handed over with that word.
+ * connects. Who it is comes from the kernel alone (control_peer.c); what it may
+ * ask for stands in one table. The ledger's verbs are handed over with that word.
  */
+#include "control_impl.h"
+
 #include <errno.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "contain.h"
 #include "enforcement.h"
 #include "listen.h"
+#include "local.h"
 #include "log.h"
 #include "proof.h"
-#include "state.h"
-#include "local.h"
 
 /* places that are kept free for those who decide, however many users others are */
 #define KEPT_PLACES 16
 
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* Linux 6.5 */
-#endif
-
-struct peer {
-	pid_t pid;
-	uid_t uid;
-	gid_t gid;
-	int pidfd;
-	uint32_t roles;	  /* bits of enum zg_role_bit */
-	uint64_t owners;  /* as zg_ctl_peer.owners */
-	bool placed;	  /* its cgroup is known */
-	uint32_t profile; /* that governs it */
-	uint64_t cgroup_id;
-	char cgroup[ZG_CGROUP_LEN];
-};
-
-struct client {
-	struct zg_parent *parent;
-	int sock; /* -1 = free */
-	uid_t uid;
-	bool stranger; /* nobody who decides */
-	bool waits;    /* for the reload that runs */
-	/* of a run, until all that the kernel refused is counted; .run 0 = none */
-	struct zg_msg_ctl_run_report report;
-	uint64_t report_until_ms;
-	uint64_t stdio; /* its session with a local server; 0 = none */
-	uint64_t proof; /* the round of self-proof that it waits for; 0 = none */
-	struct event *readable;
-};
-
-struct zg_control {
-	int listener;
-	struct event *accept;
-	struct client client[ZG_CTL_CLIENTS_MAX];
-};
-
-/* who asks ------------------------------------------------------------------ */
-
-/* A descriptor of the process that connected. Older kernels only give its
- * number: then the owner must match, which leaves a process of the same user. */
-static int peer_pidfd(int sock, const struct ucred *who)
-{
-	socklen_t len = sizeof(int);
-	char path[32];
-	struct stat st;
-	int fd;
-
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
-		return fd;
-	if (errno != ENOPROTOOPT)
-		return -errno;
-	fd = (int)syscall(SYS_pidfd_open, who->pid, 0);
-	if (fd < 0)
-		return -errno;
-	(void)snprintf(path, sizeof(path), "/proc/%d", (int)who->pid);
-	if (stat(path, &st) == 0 && (st.st_uid == who->uid || st.st_uid == 0))
-		return fd;
-	(void)close(fd);
-	return -ESRCH;
-}
-
-static bool alive(int pidfd)
-{
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
-
-	return poll(&p, 1, 0) == 0;
-}
-
-/* Where it is now. Not to be told counts as governed by whoever decides. */
-static void place(struct zg_parent *p, struct peer *who)
-{
-	char path[ZG_CGROUP_LEN] = "", abs[ZG_PATH_LEN + ZG_CGROUP_LEN];
-	struct stat st;
-	int rc = zg_cgroups_of_pid(&p->cgroups, who->pid, path);
-
-	who->profile = ZG_PROFILE_NONE;
-	if ((rc < 0 && rc != -EXDEV) || !alive(who->pidfd))
-		return; /* the number may be another's already */
-	if (rc == 0) {
-		who->profile = zg_cgroups_profile(&p->cgroups, path);
-		memcpy(who->cgroup, path, sizeof(who->cgroup));
-		(void)snprintf(abs, sizeof(abs), "%s/%s", p->cgroups.root_path, path);
-		who->cgroup_id = stat(abs, &st) == 0 ? st.st_ino : 0;
-	}
-	who->placed = true;
-}
-
-static int identify(struct zg_parent *p, int sock, struct peer *who)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	*who = (struct peer){.pidfd = -1};
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return -errno;
-	if (cred.pid <= 0)
-		return -ESRCH; /* of a pid namespace that is not below ours */
-	who->pid = cred.pid;
-	who->uid = cred.uid;
-	who->gid = cred.gid;
-	who->pidfd = peer_pidfd(sock, &cred);
-	if (who->pidfd < 0)
-		return who->pidfd;
-	zg_people_roles(&p->people, sock, &cred, &who->roles, &who->owners);
-	place(p, who);
-	return 0;
-}
-
 /* answers --------------------------------------------------------------------- */
 
-static void drop(struct client *c)
+static void drop(struct zg_control_client *c)
 {
 	uint64_t session;
 
@@ -141,13 +29,12 @@ static void drop(struct client *c)
 		event_free(c->readable);
 	zg_close_(&c->sock);
 	session = c->stdio;
-	*c = (struct client){.parent = c->parent, .sock = -1};
+	*c = (struct zg_control_client){.parent = c->parent, .sock = -1};
 	if (session)
 		zg_stdio_gone(c->parent, session);
 }
 
-/* Never waits: a client that does not read is dropped. False: it was. */
-static bool send_to(struct client *c, enum zg_msg_type type, const void *body)
+bool zg_control_send(struct zg_control_client *c, enum zg_msg_type type, const void *body)
 {
 	if (zg_msg_send(c->sock, type, body, -1) == 0)
 		return true;
@@ -155,7 +42,7 @@ static bool send_to(struct client *c, enum zg_msg_type type, const void *body)
 	return false;
 }
 
-static void end(struct client *c, uint32_t status, const struct zg_err *e)
+void zg_control_finish(struct zg_control_client *c, uint32_t status, const struct zg_err *e)
 {
 	struct zg_msg_ctl_end body = {.exit = status, .error = status ? -EIO : 0};
 
@@ -168,34 +55,34 @@ static void end(struct client *c, uint32_t status, const struct zg_err *e)
 		(void)zg_str_cut(body.what, sizeof(body.what), zg_slice_str(text));
 		memcpy(body.hint, e->hint, sizeof(body.hint));
 	}
-	(void)send_to(c, ZG_MSG_CTL_END, &body);
+	(void)zg_control_send(c, ZG_MSG_CTL_END, &body);
 }
 
-static void refuse(struct client *c, int code, const char *what)
+void zg_control_refuse(struct zg_control_client *c, int code, const char *what)
 {
 	struct zg_err e;
 
 	(void)zg_err_set(&e, code, "%s", what);
-	end(c, 1, &e);
+	zg_control_finish(c, 1, &e);
 }
 
 /* verbs --------------------------------------------------------------------------- */
 
-static void do_status(struct zg_parent *p, struct client *c, const struct peer *who,
-		      struct zg_msg *m)
+static void do_status(struct zg_parent *p, struct zg_control_client *c,
+		      const struct zg_control_peer *who, struct zg_msg *m)
 {
 	struct zg_msg_ctl_status status;
 
 	(void)who;
 	(void)m;
 	zg_parent_status(p, &status);
-	if (send_to(c, ZG_MSG_CTL_STATUS, &status))
-		end(c, 0, NULL);
+	if (zg_control_send(c, ZG_MSG_CTL_STATUS, &status))
+		zg_control_finish(c, 0, NULL);
 }
 
 static bool send_finding(void *arg, const struct zg_msg_ctl_finding *f)
 {
-	return send_to(arg, ZG_MSG_CTL_FINDING, f);
+	return zg_control_send(arg, ZG_MSG_CTL_FINDING, f);
 }
 
 void zg_control_proved(struct zg_parent *p)
@@ -205,28 +92,28 @@ void zg_control_proved(struct zg_parent *p)
 
 	(void)zg_err_set(&e, 0, "this was found, and repaired: %s", repaired);
 	for (size_t i = 0; p->control && i < ZG_CTL_CLIENTS_MAX; i++) {
-		struct client *c = &p->control->client[i];
+		struct zg_control_client *c = &p->control->client[i];
 
 		if (c->sock < 0 || !c->proof || p->proofs < c->proof)
 			continue;
 		c->proof = 0;
 		zg_enforcement_findings(p, send_finding, c);
 		if (c->sock >= 0)
-			end(c, repaired[0] != '\0', repaired[0] ? &e : NULL);
+			zg_control_finish(c, repaired[0] != '\0', repaired[0] ? &e : NULL);
 	}
 }
 
 /* Answered when a round that begins after the question is over. */
-static void do_doctor(struct zg_parent *p, struct client *c, const struct peer *who,
-		      struct zg_msg *m)
+static void do_doctor(struct zg_parent *p, struct zg_control_client *c,
+		      const struct zg_control_peer *who, struct zg_msg *m)
 {
 	(void)who;
 	(void)m;
 	c->proof = zg_proof_ask(p);
 }
 
-static void do_reload(struct zg_parent *p, struct client *c, const struct peer *who,
-		      struct zg_msg *m)
+static void do_reload(struct zg_parent *p, struct zg_control_client *c,
+		      const struct zg_control_peer *who, struct zg_msg *m)
 {
 	(void)who;
 	(void)m;
@@ -234,8 +121,8 @@ static void do_reload(struct zg_parent *p, struct client *c, const struct peer *
 	zg_parent_reload(p);
 }
 
-static void do_detach(struct zg_parent *p, struct client *c, const struct peer *who,
-		      struct zg_msg *m)
+static void do_detach(struct zg_parent *p, struct zg_control_client *c,
+		      const struct zg_control_peer *who, struct zg_msg *m)
 {
 	struct zg_err e;
 	int rc = zg_parent_detach(p, &e);
@@ -244,11 +131,11 @@ static void do_detach(struct zg_parent *p, struct client *c, const struct peer *
 	if (rc == 0)
 		zg_log(ZG_LOG_WARN, "detached by pid %d, uid %u: nothing is enforced any more",
 		       (int)who->pid, (unsigned)who->uid);
-	end(c, rc < 0, rc < 0 ? &e : NULL);
+	zg_control_finish(c, rc < 0, rc < 0 ? &e : NULL);
 }
 
-static void do_contain(struct zg_parent *p, struct client *c, const struct peer *who,
-		       struct zg_msg *m)
+static void do_contain(struct zg_parent *p, struct zg_control_client *c,
+		       const struct zg_control_peer *who, struct zg_msg *m)
 {
 	struct zg_msg_ctl_contain ask;
 	struct zg_msg_ctl_contained done;
@@ -259,92 +146,13 @@ static void do_contain(struct zg_parent *p, struct client *c, const struct peer 
 	ZG_MSG_TEXT(ask.profile);
 	ZG_MSG_TEXT(ask.reason);
 	rc = zg_contain(p, &ask, who->pid, who->uid, &done, &e);
-	if (rc == 0 && !send_to(c, ZG_MSG_CTL_CONTAINED, &done))
+	if (rc == 0 && !zg_control_send(c, ZG_MSG_CTL_CONTAINED, &done))
 		return;
-	end(c, rc == -ENOENT ? 2 : rc < 0, rc < 0 ? &e : NULL);
+	zg_control_finish(c, rc == -ENOENT ? 2 : rc < 0, rc < 0 ? &e : NULL);
 }
 
-static void do_run(struct zg_parent *p, struct client *c, const struct peer *who, struct zg_msg *m)
-{
-	struct zg_msg_ctl_run ask;
-	struct zg_msg_ctl_run_started started;
-	struct zg_err e;
-	int rc;
-
-	memcpy(&ask, m->body, sizeof(ask));
-	ZG_MSG_TEXT(ask.profile);
-	ZG_MSG_TEXT(ask.comm);
-	if (!who->placed) {
-		refuse(c, ESRCH, "the cgroup of the asking process cannot be told");
-		return;
-	}
-	rc = zg_runs_begin(p, &ask, who->pid, who->pidfd, who->uid, who->profile, &started, &e);
-	if (rc < 0)
-		end(c, rc == -ENOENT || rc == -EINVAL ? 2 : 1, &e);
-	else if (send_to(c, ZG_MSG_CTL_RUN_STARTED, &started))
-		end(c, 0, NULL);
-}
-
-/* What the kernel refused to a run; whole = nothing waits to be counted. */
-static void answer_report(struct zg_parent *p, struct client *c, bool whole)
-{
-	struct zg_run *r = zg_runs_find(p, c->report.run);
-	uint32_t status = c->report.exit_status;
-	struct zg_err e;
-	bool missing;
-
-	c->report.run = 0;
-	if (!r) {
-		refuse(c, ENOENT, "there is no such run");
-		return;
-	}
-	missing = !whole || zg_events_lost(p) != r->lost_before;
-	for (uint32_t i = 0; i < r->denials; i++)
-		if (!send_to(c, ZG_MSG_CTL_RUN_DENIAL, &r->denial[i]))
-			return;
-	if (r->more)
-		(void)zg_err_set(&e, 0, "and %u times for further destinations%s", r->more,
-				 missing ? "; some refusals could not be counted" : "");
-	else
-		(void)zg_err_set(&e, 0, "some refusals could not be counted");
-	end(c, 0, r->more || missing ? &e : NULL);
-	zg_runs_reported(p, r, status);
-}
-
-void zg_control_counted(struct zg_parent *p, bool whole)
-{
-	uint64_t now = zg_parent_now_ms();
-
-	for (size_t i = 0; p->control && i < ZG_CTL_CLIENTS_MAX; i++) {
-		struct client *c = &p->control->client[i];
-
-		if (c->sock >= 0 && c->report.run && (whole || now >= c->report_until_ms))
-			answer_report(p, c, whole);
-	}
-}
-
-static void do_run_report(struct zg_parent *p, struct client *c, const struct peer *who,
-			  struct zg_msg *m)
-{
-	struct zg_msg_ctl_run_report ask;
-	struct zg_run *r;
-
-	memcpy(&ask, m->body, sizeof(ask));
-	r = zg_runs_find(p, ask.run);
-	if (!r || r->uid != who->uid) {
-		refuse(c, ENOENT,
-		       "this run is not known here (was the agent restarted?): what was refused "
-		       "stands in the audit log");
-		return;
-	}
-	c->report = ask;
-	c->report_until_ms = zg_parent_now_ms() + ZG_RUN_REPORT_MS;
-	/* what the kernel refused up to now, not up to the last wake-up */
-	zg_events_drain(p);
-}
-
-static void do_handover(struct zg_parent *p, struct client *c, const struct peer *who,
-			struct zg_msg *m)
+static void do_handover(struct zg_parent *p, struct zg_control_client *c,
+			const struct zg_control_peer *who, struct zg_msg *m)
 {
 	struct zg_child *ledger = &p->children.ledger;
 	struct zg_msg_ctl_handover body = {
@@ -362,7 +170,7 @@ static void do_handover(struct zg_parent *p, struct client *c, const struct peer
 	int rc = -EPIPE;
 
 	if (body.bytes > sizeof(body.body)) {
-		refuse(c, EMSGSIZE, "the request is too long");
+		zg_control_refuse(c, EMSGSIZE, "the request is too long");
 		return;
 	}
 	memcpy(body.body, m->body, body.bytes);
@@ -371,89 +179,9 @@ static void do_handover(struct zg_parent *p, struct client *c, const struct peer
 	if (rc < 0) {
 		(void)zg_err_set(&e, -rc, "the ledger is not there: %s", strerror(-rc));
 		zg_err_hint(&e, "it is being restarted; try again");
-		end(c, 3, &e);
+		zg_control_finish(c, 3, &e);
 	}
 	drop(c); /* the ledger has it, or nobody */
-}
-
-/* sessions with local servers --------------------------------------------------- */
-
-bool zg_control_tell(void *client, enum zg_msg_type type, const void *body)
-{
-	return send_to(client, type, body);
-}
-
-void zg_control_end(void *client, uint32_t status, const struct zg_err *e)
-{
-	struct client *c = client;
-
-	c->stdio = 0; /* it is over */
-	end(c, status, e);
-}
-
-/* The session ends with it, or was never begun. */
-static void refuse_stdio(struct client *c, int rc, const struct zg_err *e)
-{
-	uint64_t session = c->stdio;
-
-	c->stdio = 0;
-	end(c, rc == -ENOENT || rc == -EINVAL ? 2 : 1, e);
-	if (session)
-		zg_stdio_gone(c->parent, session);
-}
-
-static void do_stdio(struct zg_parent *p, struct client *c, const struct peer *who,
-		     struct zg_msg *m)
-{
-	const struct zg_stdio_caller caller = {.pid = who->pid,
-					       .uid = who->uid,
-					       .gid = who->gid,
-					       .sock = c->sock,
-					       .pidfd = who->pidfd,
-					       .profile = who->profile,
-					       .cgroup_id = who->cgroup_id,
-					       .cgroup = who->cgroup};
-	struct zg_msg_ctl_stdio ask;
-	struct zg_err e;
-	int rc;
-
-	memcpy(&ask, m->body, sizeof(ask));
-	ZG_MSG_TEXT(ask.server);
-	if (!who->placed || c->stdio) {
-		refuse(c, ESRCH, "the cgroup of the asking process cannot be told");
-		return;
-	}
-	rc = zg_stdio_begin(p, &caller, c, &ask, &m->fd, &c->stdio, &e);
-	if (rc < 0 && c->sock >= 0)
-		refuse_stdio(c, rc, &e);
-}
-
-static void do_stdio_env(struct zg_parent *p, struct client *c, const struct peer *who,
-			 struct zg_msg *m)
-{
-	struct zg_msg_ctl_stdio_env env;
-	struct zg_err e;
-	int rc;
-
-	(void)who;
-	memcpy(&env, m->body, sizeof(env));
-	ZG_MSG_TEXT(env.name);
-	ZG_MSG_TEXT(env.value);
-	rc = zg_stdio_env(p, c->stdio, &env, &e);
-	if (rc < 0)
-		refuse_stdio(c, rc, &e);
-}
-
-static void do_stdio_go(struct zg_parent *p, struct client *c, const struct peer *who,
-			struct zg_msg *m)
-{
-	struct zg_err e;
-	int rc;
-
-	(void)who;
-	rc = zg_stdio_go(p, c->stdio, &m->fd, &e);
-	if (rc < 0 && c->sock >= 0)
-		refuse_stdio(c, rc, &e);
 }
 
 enum who { ANYONE, UNGOVERNED, APPROVER, ROOT };
@@ -461,19 +189,18 @@ enum who { ANYONE, UNGOVERNED, APPROVER, ROOT };
 static const struct verb {
 	enum zg_msg_type type;
 	enum who who;
-	void (*run)(struct zg_parent *p, struct client *c, const struct peer *who,
-		    struct zg_msg *m);
+	zg_control_verb *run;
 } verbs[] = {
 	{ZG_MSG_CTL_STATUS_GET, UNGOVERNED, do_status},
 	{ZG_MSG_CTL_DOCTOR, UNGOVERNED, do_doctor},
 	{ZG_MSG_CTL_RELOAD, ROOT, do_reload},
 	{ZG_MSG_CTL_DETACH, ROOT, do_detach},
 	{ZG_MSG_CTL_CONTAIN, APPROVER, do_contain},
-	{ZG_MSG_CTL_RUN, ANYONE, do_run},
-	{ZG_MSG_CTL_RUN_REPORT, ANYONE, do_run_report},
-	{ZG_MSG_CTL_STDIO, ANYONE, do_stdio},
-	{ZG_MSG_CTL_STDIO_ENV, ANYONE, do_stdio_env},
-	{ZG_MSG_CTL_STDIO_GO, ANYONE, do_stdio_go},
+	{ZG_MSG_CTL_RUN, ANYONE, zg_control_run},
+	{ZG_MSG_CTL_RUN_REPORT, ANYONE, zg_control_run_report},
+	{ZG_MSG_CTL_STDIO, ANYONE, zg_control_stdio},
+	{ZG_MSG_CTL_STDIO_ENV, ANYONE, zg_control_stdio_env},
+	{ZG_MSG_CTL_STDIO_GO, ANYONE, zg_control_stdio_go},
 	/* the ledger decides by the peer that is handed over */
 	{ZG_MSG_CTL_APPROVALS_LIST, ANYONE, do_handover},
 	{ZG_MSG_CTL_APPROVAL_SHOW, ANYONE, do_handover},
@@ -496,7 +223,7 @@ static const char *const whom[] = {
 	[ROOT] = "only root may do this, from outside governed cgroups",
 };
 
-static bool may(const struct peer *who, enum who required)
+static bool may(const struct zg_control_peer *who, enum who required)
 {
 	bool free_peer = who->placed && who->profile == ZG_PROFILE_NONE;
 
@@ -513,11 +240,11 @@ static bool may(const struct peer *who, enum who required)
 	return false;
 }
 
-static void on_request(struct client *c, struct zg_msg *m)
+static void on_request(struct zg_control_client *c, struct zg_msg *m)
 {
 	struct zg_parent *p = c->parent;
 	const struct verb *v = NULL;
-	struct peer who;
+	struct zg_control_peer who;
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (verbs[i].type == m->type)
@@ -526,10 +253,10 @@ static void on_request(struct client *c, struct zg_msg *m)
 		drop(c);
 		return;
 	}
-	if (identify(p, c->sock, &who) < 0)
-		refuse(c, ESRCH, "the asking process is gone or out of sight");
+	if (zg_control_identify(p, c->sock, &who) < 0)
+		zg_control_refuse(c, ESRCH, "the asking process is gone or out of sight");
 	else if (!may(&who, v->who))
-		refuse(c, EPERM, whom[v->who]);
+		zg_control_refuse(c, EPERM, whom[v->who]);
 	else
 		v->run(p, c, &who, m);
 	zg_close_(&who.pidfd);
@@ -537,7 +264,7 @@ static void on_request(struct client *c, struct zg_msg *m)
 
 static void on_readable(evutil_socket_t sock, short what, void *arg)
 {
-	struct client *c = arg;
+	struct zg_control_client *c = arg;
 	struct zg_msg m = {.fd = -1};
 	int rc;
 
@@ -556,9 +283,9 @@ static void on_readable(evutil_socket_t sock, short what, void *arg)
 
 /* connections --------------------------------------------------------------------- */
 
-static struct client *free_client(struct zg_control *ctl, uid_t uid, bool stranger)
+static struct zg_control_client *free_client(struct zg_control *ctl, uid_t uid, bool stranger)
 {
-	struct client *at = NULL;
+	struct zg_control_client *at = NULL;
 	size_t same = 0, strangers = 0;
 
 	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++) {
@@ -591,7 +318,7 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 	int sock = accept4((int)listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
-	struct client *c = NULL;
+	struct zg_control_client *c = NULL;
 	bool stranger = true;
 
 	(void)what;
@@ -605,7 +332,8 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 		(void)close(sock);
 		return;
 	}
-	*c = (struct client){.parent = p, .sock = sock, .uid = cred.uid, .stranger = stranger};
+	*c = (struct zg_control_client){
+		.parent = p, .sock = sock, .uid = cred.uid, .stranger = stranger};
 	c->readable = event_new(p->loop, sock, EV_READ | EV_PERSIST, on_readable, c);
 	if (!c->readable || event_add(c->readable, &idle) < 0)
 		drop(c);
@@ -621,12 +349,12 @@ void zg_control_reloaded(struct zg_parent *p, const struct zg_err *e, size_t err
 			zg_err_hint(&first, "and %zu more: see the agent's log", errors - 1);
 	}
 	for (size_t i = 0; p->control && i < ZG_CTL_CLIENTS_MAX; i++) {
-		struct client *c = &p->control->client[i];
+		struct zg_control_client *c = &p->control->client[i];
 
 		if (c->sock < 0 || !c->waits)
 			continue;
 		c->waits = false;
-		end(c, e != NULL, e ? &first : NULL);
+		zg_control_finish(c, e != NULL, e ? &first : NULL);
 	}
 }
 
@@ -638,7 +366,7 @@ int zg_control_start(struct zg_parent *p, struct zg_err *e)
 	if (!ctl)
 		return zg_err_set(e, ENOMEM, "no memory for the control socket");
 	for (size_t i = 0; i < ZG_CTL_CLIENTS_MAX; i++)
-		ctl->client[i] = (struct client){.parent = p, .sock = -1};
+		ctl->client[i] = (struct zg_control_client){.parent = p, .sock = -1};
 	p->control = ctl;
 	(void)snprintf(path, sizeof(path), "%s/control.sock", p->runtime_dir);
 	ctl->listener = zg_listen_control(path, e);

@@ -20,8 +20,10 @@
 #include <bpf/libbpf.h>
 
 #include "kernel_ask.h"
+#include "kernel_gateway.h"
 #include "kernel_layers.h"
 #include "kernel_link.h"
+#include "kernel_members.h"
 #include "kernel_names.h"
 #include "kernel_pin.h"
 #include "kernel_readback.h"

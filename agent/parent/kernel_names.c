@@ -5,11 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-static uint8_t slot_in_force(const struct zg_tables *t)
-{
-	return t->ctl->epoch & 1;
-}
-
 int zg_tables_put_names(struct zg_tables *t, uint32_t slot)
 {
 	const struct zg_gate_names *n = t->names;
@@ -28,13 +23,13 @@ int zg_tables_put_names(struct zg_tables *t, uint32_t slot)
 
 int zg_tables_learn(struct zg_tables *t, struct zg_name_key key, const struct zg_name_val *val)
 {
-	key.slot = slot_in_force(t);
+	key.slot = zg_tables_slot(t);
 	return zg_map_put(&t->name, &key, val, 1);
 }
 
 int zg_tables_unlearn(struct zg_tables *t, struct zg_name_key key)
 {
-	key.slot = slot_in_force(t);
+	key.slot = zg_tables_slot(t);
 	return zg_map_delete(&t->name, &key, 1);
 }
 
@@ -42,7 +37,7 @@ uint64_t zg_tables_name_used(struct zg_tables *t, struct zg_name_key key)
 {
 	struct zg_name_val val;
 
-	key.slot = slot_in_force(t);
+	key.slot = zg_tables_slot(t);
 	return zg_map_get(&t->name, &key, &val) < 0 ? 0 : val.used_ns;
 }
 

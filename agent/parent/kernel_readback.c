@@ -14,6 +14,7 @@
 
 #include <bpf/bpf.h>
 
+#include "kernel_gateway.h"
 #include "kernel_unix.h"
 
 #define STEP  256  /* elements between two looks at the clock */
@@ -302,7 +303,7 @@ int zg_tables_readback(const struct zg_tables *t, const struct zg_intent *intent
 		       struct zg_readback *at, struct zg_err *e)
 {
 	uint64_t until = now_ns() + ZG_READBACK_MS * 1000000;
-	struct pass p = {.t = t, .intent = intent, .at = at, .slot = t->ctl->epoch & 1, .e = e};
+	struct pass p = {.t = t, .intent = intent, .at = at, .slot = zg_tables_slot(t), .e = e};
 	int r = 1;
 
 	if (!t->known)

@@ -10,13 +10,13 @@
  */
 #include "kernel_tables.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
+#include "kernel_exec.h"
+#include "kernel_members.h"
 #include "kernel_names.h"
 #include "kernel_prefixes.h"
-#include "kernel_exec.h"
 #include "kernel_unix.h"
 #include "signature.h"
 
@@ -33,11 +33,6 @@ void zg_tables_release(struct zg_tables *t)
 		free(t->exec_meant[slot].key);
 		t->exec_meant[slot] = (struct zg_exec_list){0};
 	}
-}
-
-static uint32_t slot_in_force(const struct zg_tables *t)
-{
-	return t->ctl->epoch & 1;
 }
 
 /* rules ---------------------------------------------------------------------- */
@@ -117,162 +112,6 @@ static int put_rules(struct zg_tables *t, const struct zg_snapshot *s, uint32_t 
 	return 0;
 }
 
-/* profiles and members ------------------------------------------------------- */
-
-struct profiles {
-	struct zg_profile old[ZG_PROFILES_MAX];
-	struct zg_profile new[ZG_PROFILES_MAX];
-	uint32_t index[ZG_PROFILES_MAX];
-	uint32_t new_id[ZG_PROFILES_MAX]; /* by old id */
-};
-
-static int read_profile(const void *key, const void *value, void *arg)
-{
-	uint32_t index = *(const uint32_t *)key;
-	struct profiles *p = arg;
-
-	/* index[0] tells the first element of the slot that is asked for */
-	if (index >= p->index[0] && index - p->index[0] < ZG_PROFILES_MAX)
-		memcpy(&p->old[index - p->index[0]], value, sizeof(p->old[0]));
-	return 0;
-}
-
-/* Where a name stands in the list of the contained; behind its end if it does not. */
-static size_t find_contained(const struct zg_tables *t, const char *name)
-{
-	size_t i = 0;
-
-	while (i < t->contained_count && strcmp(t->contained[i], name) != 0)
-		i++;
-	return i;
-}
-
-/* Pair by name, and let containment outlive the change. Before the first
- * generation there are no names: ids are already those of this snapshot. */
-static void pair_profiles(struct profiles *p, const struct zg_tables *t,
-			  const struct zg_snapshot *s)
-{
-	bool first = t->ctl->epoch == 0;
-
-	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
-		p->new_id[id] = id < ZG_PROFILE_FIRST || id == ZG_PROFILE_CANARY || first
-					? id
-					: ZG_PROFILE_GONE;
-	for (size_t i = 0; i < s->profile_count; i++) {
-		uint32_t id = (uint32_t)i + ZG_PROFILE_FIRST;
-		struct zg_profile *to = &p->new[id];
-
-		to->mode = s->profiles[i].mode;
-		to->shadow_wire = s->profiles[i].shadow_wire;
-		to->shadow_stdio = s->profiles[i].shadow_stdio;
-		to->asks = s->profiles[i].asks;
-		memcpy(to->name, s->profiles[i].name, sizeof(to->name));
-		to->contained = find_contained(t, to->name) < t->contained_count;
-		if (t->names) {
-			to->dns4_port_be = htons(t->names->dns[id].port4);
-			to->dns6_port_be = htons(t->names->dns[id].port6);
-		}
-		for (uint32_t was = ZG_PROFILE_FIRST; was < ZG_PROFILES_MAX; was++) {
-			if (!p->old[was].name[0] || strcmp(p->old[was].name, to->name) != 0)
-				continue;
-			p->new_id[was] = id;
-			break;
-		}
-	}
-}
-
-/* Whatever holds ids starts with a struct zg_membership. */
-struct renumbered {
-	const struct zg_change_set *set;
-	const struct profiles *profiles;
-	const struct zg_map *map;
-	char *list; /* keys, each with its value */
-	size_t count, room;
-};
-
-static int collect_renumbered(const void *key, const void *value, void *arg)
-{
-	struct renumbered *found = arg;
-	size_t key_bytes = found->map->key_bytes, bytes = key_bytes + found->map->value_bytes;
-	struct zg_membership m;
-	uint32_t want;
-	char *at;
-
-	memcpy(&m, value, sizeof(m));
-	want = m.profile[found->set->old];
-	want = want < ZG_PROFILES_MAX ? found->profiles->new_id[want] : ZG_PROFILE_GONE;
-	if (m.profile[found->set->new] == want)
-		return 0;
-	m.profile[found->set->new] = want;
-	at = zg_map_list_room(found->list, found->count, &found->room, bytes);
-	if (!at)
-		return -ENOMEM;
-	found->list = at;
-	at += found->count++ * bytes;
-	memcpy(at, key, key_bytes);
-	memcpy(at + key_bytes, value, found->map->value_bytes);
-	memcpy(at + key_bytes, &m, sizeof(m));
-	return 0;
-}
-
-/* What has gone meanwhile stays gone. */
-static int renumber(const struct zg_map *map, const struct zg_change_set *set,
-		    const struct profiles *p)
-{
-	struct renumbered found = {.set = set, .profiles = p, .map = map};
-	int r = zg_map_each(map, collect_renumbered, &found);
-
-	for (size_t i = 0; r == 0 && i < found.count; i++) {
-		const char *at = found.list + i * (map->key_bytes + map->value_bytes);
-
-		r = zg_map_replace(map, at, at + map->key_bytes);
-		if (r == -ENOENT)
-			r = 0;
-	}
-	free(found.list);
-	return r;
-}
-
-/* Whoever read an element that has been replaced reads again. */
-static int member_changed(struct zg_tables *t, int result)
-{
-	__atomic_add_fetch(&t->ctl->members, 1, __ATOMIC_SEQ_CST);
-	return result;
-}
-
-/* In the order in which one is made of another by the kernel: what is made of
- * an old id was found here, or is made again (zg_ctl.members). */
-static int put_members(struct zg_tables *t, const struct zg_change_set *set,
-		       const struct profiles *p)
-{
-	const struct zg_map *const maps[] = {&t->nursery, &t->member, &t->sticky};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < sizeof(maps) / sizeof(maps[0]); i++)
-		r = member_changed(t, renumber(maps[i], set, p));
-	return r;
-}
-
-static int put_profiles(struct zg_tables *t, const struct zg_snapshot *s,
-			const struct zg_change_set *set)
-{
-	zg_autofree struct profiles *p = calloc(1, sizeof(*p));
-	int r;
-
-	if (!p)
-		return -ENOMEM;
-	p->index[0] = set->old * ZG_PROFILES_MAX;
-	r = zg_map_each(&t->profile, read_profile, p);
-	if (r < 0)
-		return r;
-	pair_profiles(p, t, s);
-	memcpy(t->profile_meant[set->new], p->new, sizeof(p->new));
-	for (uint32_t id = 0; id < ZG_PROFILES_MAX; id++)
-		p->index[id] = set->new *ZG_PROFILES_MAX + id;
-	r = zg_map_put(&t->profile, p->index, p->new, ZG_PROFILES_MAX);
-	return r < 0 ? r : put_members(t, set, p);
-}
-
 /* generations ---------------------------------------------------------------- */
 
 /* Learn what is in force from the maps, and remove what an application that
@@ -281,10 +120,10 @@ static int resync(struct zg_tables *t)
 {
 	struct zg_prefix_def *prefix;
 	size_t count;
-	int r = zg_prefixes_read(t, slot_in_force(t), &prefix, &count);
+	int r = zg_prefixes_read(t, zg_tables_slot(t), &prefix, &count);
 
 	if (r == 0)
-		r = purge_slot(t, !slot_in_force(t));
+		r = purge_slot(t, !zg_tables_slot(t));
 	else
 		prefix = NULL;
 	if (r < 0) {
@@ -336,7 +175,7 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 	r = zg_tables_put_names(t, set->new);
 	if (r < 0)
 		return refuse(e, r, "learned names");
-	r = put_profiles(t, s, set);
+	r = zg_tables_put_profiles(t, s, set);
 	if (r < 0)
 		return refuse(e, r, "profiles");
 	r = zg_prefixes_write(t, set, ZG_PREPARE);
@@ -348,7 +187,7 @@ static int fill_idle_slot(struct zg_tables *t, const struct zg_snapshot *s,
 int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e)
 {
-	struct zg_change_set set = {.old = slot_in_force(t), .new = !slot_in_force(t)};
+	struct zg_change_set set = {.old = zg_tables_slot(t), .new = !zg_tables_slot(t)};
 	int r;
 
 	if (zg_prefix_check(s->prefixes, s->prefix_count) < 0)
@@ -384,75 +223,6 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 
 /* single writes ---------------------------------------------------------------- */
 
-static bool same_listener(const uint8_t addr[16], uint16_t port_be, const uint8_t to[16],
-			  uint16_t to_port_be)
-{
-	return memcmp(addr, to, 16) == 0 && port_be == to_port_be;
-}
-
-/* No port means no listener, so the address is never seen half written. */
-static void set_listener(uint8_t addr[16], uint16_t *port_be, const uint8_t to[16],
-			 uint16_t to_port_be)
-{
-	if (same_listener(addr, *port_be, to, to_port_be))
-		return;
-	__atomic_store_n(port_be, 0, __ATOMIC_SEQ_CST);
-	memcpy(addr, to, 16);
-	__atomic_store_n(port_be, to_port_be, __ATOMIC_SEQ_CST);
-}
-
-static void put_gateway(struct zg_tables *t)
-{
-	const struct zg_ctl *to = &t->gateway_meant;
-
-	__atomic_store_n(&t->ctl->netns_cookie, to->netns_cookie, __ATOMIC_SEQ_CST);
-	set_listener(t->ctl->gateway4, &t->ctl->gateway4_port_be, to->gateway4,
-		     to->gateway4_port_be);
-	set_listener(t->ctl->gateway6, &t->ctl->gateway6_port_be, to->gateway6,
-		     to->gateway6_port_be);
-}
-
-void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const struct zg_listen *v4,
-			   const struct zg_listen *v6)
-{
-	struct zg_ctl *to = &t->gateway_meant;
-
-	to->netns_cookie = netns_cookie;
-	memcpy(to->gateway4, v4->addr, sizeof(to->gateway4));
-	memcpy(to->gateway6, v6->addr, sizeof(to->gateway6));
-	to->gateway4_port_be = htons(v4->port);
-	to->gateway6_port_be = htons(v6->port);
-	put_gateway(t);
-}
-
-void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie)
-{
-	*(v4 ? &t->gateway_meant.gateway4_cookie : &t->gateway_meant.gateway6_cookie) = cookie;
-	__atomic_store_n(v4 ? &t->ctl->gateway4_cookie : &t->ctl->gateway6_cookie, cookie,
-			 __ATOMIC_SEQ_CST);
-}
-
-/* A cookie says nothing where no listener is: a former agent's may be there. */
-bool zg_tables_gateway_holds(const struct zg_tables *t)
-{
-	const struct zg_ctl *to = &t->gateway_meant, *is = t->ctl;
-
-	return is->netns_cookie == to->netns_cookie &&
-	       same_listener(is->gateway4, is->gateway4_port_be, to->gateway4,
-			     to->gateway4_port_be) &&
-	       same_listener(is->gateway6, is->gateway6_port_be, to->gateway6,
-			     to->gateway6_port_be) &&
-	       (!to->gateway4_port_be || is->gateway4_cookie == to->gateway4_cookie) &&
-	       (!to->gateway6_port_be || is->gateway6_cookie == to->gateway6_cookie);
-}
-
-void zg_tables_restore_gateway(struct zg_tables *t)
-{
-	zg_tables_own_listener(t, true, t->gateway_meant.gateway4_cookie);
-	zg_tables_own_listener(t, false, t->gateway_meant.gateway6_cookie);
-	put_gateway(t);
-}
-
 int zg_tables_signatures_hold(const struct zg_tables *t, struct zg_automaton *wanted)
 {
 	zg_autofree struct zg_automaton *had = calloc(1, sizeof(*had));
@@ -474,99 +244,6 @@ int zg_tables_set_signatures(const struct zg_tables *t)
 	return r == 0 ? zg_map_put(&t->automaton, &key, wanted, 1) : r < 0 ? r : 0;
 }
 
-static bool profile_valid(uint32_t profile)
-{
-	return profile >= ZG_PROFILE_GATEWAY && profile < ZG_PROFILES_MAX;
-}
-
-/* A profile of the slot in force, by its name. */
-struct by_name {
-	const char *name;
-	uint32_t first; /* of the slot */
-	uint32_t index;
-	struct zg_profile profile;
-	bool found;
-};
-
-static int match_name(const void *key, const void *value, void *arg)
-{
-	uint32_t index = *(const uint32_t *)key;
-	struct by_name *b = arg;
-	struct zg_profile p;
-
-	memcpy(&p, value, sizeof(p));
-	if (index < b->first + ZG_PROFILE_FIRST || index >= b->first + ZG_PROFILES_MAX ||
-	    strncmp(p.name, b->name, sizeof(p.name)) != 0)
-		return 0;
-	b->index = index;
-	b->profile = p;
-	b->found = true;
-	return 0;
-}
-
-static int find_profile(const struct zg_tables *t, const char *name, struct by_name *out)
-{
-	*out = (struct by_name){.name = name, .first = slot_in_force(t) * ZG_PROFILES_MAX};
-	return zg_map_each(&t->profile, match_name, out);
-}
-
-/* Remember a name for the generations to come, or forget it. */
-static int list_contained(struct zg_tables *t, const char *name, bool contained)
-{
-	size_t at = find_contained(t, name);
-	char(*grown)[ZG_NAME_LEN];
-
-	if (contained == (at < t->contained_count))
-		return 0;
-	if (!contained) {
-		memmove(t->contained[at], t->contained[--t->contained_count], ZG_NAME_LEN);
-		return 0;
-	}
-	if (t->contained_count == ZG_PROFILES_MAX)
-		return -ENOSPC;
-	grown = reallocarray(t->contained, t->contained_count + 1, ZG_NAME_LEN);
-	if (!grown)
-		return -ENOMEM;
-	t->contained = grown;
-	memset(grown[t->contained_count], 0, ZG_NAME_LEN);
-	memcpy(grown[t->contained_count++], name, strlen(name));
-	return 0;
-}
-
-static int adopt_contained(const void *key, const void *value, void *arg)
-{
-	uint32_t index = *(const uint32_t *)key;
-	struct zg_tables *t = arg;
-	struct zg_profile p;
-
-	memcpy(&p, value, sizeof(p));
-	if (index / ZG_PROFILES_MAX != slot_in_force(t) || !p.contained || !p.name[0] ||
-	    !memchr(p.name, '\0', sizeof(p.name)))
-		return 0;
-	return list_contained(t, p.name, true);
-}
-
-int zg_tables_adopt_contained(struct zg_tables *t)
-{
-	return zg_map_each(&t->profile, adopt_contained, t);
-}
-
-int zg_tables_contain(struct zg_tables *t, const char *name, bool contained)
-{
-	struct by_name b;
-	int r = strlen(name) < ZG_NAME_LEN && name[0] ? find_profile(t, name, &b) : -EINVAL;
-
-	if (r == 0 && contained)
-		r = list_contained(t, name, true);
-	if (r == 0 && b.found) {
-		b.profile.contained = contained;
-		r = member_changed(t, zg_map_put(&t->profile, &b.index, &b.profile, 1));
-		if (r == 0)
-			t->profile_meant[slot_in_force(t)][b.index - b.first].contained = contained;
-	}
-	return r < 0 || contained ? r : list_contained(t, name, false);
-}
-
 int zg_tables_grant(struct zg_tables *t, struct zg_grant_key key, uint64_t expires_ns)
 {
 	const struct zg_grant_val value = {.expires_ns = expires_ns};
@@ -574,76 +251,4 @@ int zg_tables_grant(struct zg_tables *t, struct zg_grant_key key, uint64_t expir
 	key.epoch = t->ctl->epoch;
 	return expires_ns ? zg_map_put(&t->grant, &key, &value, 1)
 			  : zg_map_delete(&t->grant, &key, 1);
-}
-
-bool zg_tables_contained(const struct zg_tables *t, const char *name)
-{
-	return find_contained(t, name) < t->contained_count;
-}
-
-int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile)
-{
-	struct zg_membership m = {.profile = {profile, profile}};
-
-	if (!profile_valid(profile))
-		return -EINVAL;
-	return member_changed(t, zg_map_put(&t->member, &cgroup_id, &m, 1));
-}
-
-int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id)
-{
-	return member_changed(t, zg_map_delete(&t->member, &cgroup_id, 1));
-}
-
-/* nursery ----------------------------------------------------------------------- */
-
-struct kept {
-	const struct zg_nursery_key *key;
-	size_t count;
-};
-
-static bool not_kept(const void *key, const void *arg)
-{
-	const struct kept *kept = arg;
-
-	for (size_t i = 0; i < kept->count; i++)
-		if (memcmp(&kept->key[i], key, sizeof(kept->key[i])) == 0)
-			return false;
-	return true;
-}
-
-int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,
-		      const struct zg_nursery *values, size_t count)
-{
-	struct kept kept = {keys, count};
-	int r = zg_map_put(&t->nursery, keys, values, count);
-
-	return r < 0 ? r : zg_map_delete_if(&t->nursery, not_kept, &kept);
-}
-
-/* reading back ------------------------------------------------------------------ */
-
-struct members {
-	uint32_t slot;
-	int (*fn)(uint64_t id, uint32_t profile, void *arg);
-	void *arg;
-};
-
-static int one_member(const void *key, const void *value, void *arg)
-{
-	struct members *m = arg;
-	struct zg_membership v;
-	uint64_t id;
-
-	memcpy(&id, key, sizeof(id));
-	memcpy(&v, value, sizeof(v));
-	return m->fn(id, v.profile[m->slot], m->arg);
-}
-
-int zg_tables_members(struct zg_tables *t, int (*fn)(uint64_t id, uint32_t profile, void *arg),
-		      void *arg)
-{
-	struct members m = {slot_in_force(t), fn, arg};
-
-	return zg_map_each(&t->member, one_member, &m);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernel_tables.h - the contents of the gate's maps: generations, membership,
- * the gateway's address. Part of kernel.c's job, apart from loading.
+ * kernel_tables.h - the contents of the gate's maps, in generations. Part of
+ * kernel.c's job, apart from loading. Members, names, the gateway's address and
+ * what else is put there have files of their own (kernel_members.h, ...).
  *
  * Between two applications these hold: a prefix has the same identity in both
  * slots, so that an unchanged one is never touched again; rules and names exist for
@@ -52,30 +53,19 @@ struct zg_tables {
 void zg_tables_release(struct zg_tables *t);
 int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t generation,
 		    struct zg_err *e) ZG_MUST_CHECK;
-void zg_tables_set_gateway(struct zg_tables *t, uint64_t netns_cookie, const struct zg_listen *v4,
-			   const struct zg_listen *v6);
-/* Does zg_ctl say of the gateway what it was told? Write it again. */
-bool zg_tables_gateway_holds(const struct zg_tables *t);
-void zg_tables_restore_gateway(struct zg_tables *t);
-/* Take over who is contained in the slot in force; once, before anything is put. */
-int zg_tables_adopt_contained(struct zg_tables *t) ZG_MUST_CHECK;
-int zg_tables_contain(struct zg_tables *t, const char *name, bool contained) ZG_MUST_CHECK;
 /* As zg_kernel_grant. */
 int zg_tables_grant(struct zg_tables *t, struct zg_grant_key key,
 		    uint64_t expires_ns) ZG_MUST_CHECK;
-bool zg_tables_contained(const struct zg_tables *t, const char *name);
-/* The listener of one family; nobody else's may be where it listens. */
-void zg_tables_own_listener(struct zg_tables *t, bool v4, uint64_t cookie);
 /* What MCP looks like; before anything is attached, for without it all that
  * would be looked at is denied. */
 int zg_tables_set_signatures(const struct zg_tables *t) ZG_MUST_CHECK;
 /* 1: the table says so; 0: another; -errno. *wanted is zeroed room for it. */
 int zg_tables_signatures_hold(const struct zg_tables *t, struct zg_automaton *wanted) ZG_MUST_CHECK;
-int zg_tables_govern(struct zg_tables *t, uint64_t cgroup_id, uint32_t profile) ZG_MUST_CHECK;
-int zg_tables_release_member(struct zg_tables *t, uint64_t cgroup_id) ZG_MUST_CHECK;
-int zg_tables_nursery(struct zg_tables *t, const struct zg_nursery_key *keys,
-		      const struct zg_nursery *values, size_t count) ZG_MUST_CHECK;
-int zg_tables_members(struct zg_tables *t, int (*fn)(uint64_t id, uint32_t profile, void *arg),
-		      void *arg);
+
+/* The slot in force. */
+static inline uint8_t zg_tables_slot(const struct zg_tables *t)
+{
+	return t->ctl->epoch & 1;
+}
 
 #endif

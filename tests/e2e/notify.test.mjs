@@ -215,6 +215,31 @@ test('posted over https to a CA of one\'s own', needs(), async (t) => {
 	assert.equal(body.approval, await agent.approval());
 });
 
+test('votes and what is void are told, too; a place that is suspended is not dialled until it is back', needs(), async (t) => {
+	const webhook = await new Receiver().start();
+	const { agent, inside, server } = await telling(t, { webhook, events: ['vote', 'expiry'], hold: 1,
+		policy: 'version: v1\nrules:\n  - {id: reads, match: {labels: {mcp.action: read}}, decision: ALLOW}\n  - {id: two, match: {labels: {mcp.action: write}}, decision: REQUIRE_APPROVAL, approvers: 2}\n' });
+	inside.tool('create_issue', { title: WORD }).catch(() => {});
+	const id = await agent.approval();
+	assert.equal((await agent.zg(['approvals', 'approve', id, '--reason', 'one of two'], { uid: 65531, groups: 'adm' })).code, 0);
+	const vote = verified(await webhook.post((p) => p.body.event === 'approval.vote'));
+	assert.equal(vote.approval, id);
+	assert.equal(vote.state, 'pending');
+	assert.equal(vote.reason, 'one of two');
+	assert.equal((await agent.zg(['servers', 'suspend', 'pager', '--reason', 'maintenance'])).code, 0);
+	agent.policy('version: v1\nrules: [{id: reads, match: {labels: {mcp.action: read}}, decision: ALLOW}]\n');
+	assert.equal((await agent.zg(['reload'])).code, 0);
+	await agent.record((r) => r.kind === 'approval.expire' && r.approval === id, 'approval.expire');
+	await until(() => /is not delivered yet: the place of the webhook is not registered/.test(fs.readFileSync(agent.log, 'utf8')), 'the refusal');
+	assert.equal(webhook.posts.length, 1, 'nothing was posted while it was suspended');
+	assert.equal((await agent.zg(['servers', 'resume', 'pager', '--reason', 'done'])).code, 0);
+	const gone = verified(await webhook.post((p) => p.body.event === 'approval.expire', 60000));
+	assert.equal(gone.approval, id);
+	assert.equal(gone.reason, 'policy_changed');
+	assert.ok(!webhook.posts.map((p) => p.text).join('').includes(WORD), 'no argument');
+	assert.equal(server.executed.create_issue, undefined);
+});
+
 test('a place that is not registered for it is never dialled', needs(), async (t) => {
 	const webhook = await new Receiver().start();
 	const { agent, inside, server } = await telling(t, { webhook, entry: { use: 'mcp' } });

@@ -109,7 +109,7 @@ function register(server, fixture) {
 	});
 	for (const tool of ['create_issue', 'create_draft'])
 		server.registerTool(tool, {
-			description: 'Create an issue', inputSchema: { title: z.string(), body: z.string().optional() },
+			description: fixture.describes?.[tool] ?? 'Create an issue', inputSchema: { title: z.string(), body: z.string().optional() },
 		}, async (args) => {
 			count(tool, args);
 			await fixture.pause?.(tool);

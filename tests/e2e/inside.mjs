@@ -81,6 +81,8 @@ const verbs = {
 	async connect({ url, client = 'main', sdk = 1 }) {
 		const [c, transport] = await ({ 1: sdk1, 2: sdk2, sse })[sdk](url);
 		c.onerror = () => {};
+		c.heard = [];
+		c.fallbackNotificationHandler = async ({ method }) => { c.heard.push(method); };
 		await c.connect(transport);
 		clients.set(client, c);
 		c.sdk = sdk;
@@ -145,6 +147,10 @@ const verbs = {
 	// A call that a person has to approve, by a client of waiting_client.mjs
 	async wait({ spec }) {
 		return (await import('./waiting_client.mjs')).wait(spec);
+	},
+	// Notifications so far, by their methods
+	heard({ client = 'main' }) {
+		return { methods: clients.get(client).heard };
 	},
 	session({ client = 'main' }) {
 		return { session: clients.get(client).transport.sessionId };

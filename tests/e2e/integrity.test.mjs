@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { CLIENT_UID, needs, scene } from './agent.mjs';
+import { needs, scene, until } from './agent.mjs';
 import { RawClient } from './raw.mjs';
+import { startServer } from './servers.mjs';
 
 const tool = (name, description = `The tool ${name}.`, more = {}) =>
 	({ name, description, inputSchema: { type: 'object', properties: { q: { type: 'string' } } }, ...more });
@@ -212,4 +213,62 @@ test('under a prefix, policy, pins and the server know the server\'s own name, i
 	assert.equal(server.calls.length, calls, 'nothing else arrived');
 	assert.ok(await agent.record((r) => r.kind === 'tool.pin' && r.tool === 'read_one'), 'pinned by its own name');
 	assert.ok(await agent.record((r) => r.kind === 'call.outcome' && r.tool === 'read_one'));
+});
+
+for (const sdk of [1, 2])
+	test(`SDK ${sdk}.x: list_changed of a server of the SDK arrives, and what is new or changed is withheld all the same`, needs(), async (t) => {
+		const server = await startServer();
+		const agent = await scene(t, { server, policy: READS, tools: READ });
+		const inside = await agent.inside();
+		await inside.must('connect', { url: agent.url('github'), sdk });
+		const listed = async () => (await inside.must('tools')).tools.map((one) => one.name);
+		const told = async () => (await inside.must('heard')).methods.filter((m) => m === 'notifications/tools/list_changed').length;
+		const said = async (what) => { // again, for the stream may not be open yet: then the server's SDK drops it
+			const before = await told();
+			await until(async () => (server.latest.sendToolListChanged(), await told() > before), `the client to hear that ${what}`);
+		};
+		assert.ok((await listed()).includes('read_issue'));
+
+		server.latest.registerTool('read_new', { description: 'A new one' }, () => ({ content: [{ type: 'text', text: 'new' }] }));
+		await said('a tool is new');
+		assert.ok(!(await listed()).includes('read_new'));
+		assert.match((await inside.tool('read_new', {})).content[0].text, /zerogate/);
+
+		server.readIssue.update({ description: 'Now something else' });
+		await said('a tool has changed');
+		const now = await listed();
+		assert.ok(!now.includes('read_issue') && now.includes('read_later'), `${now}`);
+		assert.match((await inside.tool('read_issue', { number: 1 })).content[0].text, /changed since it was accepted/);
+		assert.equal(server.executed.read_issue, undefined);
+
+		assert.equal((await agent.zg(['servers', 'trust', 'github', '--all'])).code, 0);
+		assert.deepEqual((await listed()).filter((name) => /^read_(new|issue)$/.test(name)), ['read_issue', 'read_new']);
+		assert.match((await inside.tool('read_issue', { number: 1 })).content[0].text, /issue 1/);
+		await inside.end();
+	});
+
+test('prompts and resource templates are held to what was accepted as well', needs(), async (t) => {
+	const server = await startServer();
+	const agent = await scene(t, { server, policy: READS, tools: READ });
+	const raw = await new RawClient(await agent.inside(), agent.url('github')).open();
+	const lists = { prompts: 'prompts/list', resourceTemplates: 'resources/templates/list' };
+	const list = async (what) => (await raw.request(lists[what], {})).message.result[what].map((one) => one.name);
+	const get = () => raw.request('prompts/get', { name: 'greet', arguments: { who: 'you' } });
+	assert.deepEqual(await list('prompts'), ['greet']);
+	assert.deepEqual(await list('resourceTemplates'), ['page']);
+	assert.match((await get()).body, /hello you/);
+
+	server.greet.update({ description: 'Another prompt' });
+	server.page.update({ metadata: { description: 'Another page' } });
+	assert.deepEqual(await list('prompts'), []);
+	assert.deepEqual(await list('resourceTemplates'), []);
+	assert.doesNotMatch((await get()).body, /hello you/);
+	for (const [name, definition] of [['greet', /prompt/], ['file:///page/{n}', /template/]])
+		assert.match((await agent.record((r) => r.kind === 'tool.change' && r.tool === name)).definition, definition);
+	const diff = await agent.zg(['servers', 'diff', 'github', 'greet']);
+	assert.match(diff.stdout, /\+ .*Another prompt/);
+	assert.equal((await agent.zg(['servers', 'trust', 'github', '--all'])).code, 0);
+	assert.deepEqual(await list('prompts'), ['greet']);
+	assert.deepEqual(await list('resourceTemplates'), ['page']);
+	assert.match((await get()).body, /hello you/);
 });

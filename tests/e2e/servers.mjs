@@ -101,7 +101,7 @@ function register(server, fixture) {
 		fixture.executed[tool] = (fixture.executed[tool] ?? 0) + 1;
 		fixture.emit('execute', { tool, args });
 	};
-	server.registerTool('read_issue', {
+	fixture.readIssue = server.registerTool('read_issue', {
 		description: 'Read one issue', inputSchema: { number: z.number() },
 	}, ({ number }) => {
 		count('read_issue');
@@ -160,9 +160,9 @@ function register(server, fixture) {
 	});
 	server.registerResource('readme', 'file:///readme.md', { description: 'A file' },
 		(uri) => ({ contents: [{ uri: uri.href, text: fixture.resourceText ?? 'read me' }] }));
-	server.registerResource('page', new ResourceTemplate('file:///page/{n}', { list: undefined }),
+	fixture.page = server.registerResource('page', new ResourceTemplate('file:///page/{n}', { list: undefined }),
 		{ description: 'A page' }, (uri, { n }) => ({ contents: [{ uri: uri.href, text: `page ${n}` }] }));
-	server.registerPrompt('greet', { description: 'A prompt', argsSchema: { who: z.string() } },
+	fixture.greet = server.registerPrompt('greet', { description: 'A prompt', argsSchema: { who: z.string() } },
 		({ who }) => ({ messages: [{ role: 'user', content: { type: 'text', text: `hello ${who}` } }] }));
 }
 
@@ -201,6 +201,7 @@ class Fixture extends Base {
 		const server = new McpServer({ name: this.name, version: '1.0.0' },
 			{ capabilities: { logging: {} }, instructions: 'A fixture.' });
 		register(server, this);
+		this.latest = server; // the SDK's, of the session that began last
 		await server.connect(transport);
 		return transport;
 	}

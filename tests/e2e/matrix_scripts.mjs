@@ -225,6 +225,12 @@ async function conformanceModern(s) {
 	await s.call('test_streaming_elicitation');
 	await s.call('test_missing_capability');
 	await prompt(s, 'test_input_required_result_prompt', {});
+	if (!s.remote) // its stdio has no notifications of this kind
+		return;
+	const listening = await s.client.listen({ toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: ['test://watched-resource'] });
+	await s.step('listen', () => listening.honoredFilter);
+	await changes(s);
+	await s.step('listened', () => listening.close().then(() => listening.closed));
 }
 
 export const SCRIPTS = { everything, filesystem, memory, thinking, conformance };

@@ -104,6 +104,7 @@ class Session {
 		Object.assign(this, { sdk, era, label, tasks });
 		const modern = era === MODERN;
 		this.modern = modern;
+		this.remote = Boolean(target.url);
 		this.client = new library.Client({ name: 'matrix', version: '1.0.0' }, { capabilities: CAPABILITIES,
 			...(modern ? { versionNegotiation: { mode: { pin: era } } } : {}) });
 		for (const [method, [schema, answer]] of Object.entries(answers(roots)))

@@ -173,6 +173,7 @@ ${more}`);
 	// Start zerogated; ready when it says so (sd_notify), never by waiting a while.
 	async start() {
 		const socket = path.join(this.dir, 'notify');
+		fs.rmSync(socket, { force: true }); // of the start before: nobody hears what is said there
 		const notify = spawn('socat', ['-u', `UNIX-RECV:${socket},unlink-early`, 'STDOUT'], { stdio: ['ignore', 'pipe', 'inherit'] });
 		await until(() => fs.existsSync(socket), 'the notify socket');
 		this.log = path.join(this.dir, 'log');

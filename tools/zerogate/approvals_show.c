@@ -105,33 +105,61 @@ static void lines(const char *name, const char *text)
 	}
 }
 
-/* The description in the canonical text of a definition; false: it has none there. */
-static bool description(struct zg_slice text, char *out, size_t size)
+/* How long the string is that begins at text's first quote, with both. */
+static size_t string_length(struct zg_slice text)
 {
-	static const char key[] = "\"description\":\"";
-	const char *at = text.len ? memmem(text.ptr, text.len, key, sizeof(key) - 1) : NULL;
-	const char *end;
+	size_t n = 1;
 
-	if (!at)
-		return false;
-	at += sizeof(key) - 2;
-	end = string_end(at);
-	(void)zg_str_cut(out, size, (struct zg_slice){at, (size_t)(end - at)});
-	return true;
+	while (n < text.len && text.ptr[n] != '"')
+		n += text.ptr[n] == '\\' ? 2 : 1;
+	return n < text.len ? n + 1 : text.len;
+}
+
+/*
+ * The description in the canonical text of a definition, with its quotes; len 0: it has
+ * none there. The tool's own: its _meta and annotations may have members of that name.
+ */
+static struct zg_slice description(struct zg_slice text)
+{
+	static const struct zg_slice key = {"\"description\":\"", 15};
+	int depth = 0;
+
+	while (text.len) {
+		size_t n = text.ptr[0] == '"' ? string_length(text) : 1;
+
+		if (depth == 1 && zg_slice_starts(text, key)) {
+			text = (struct zg_slice){text.ptr + key.len - 1, text.len - key.len + 1};
+			return (struct zg_slice){text.ptr, string_length(text)};
+		}
+		depth += (text.ptr[0] == '{' || text.ptr[0] == '[') -
+			 (text.ptr[0] == '}' || text.ptr[0] == ']');
+		text = (struct zg_slice){text.ptr + n, text.len - n};
+	}
+	return (struct zg_slice){0};
+}
+
+static void print_description(struct zg_slice definition)
+{
+	struct zg_slice found = description(definition);
+	char text[ZG_PIN_SHORT_TEXT];
+
+	if (!found.len)
+		return;
+	(void)zg_str_cut(text, sizeof(text), found); /* what was cut ends in dots */
+	line("description", text);
 }
 
 static void print_tool(const struct shown *s)
 {
 	static const uint8_t none[32] = {0};
-	char text[ZG_PIN_SHORT_TEXT], hex[65];
+	char hex[65];
 	bool bound = memcmp(s->a.definition_sha256, none, sizeof(none)) != 0;
 
 	if (!s->pin.name[0]) {
 		line("definition", bound ? "not known any more" : "never seen in a list");
 		return;
 	}
-	if (description(zg_buf_slice(&s->definition), text, sizeof(text)))
-		line("description", text);
+	print_description(zg_buf_slice(&s->definition));
 	zg_hex(hex, s->pin.pinned_sha256, 32);
 	line("pin", s->pin.pinned_ms ? hex : "none: nobody accepted a definition");
 	if (memcmp(s->pin.pinned_sha256, s->pin.seen_sha256, 32) != 0)

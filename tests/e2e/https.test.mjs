@@ -18,7 +18,7 @@ rules:
     match: {labels: {mcp.action: read}}
     decision: ALLOW
   - id: short
-    match: {labels: {mcp.tool: ["hang", "trickle", "endless"]}}
+    match: {labels: {mcp.tool: ["hang", "trickle", "endless_sse", "endless_event", "comments"]}}
     decision: ALLOW_WITH_CONSTRAINTS
     constraints: {max_runtime_sec: 2}
 `;
@@ -89,6 +89,17 @@ describe('https servers', needs(), () => {
 	});
 
 	function misbehave(name, req, res, message) {
+		const pour = (piece, before = '') => {
+			res.writeHead(200, { 'content-type': 'text/event-stream' });
+			const more = () => {
+				while (!res.destroyed && !res.writableEnded && res.write(piece));
+			};
+			res.on('drain', more);
+			res.on('error', () => {});
+			if (before)
+				res.write(before);
+			more();
+		};
 		const acts = {
 			headers() {
 				res.writeHead(200, { 'content-type': 'application/json', ...Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`x-h${i}`, 'a'.repeat(200)])) });
@@ -105,6 +116,9 @@ describe('https servers', needs(), () => {
 				more();
 			},
 			hang() {},
+			endless_sse: () => pour('data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"again"}}\n\n'.repeat(100)),
+			comments: () => pour(': nothing\n\n'.repeat(5000)),
+			endless_event: () => pour(' '.repeat(65536), 'data: '),
 			trickle() {
 				res.writeHead(200, { 'content-type': 'application/json' });
 				const timer = setInterval(() => res.destroyed ? clearInterval(timer) : res.write(' '), 50);
@@ -197,7 +211,8 @@ describe('https servers', needs(), () => {
 
 	test('endless headers, floods, hangs, trickles and resets end in bounds', async () => {
 		for (const id of ['evil', 'evil1']) {
-			for (const [tool, what] of [['headers', /server evil/], ['flood', /larger than 16 MiB|too large/], ['hang', /cut after 2 seconds/], ['trickle', /cut after 2 seconds/], ['reset', /closed the connection|stream/i]])
+			for (const [tool, what] of [['headers', /server evil/], ['flood', /larger than 16 MiB|too large/], ['hang', /cut after 2 seconds/], ['trickle', /cut after 2 seconds/],
+				['endless_sse', /cut after 2 seconds/], ['comments', /cut after 2 seconds/], ['endless_event', /too large|cut after 2 seconds/], ['reset', /closed the connection|stream/i]])
 				await refused(id, what, tool);
 			assert.match((await call(id)).result.content[0].text, /^hello/);
 		}

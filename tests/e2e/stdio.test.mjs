@@ -12,7 +12,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import * as sdk2 from '@modelcontextprotocol/client';
 import * as sdk2stdio from '@modelcontextprotocol/client/stdio';
-import { CLIENT_UID, needs, startAgent, until, within } from './agent.mjs';
+import { CLIENT_UID, cgroupMount, needs, startAgent, until, within } from './agent.mjs';
 
 process.env.TMPDIR = '/run'; // servers have a /tmp of their own
 
@@ -193,6 +193,16 @@ test('a server runs alone: identity, environment, files, network, processes', ne
 	const open = await connect(t, agent, 'open');
 	assert.equal(await call(open, 'dial', { port }), 'connected', 'what its entry allows');
 
+	// each limit is in force, or the record says that this machine has no controller for it
+	const { evidence } = await agent.record((r) => r.kind === 'server.start' && r.server === 'alone');
+	const cgroup = path.join(cgroupMount(), /^0::(.*)$/m.exec(me.cgroup)[1]);
+	for (const [file, value, what] of [['memory.max', String(256 << 20), 'memory'], ['cpu.max', '100000 100000', 'processor time']]) {
+		const at = path.join(cgroup, file);
+		if (fs.existsSync(at))
+			assert.equal(fs.readFileSync(at, 'utf8').trim(), value);
+		else
+			assert.match(evidence, new RegExp(`; no controller here for: .*${what}`));
+	}
 	const bomb = JSON.parse(await call(c, 'bomb', { count: 100 }));
 	assert.ok(bomb.refused > 50, JSON.stringify(bomb));
 

@@ -20,7 +20,7 @@
 
 X(DIAL, "connect() over IPv4 or IPv6, blocking or not", ZG_BY_ADDRESS)
 X(FAST_OPEN, "data in the first packet: TCP fast open", ZG_BY_ADDRESS)
-X(URING, "io_uring, with and without a kernel thread that submits", ZG_BY_ADDRESS)
+X(URING, "io_uring, with and without a kernel thread that submits", ZG_BY_ADDRESS | ZG_BY(LSM))
 X(DATAGRAM, "datagrams that name their destination", ZG_BY_ADDRESS)
 X(QUIC, "QUIC, HTTP/3", ZG_BY_ADDRESS)
 X(REUSE, "one socket for an allowed destination, then for another", ZG_BY_ADDRESS)

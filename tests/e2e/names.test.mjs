@@ -107,9 +107,9 @@ describe('host names, from a workload', needs(), () => {
 	];
 	// Whoever asks on a busy machine may be told that the upstream server, which is this
 	// process, did not answer in time. What is refused for another reason stays refused.
-	const sure = async (verb, params) => {
+	const sure = async (verb, params, who = inside) => {
 		for (let tries = 0; ; tries++) {
-			const answer = await inside.must(verb, { host: SERVER, ...params });
+			const answer = await who.must(verb, { host: SERVER, ...params });
 			if (Buffer.from(answer.bytes, 'base64')[3] % 16 !== RCODE.SERVFAIL || tries === 4)
 				return answer;
 		}
@@ -340,7 +340,7 @@ asyncio.run(main())`]];
 			os.setPriority(pid, -20);
 		const flood = flooder.must('command', { argv: [agent.node, '-e', FLOOD, query('flood.evil.example', 'A').toString('base64')] }).finally(() => { running = false; });
 		do {
-			const { bytes } = await other.must('dns', { host: SERVER, bytes: query('api.test.example', 'A').toString('base64'), timeout: 15000 });
+			const { bytes } = await sure('dns', { bytes: query('api.test.example', 'A').toString('base64') }, other);
 			assert.deepEqual(values(parse(Buffer.from(bytes, 'base64'))), ['127.0.0.5']);
 		} while (running);
 		const { codes, seconds } = JSON.parse((await flood).stdout);

@@ -55,6 +55,15 @@ describe('policy explain', () => {
 			assert.ok(row.reason.length > 0);
 		});
 
+	// 'trial' may use github alone, and nobody is in a profile that the file has not
+	for (const [profile, server, allowed] of [['trial', 'github', true], ['trial', 'jira', false], ['agent', 'jira', true],
+		['nobody', 'github', false], [undefined, 'jira', true]])
+		test(`a caller in profile ${profile} and server ${server}`, () => {
+			const [row] = explain({ server, labels: { 'mcp.action': 'read' }, principal: { profile, uid: 1000 } }).rows();
+			assert.equal(row.decision, allowed ? 'ALLOW' : 'DENY');
+			assert.equal(row.reason.includes("the caller's profile may not use server"), !allowed);
+		});
+
 	for (const text of ['', '{', '[]', 'null', '{}', '{"server":null}', '{"server":5}', '{"server":"github"} x',
 		'{"server":"github","server":"jira"}', '{"server":"github","other":1}', '{"server":"github","risk_tags":"prod"}',
 		'{"server":"github","labels":{"mcp.action":1}}', '{"server":"git\\u0000hub"}', '['.repeat(100000)])

@@ -160,6 +160,29 @@ describe('the life of a server', needs(), () => {
 		await until(async () => (await row()).pinned > 0, 'pinned definitions');
 	});
 
+	// what is approved in the ledger, and stands in no file of servers/
+	test('offline, policy knows the same servers as the agent', async () => {
+		const offline = async (config, ...args) => {
+			const { code, stdout } = await agent.zg(['policy', args[0], '--json', '--config', config, ...args.slice(1)],
+				{ input: JSON.stringify({ server: 'wiki', tool: 'read_issue' }) });
+			return { code, rows: stdout.trim().split('\n').map((line) => JSON.parse(line)) };
+		};
+		const { snapshot } = JSON.parse((await agent.zg(['--json', 'status'])).stdout);
+		const known = await offline(agent.config, 'explain', '-');
+		assert.deepEqual([known.code, known.rows[0].decision, known.rows[0].snapshot], [0, 'ALLOW', snapshot]);
+		assert.deepEqual((await offline(agent.config, 'simulate')).rows.filter((g) => g.server === 'wiki' && g.from === 'ALLOW'), []);
+		// a candidate, of which the agent reads nothing
+		const folder = path.join(agent.dir, 'etc/candidate'), candidate = `${agent.config}.candidate`;
+		fs.mkdirSync(folder);
+		fs.writeFileSync(path.join(folder, 'p.yaml'), 'version: v1\nrules:\n  - {id: known, match: {labels: {mcp.server: wiki}}, decision: DENY}\n'
+			+ '  - {id: typo, match: {labels: {mcp.server: wikki}}, decision: DENY}\n');
+		fs.writeFileSync(candidate, fs.readFileSync(agent.config, 'utf8').replace('policies: policies', 'policies: candidate'));
+		const { findings } = (await offline(candidate, 'check')).rows[0];
+		assert.deepEqual(findings.filter((f) => f.kind === 'unreachable').map((f) => f.rule), ['typo']);
+		const { rows } = await offline(candidate, 'simulate');
+		assert.deepEqual(rows.filter((g) => g.server === 'wiki' && g.from === 'ALLOW').map((g) => [g.to, g.to_rules])[0], ['DENY', 'known']);
+	});
+
 	test('suspended: refused at once, and live again with a reason', async () => {
 		await refused(servers(nobody, 'suspend', 'wiki', '--reason', 'x'), 'not_authorised');
 		await done(servers(submitter, 'suspend', 'wiki', '--reason', 'it misbehaves'));

@@ -18,6 +18,7 @@
 
 struct run {
 	struct zg_policy policy;
+	struct zg_slice profiles;
 	struct zg_arena arena;
 	struct zg_diag *diag;
 	size_t passed, failed;
@@ -204,7 +205,7 @@ static void run_case(struct run *run, const struct zg_yaml_ctx *ctx, const struc
 	expect = to_json(zg_yaml_member(y, "expect"), false);
 	if (!envelope || !expect) {
 		zg_yaml_error(ctx, y, "out of memory");
-	} else if (zg_policy_judge(&run->policy, envelope, &env, &d, &e) < 0) {
+	} else if (zg_policy_judge(&run->policy, run->profiles, envelope, &env, &d, &e) < 0) {
 		zg_yaml_error(ctx, zg_yaml_member(y, "envelope"), "%s", e.what);
 	} else if (holds(run, expect, &env, &d)) {
 		run->passed++;
@@ -301,6 +302,7 @@ int zg_policy_test(const struct zg_policy_args *a)
 	zg_arena_init(&run.arena, ZG_YAML_BYTES);
 	if (zg_load(&l, a->config, &diag) == 0) {
 		section = zg_loaded_section(&l, ZG_S_POLICY);
+		run.profiles = zg_loaded_section(&l, ZG_S_PROFILES);
 		if (zg_policy_open(&run.policy, section.ptr, section.len, &e) < 0) {
 			zg_diag_add(&diag, &e);
 		} else {

@@ -14,6 +14,7 @@
 
 struct explain {
 	struct zg_policy policy;
+	struct zg_slice profiles;
 	char snapshot[65];
 	struct zg_buf out;
 	struct zg_buf conds; /* of the rule in hand */
@@ -125,8 +126,9 @@ static int known_members(const json_t *j, struct zg_err *e)
 }
 
 /* As zg_policy_judge; env borrows from who too. */
-static int judge(const struct zg_policy *p, const json_t *j, struct zg_who *who,
-		 struct zg_envelope *env, struct zg_decision *d, struct zg_err *e)
+static int judge(const struct zg_policy *p, struct zg_slice profiles, const json_t *j,
+		 struct zg_who *who, struct zg_envelope *env, struct zg_decision *d,
+		 struct zg_err *e)
 {
 	const json_t *labels = optional(j, "labels"), *tags = optional(j, "risk_tags");
 	int r;
@@ -138,7 +140,7 @@ static int judge(const struct zg_policy *p, const json_t *j, struct zg_who *who,
 	if (r == 0)
 		r = read_texts(env, j, e);
 	if (r == 0)
-		r = zg_who_read(j, who, env, e);
+		r = zg_who_read(j, profiles, who, env, e);
 	if (r < 0)
 		return r;
 	env->arguments = optional(j, "arguments");
@@ -154,11 +156,11 @@ static int judge(const struct zg_policy *p, const json_t *j, struct zg_who *who,
 	return r;
 }
 
-int zg_policy_judge(const struct zg_policy *p, const json_t *j, struct zg_envelope *env,
-		    struct zg_decision *d, struct zg_err *e)
+int zg_policy_judge(const struct zg_policy *p, struct zg_slice profiles, const json_t *j,
+		    struct zg_envelope *env, struct zg_decision *d, struct zg_err *e)
 {
 	struct zg_who who;
-	int r = judge(p, j, &who, env, d, e);
+	int r = judge(p, profiles, j, &who, env, d, e);
 
 	/* these were this function's own; no text about d needs them */
 	env->principal = NULL;
@@ -292,7 +294,7 @@ static int answer(struct explain *x, const char *text, size_t n)
 	struct zg_who who;
 	json_error_t error;
 	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
-	int r = j ? judge(&x->policy, j, &who, &env, &d, &e)
+	int r = j ? judge(&x->policy, x->profiles, j, &who, &env, &d, &e)
 		  : zg_err_set(&e, EINVAL, "not JSON: %s (column %d)", error.text, error.column);
 
 	if (r < 0) {
@@ -380,6 +382,7 @@ int zg_policy_explain(const struct zg_policy_args *a)
 
 	if (zg_load(&l, a->config, &diag) == 0) {
 		section = zg_loaded_section(&l, ZG_S_POLICY);
+		x.profiles = zg_loaded_section(&l, ZG_S_PROFILES);
 		zg_hex(x.snapshot, l.id, sizeof(l.id));
 		if (zg_policy_open(&x.policy, section.ptr, section.len, &e) == 0)
 			status = run(&x, a);

@@ -35,9 +35,10 @@ int zg_policy_verify(const struct zg_policy_args *a);
 
 void zg_policy_print_diag(FILE *out, const struct zg_diag *diag);
 
-/* Judge one envelope as DESIGN fixes its JSON form. Texts are borrowed from
- * the JSON value. 0, or -EINVAL with e saying what is wrong with it. */
-int zg_policy_judge(const struct zg_policy *p, const json_t *envelope, struct zg_envelope *env,
-		    struct zg_decision *d, struct zg_err *e) ZG_MUST_CHECK;
+/* Judge one envelope as DESIGN fixes its JSON form, of a caller in one of profiles
+ * (ZG_S_PROFILES) if it names one. Texts are borrowed from the JSON value. 0, or -EINVAL with e
+ * saying what is wrong with it. */
+int zg_policy_judge(const struct zg_policy *p, struct zg_slice profiles, const json_t *envelope,
+		    struct zg_envelope *env, struct zg_decision *d, struct zg_err *e) ZG_MUST_CHECK;
 
 #endif

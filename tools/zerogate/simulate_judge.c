@@ -10,6 +10,7 @@
 #include "policy.h"
 #include "simulate.h"
 #include "snapshot.h"
+#include "who.h"
 
 static const char *text_of(const json_t *o, const char *name)
 {
@@ -74,14 +75,11 @@ uint64_t zg_record_sec(const char *time)
 static void fill_principal(const struct zg_replay *r, const json_t *record, struct zg_principal *p)
 {
 	struct zg_slice defs = zg_loaded_section(&r->loaded, ZG_S_PROFILES);
-	const struct zg_profile_def *def = (const void *)defs.ptr;
 
 	(void)zg_str_cut(p->profile, sizeof(p->profile), zg_slice_str(text_of(record, "profile")));
 	(void)zg_str_cut(p->cgroup, sizeof(p->cgroup), zg_slice_str(text_of(record, "cgroup")));
 	p->uid = (uint32_t)json_integer_value(json_object_get(record, "uid"));
-	for (uint32_t i = 0; i < defs.len / sizeof(*def); i++)
-		if (strcmp(def[i].name, p->profile) == 0)
-			p->profile_id = ZG_PROFILE_FIRST + i;
+	p->profile_id = zg_profile_number(defs, p->profile);
 }
 
 static bool trusts(const struct zg_replay *r, const char *server)

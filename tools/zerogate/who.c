@@ -5,6 +5,18 @@
 #include <errno.h>
 #include <time.h>
 
+#include "zg_snapshot.h"
+
+uint32_t zg_profile_number(struct zg_slice profiles, const char *name)
+{
+	const struct zg_profile_def *def = (const void *)profiles.ptr;
+
+	for (uint32_t i = 0; i < profiles.len / sizeof(*def); i++)
+		if (strcmp(def[i].name, name) == 0)
+			return ZG_PROFILE_FIRST + i;
+	return 0;
+}
+
 static int bad(struct zg_err *e, const char *what)
 {
 	return zg_err_set(e, EINVAL, "'%s' of an envelope has the wrong form", what);
@@ -61,8 +73,8 @@ static int read_uid(const json_t *j, struct zg_who *who, struct zg_envelope *env
 	return 0;
 }
 
-static int read_principal(const json_t *j, struct zg_who *who, struct zg_envelope *env,
-			  struct zg_err *e)
+static int read_principal(const json_t *j, struct zg_slice profiles, struct zg_who *who,
+			  struct zg_envelope *env, struct zg_err *e)
 {
 	struct zg_principal *p = &who->principal;
 	struct zg_slice profile, cgroup;
@@ -89,8 +101,9 @@ static int read_principal(const json_t *j, struct zg_who *who, struct zg_envelop
 	memcpy(p->profile, profile.len ? profile.ptr : "", profile.len);
 	memcpy(p->cgroup, cgroup.len ? cgroup.ptr : "", cgroup.len);
 	env->principal = p;
-	/* which servers a profile may use is not asked: its name has no number here */
-	env->profile_unknown = true;
+	/* whoever names none asks for any that may use the server */
+	env->profile_unknown = !profile.len;
+	p->profile_id = zg_profile_number(profiles, p->profile);
 	return 0;
 }
 
@@ -109,8 +122,8 @@ static int read_time(const json_t *j, uint64_t *out, struct zg_err *e)
 	return 0;
 }
 
-int zg_who_read(const json_t *envelope, struct zg_who *who, struct zg_envelope *env,
-		struct zg_err *e)
+int zg_who_read(const json_t *envelope, struct zg_slice profiles, struct zg_who *who,
+		struct zg_envelope *env, struct zg_err *e)
 {
 	const json_t *principal = json_object_get(envelope, "principal");
 	const json_t *time = json_object_get(envelope, "time");
@@ -120,6 +133,6 @@ int zg_who_read(const json_t *envelope, struct zg_who *who, struct zg_envelope *
 		return -EINVAL;
 	if (!principal || json_is_null(principal))
 		return 0;
-	return json_is_object(principal) ? read_principal(principal, who, env, e)
+	return json_is_object(principal) ? read_principal(principal, profiles, who, env, e)
 					 : bad(e, "principal");
 }

@@ -356,9 +356,9 @@ static void parse_shadow(const struct zg_yaml_ctx *ctx, const struct zg_yaml *y,
 
 	if (!zg_yaml_text(ctx, y, &s))
 		return;
-	for (uint8_t i = 0; i < ZG_COUNT(texts); i++) {
+	for (size_t i = 0; i < ZG_COUNT(texts); i++) {
 		if (zg_slice_eq(s, zg_slice_str(texts[i]))) {
-			*mode = i;
+			*mode = (uint8_t)i;
 			return;
 		}
 	}

@@ -275,9 +275,9 @@ void zg_registry_take_use(struct zg_registry_reader *r, const json_t *j,
 {
 	const char *use = json_string_value(j);
 
-	for (uint8_t i = 0; i < ZG_COUNT(uses); i++) {
+	for (size_t i = 0; i < ZG_COUNT(uses); i++) {
 		if (strcmp(use, uses[i].text) == 0) {
-			r->entry->def.use = i;
+			r->entry->def.use = (uint8_t)i;
 			return;
 		}
 	}

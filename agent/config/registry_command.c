@@ -76,9 +76,10 @@ void zg_registry_take_packages(struct zg_registry_reader *r, const json_t *j,
 	r->packages = json_array_size(j) > 0;
 }
 
+/* Of a lower-case hex digit. */
 static int nibble(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
 void zg_registry_take_sha256(struct zg_registry_reader *r, const json_t *j,

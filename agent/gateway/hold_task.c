@@ -412,7 +412,7 @@ int zg_task_result(struct zg_request *r, struct zg_server_message *m)
 		return 0;
 	if (m->state.ptr || zg_slice_eq(m->facts.result_type, ZG_SLICE("\"input_required\"")))
 		return zg_withhold(r, -EBADMSG, "it asks for what a task cannot bring it");
-	if (error.ptr && r->hold.task == ZG_TO_RESULT)
+	if (error.ptr && r->hold.task != ZG_TO_GET)
 		return 0;
 	zg_buf_reset(spare);
 	if (r->hold.task == ZG_TO_GET)

@@ -26,6 +26,7 @@ const struct zg_auth *zg_resource_of(const struct zg_snapshot *s, const struct z
 bool zg_resource_host(const struct zg_auth *a, struct zg_slice host, bool scheme)
 {
 	struct zg_slice own = zg_slice_str(a->resource);
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a member, not a pointer */
 	const char *at = strstr(a->resource, "://");
 	const char *path = at ? strchr(at + 3, '/') : NULL;
 

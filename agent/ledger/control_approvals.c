@@ -116,7 +116,7 @@ void zg_ctl_approvals_list(struct zg_ctl_client *k, const struct zg_msg_ctl_hand
 static int next_past(struct zg_ctl_client *k)
 {
 	struct zg_store *store = &k->owner->approvals->store;
-	struct zg_approval shown, a;
+	struct zg_approval shown, a = {0};
 	int rc = zg_store_get(store, k->approval, &shown);
 
 	if (rc == 0 && k->phase < ZG_HISTORY_MAX)

@@ -135,7 +135,7 @@ static int no(struct zg_msg_ctl_end *end, int error, enum zg_conflict conflict, 
 static int may_lift(struct zg_gates *g, const struct zg_msg_ctl_gate_lift *m,
 		    const struct zg_ctl_peer *peer, struct zg_msg_ctl_end *end)
 {
-	struct zg_msg_ctl_gate now;
+	struct zg_msg_ctl_gate now = {0};
 	int rc;
 
 	if (peer->governed)

@@ -15,6 +15,7 @@
 #define FOLDER "registry"
 
 /* name, type, member */
+/* NOLINTBEGIN(bugprone-macro-parentheses): prefix is the name of a member */
 #define ENTRY(X, prefix)                                                                           \
 	X(prefix##_owner, T_TEXT, prefix.owner)                                                    \
 	X(prefix##_version, T_TEXT, prefix.version)                                                \
@@ -24,6 +25,7 @@
 	X(prefix##_security_uid, T_U32, prefix.security_uid)                                       \
 	X(prefix##_owner_uid, T_U32, prefix.owner_uid)                                             \
 	X(prefix##_submitter_uid, T_U32, prefix.submitter_uid)
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define COLUMNS(X)                                                                                 \
 	X(id, T_TEXT, id)                                                                          \
 	X(state, T_U32, state)                                                                     \

@@ -31,7 +31,7 @@ static EVP_PKEY *read_key(int dir, int *error)
 	unsigned char der[KEY_BYTES];
 	const unsigned char *at = der;
 	EVP_PKEY *key = NULL;
-	struct stat st;
+	struct stat st = {0};
 	ssize_t n;
 
 	*error = fd < 0 ? -errno : fstat(fd, &st) < 0 ? -errno : 0;

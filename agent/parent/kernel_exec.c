@@ -59,7 +59,7 @@ int zg_exec_device(int proc, uint64_t mount, uint32_t *dev)
 
 	if (!f)
 		return -errno;
-	fd = -1; /* f has it */
+	fd = -1; /* f has it. NOLINT(clang-analyzer-deadcode.DeadStores): cleanup reads it */
 	while ((n = getline(&line, &room, f)) > 0)
 		if (device_in((struct zg_slice){line, (size_t)n}, mount, dev))
 			return 0;

@@ -216,6 +216,7 @@ int zg_tables_apply(struct zg_tables *t, const struct zg_snapshot *s, uint64_t g
 		   purge_grants(t) == 0;
 	free(set.prefix);
 	if (s->prefix_count)
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): make_room() made it */
 		memcpy(t->prefix, s->prefixes, s->prefix_count * sizeof(*t->prefix));
 	t->prefix_count = s->prefix_count;
 	return 0;

@@ -7,6 +7,7 @@
  */
 #include "local_impl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -150,6 +151,7 @@ int zg_stdio_begin(struct zg_parent *p, const struct zg_stdio_caller *who, void 
 		free(s.groups);
 		return rc;
 	}
+	assert(slot && def); /* or rc says what is missing */
 	memcpy(s.digest, def->digest, sizeof(s.digest));
 	s.state = STDIO_ASKING;
 	s.id = ++p->stdio->next;

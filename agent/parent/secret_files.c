@@ -252,7 +252,7 @@ static int add_proxy(struct zg_parent *p, struct zg_secrets_draft *d, const stru
 	const char *path = s->settings->proxy.credentials_file;
 	struct zg_buf file = ZG_BUF(ZG_SECRET_FILE_BYTES + 1);
 	char full[2 * ZG_PATH_LEN];
-	struct zg_slice value;
+	struct zg_slice value = ZG_SLICE("");
 	int rc;
 
 	if (!path[0])
@@ -272,7 +272,7 @@ static int add_notify(struct zg_parent *p, struct zg_secrets_draft *d, const str
 {
 	char full[2 * ZG_PATH_LEN];
 	struct zg_buf file = ZG_BUF(ZG_SECRET_FILE_BYTES + 1);
-	struct zg_slice value;
+	struct zg_slice value = ZG_SLICE("");
 	int rc;
 
 	if (!s->settings->notify.secret_file[0])

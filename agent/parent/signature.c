@@ -177,8 +177,8 @@ static void build_start(struct build *b, struct zg_automaton *out)
 	put(b, DATA, '[', DO(ZG_CUE_BATCH, JSON));
 
 	fill(b, START, DO(ZG_CUE_OTHER, START));
-	for (uint8_t c = 'a'; c <= 'z'; c++)
-		put(b, START, c, GO(LINE));
+	for (int c = 'a'; c <= 'z'; c++)
+		put(b, START, (uint8_t)c, GO(LINE));
 	put_each(b, START, " \t\r\n\xef\xbb\xbf", GO(START)); /* UTF-8 may begin with a mark */
 	put(b, START, '{', DO(ZG_CUE_JSON, JSON));
 	put(b, START, '[', DO(ZG_CUE_BATCH, JSON));

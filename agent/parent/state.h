@@ -141,10 +141,10 @@ void zg_control_stop(struct zg_parent *p);
 
 /* parent.c ------------------------------------------------------------------- */
 
-/* Start a reload; answers come through zg_control_reloaded. -EALREADY while
- * one runs: it will be followed by another. */
 /* The same files again, with the addresses that names have now. */
 void zg_parent_recompile(struct zg_parent *p);
+/* Start a reload; answers come through zg_control_reloaded. While one runs it
+ * will be followed by another. */
 void zg_parent_reload(struct zg_parent *p);
 /* The same, because files changed (watch.h): nobody waits for an answer. */
 void zg_parent_reload_changed(struct zg_parent *p);

@@ -125,6 +125,9 @@ async function everything(s, { door }) {
 	const once = (list, match) => list.filter((one, i) => !match(one) || i === list.findIndex(match));
 	s.notes = once(s.notes, rooted); // however often it was said,
 	s.asked = once(s.asked, ({ method }) => method === 'roots/list'); // and asked for
+	// how far the task came that ends early is up to the clock; the other one goes through all of it
+	const status = ({ method, params }) => method === 'notifications/tasks/status' && `${params.status} ${params.statusMessage}`;
+	s.notes = s.notes.filter((note, i, all) => !status(note) || i === all.findIndex((other) => status(other) === status(note)));
 	for (const note of s.notes) // its level is drawn by lot
 		if (/^[A-Z]\w+[- ]level[- ]message/.test(note.params?.data))
 			Object.assign(note.params, { level: 'any', data: note.params.data.replace(/^\w+[- ]level[- ]message/, 'a line') });

@@ -350,6 +350,9 @@ static enum zg_hold_state claim(struct zg_approvals *s, const struct zg_msg_hold
 		why = ZG_CONFLICT_CONSUMED;
 	else if (why == ZG_CONFLICT_NONE && state == ZG_AS_EXPIRED)
 		why = why_void(a);
+	else if (why == ZG_CONFLICT_NONE && state != ZG_AS_DENIED &&
+		 a->m.expires_ms <= zg_approvals_steady_ms(s))
+		why = ZG_CONFLICT_EXPIRED; /* whether or not the tick has come to it */
 	if (why != ZG_CONFLICT_NONE)
 		return conflict(a, why);
 	if (state == ZG_AS_DENIED)

@@ -357,6 +357,8 @@ static void hold(struct zg_hold_link *l, struct zg_msg_hold *m)
 			return;
 		}
 	}
+	if (l->sock < 0)
+		return; /* gone while others were told: nothing is consumed for it */
 	state = zg_approvals_hold(h->approvals, m, &a);
 	if (state == ZG_HOLD_PENDING && m->question == ZG_HQ_USE) {
 		memcpy(w.approval, a.m.approval, sizeof(w.approval));

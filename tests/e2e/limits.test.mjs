@@ -149,7 +149,8 @@ describe('limits', needs(), () => {
 	test('a failed call is issued again as often as it may, by any worker', async () => {
 		const raw = await until(() => new RawClient(inside, agent.url('github')).open().catch(() => undefined), 'the workers to be back');
 		const workers = () => workersOf((r) => r.tool === 'fail' && r.kind === 'call.outcome');
-		for (let n = 0; n < 8 || (n < 100 && workers().size < 2); n++) {
+		let n = 0;
+		for (; n < 8 || (n < 100 && workers().size < 2); n++) {
 			for (let i = 0; i < 2; i++) {
 				const { result } = (await raw.call('fail', { n })).message;
 				assert.match(textOf(result), /the disk is on fire/, `try ${i}`);
@@ -160,6 +161,7 @@ describe('limits', needs(), () => {
 			}
 		}
 		assert.ok(workers().size > 1, 'several workers took part');
+		assert.equal(sse.executed.fail, 2 * n, 'nor did the gateway issue one again by itself');
 		assert.equal((await agent.record((r) => r.tool === 'fail' && r.kind === 'call.deny')).limit, 'max_retries: 1');
 	});
 

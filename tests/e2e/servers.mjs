@@ -147,6 +147,7 @@ function register(server, fixture) {
 		description: 'Returns much text', inputSchema: { bytes: z.number() },
 	}, ({ bytes }) => text('lorem ipsum '.repeat(Math.ceil(bytes / 12)).slice(0, bytes)));
 	server.registerTool('fail', { description: 'Fails' }, () => {
+		count('fail');
 		throw new Error('the disk is on fire');
 	});
 	server.registerTool('count_to', {

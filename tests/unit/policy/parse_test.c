@@ -183,6 +183,32 @@ static const struct {
 	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {network_allowlist: "
 	     "['a.example:443']}\n",
 	 "p0:6:38: 'a.example:443' is not a host"},
+	/* what Cordum's policies have and zerogate-policy(5) says in other words: nothing of
+	 * it is passed over */
+	{RULE "    match: {topics: [job.a]}\n", "p0:5:13: unknown key 'topics' in match"},
+	{RULE "    match: {tenants: [a]}\n", "p0:5:13: unknown key 'tenants' in match"},
+	{RULE "    match: {actor_ids: [a]}\n", "p0:5:13: unknown key 'actor_ids' in match"},
+	{RULE "    match: {label_threshold: {size: 5}}\n",
+	 "p0:5:13: unknown key 'label_threshold' in match"},
+	{RULE "    match: {label_allowlist: {env: [dev]}}\n",
+	 "p0:5:13: unknown key 'label_allowlist' in match"},
+	{RULE "    match: {mcp: {allow_servers: [a]}}\n",
+	 "p0:5:19: unknown key 'allow_servers' in mcp"},
+	{RULE "    match: {}\n    velocity: {max: 5}\n",
+	 "p0:6:5: unknown key 'velocity' in a rule"},
+	{RULE "    match: {}\n    remediations: []\n",
+	 "p0:6:5: unknown key 'remediations' in a rule"},
+	{TOP "  - id: r\n    match: {}\n    decision: throttle\n",
+	 "p0:5:15: 'throttle' is not a decision"},
+	{TOP "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {budgets: {}}\n",
+	 "p0:6:19: unknown key 'budgets' in constraints"},
+	{TOP
+	 "  - id: r\n    match: {}\n    decision: ALLOW\n    constraints: {redaction_level: x}\n",
+	 "p0:6:19: unknown key 'redaction_level' in constraints"},
+	{"version: v1\nrules: []\ninput_rules: []\n",
+	 "p0:3:1: unknown key 'input_rules' in a policy"},
+	{"version: v1\nrules: []\noutput_rules: []\n",
+	 "p0:3:1: unknown key 'output_rules' in a policy"},
 };
 
 static void wrong_policies_say_where(void **state)

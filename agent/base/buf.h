@@ -39,6 +39,7 @@ static inline void zg_buf_add(struct zg_buf *b, const void *bytes, size_t n)
 		return; /* an empty buffer has no place to point at */
 	room = fits ? b->ptr + b->len : zg_buf_room(b, n);
 	if (room) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): there are n of them */
 		memcpy(room, bytes, n);
 		b->len += n;
 	}

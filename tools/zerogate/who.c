@@ -77,7 +77,7 @@ static int read_principal(const json_t *j, struct zg_slice profiles, struct zg_w
 			  struct zg_envelope *env, struct zg_err *e)
 {
 	struct zg_principal *p = &who->principal;
-	struct zg_slice profile, cgroup;
+	struct zg_slice profile = {0}, cgroup = {0};
 	int r = text_of(j, "profile", &profile, e);
 
 	if (r == 0)

@@ -7,6 +7,7 @@
  */
 #include "issuer.h"
 
+#include "client_whole.h"
 #include "ipc.h"
 #include "log.h"
 #include "request.h"
@@ -55,31 +56,7 @@ static void on_finish(struct zg_client *c, const struct zg_http_answer *a)
 	f->failed = !good;
 }
 
-static void no_body(struct zg_client *c)
-{
-	(void)c;
-}
-
-static void no_stream(struct zg_client *c, struct zg_slice s)
-{
-	(void)c;
-	(void)s;
-}
-
-static void no_stream_end(struct zg_client *c, bool cut)
-{
-	(void)cut;
-	on_finish(c, &(struct zg_http_answer){0});
-}
-
-static size_t no_backlog(const struct zg_client *c)
-{
-	(void)c;
-	return 0;
-}
-
-static const struct zg_client_ops ops = {no_body,   on_finish,	   no_stream,
-					 no_stream, no_stream_end, no_backlog};
+static const struct zg_client_ops ops = ZG_CLIENT_WHOLE(on_finish);
 
 /* when to ask ------------------------------------------------------------------ */
 

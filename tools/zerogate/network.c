@@ -53,8 +53,9 @@ static int no_memory(void)
 }
 
 /* Every line of one segment; a last one that is being written does not count. */
-static int read_segment(struct zg_learn *l, int dir, const char *name)
+static int read_segment(void *arg, int dir, const char *name)
 {
+	struct zg_learn *l = arg;
 	zg_autofree char *line = NULL;
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	zg_autofile FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
@@ -75,16 +76,8 @@ static int read_segment(struct zg_learn *l, int dir, const char *name)
 
 static int read_folder(struct zg_learn *l, const char *path)
 {
-	zg_autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char **names = NULL;
-	size_t count = 0;
-	int rc = dir < 0 ? -errno : zg_segments_list(dir, &names, &count);
+	int rc = zg_segments_each(path, read_segment, l);
 
-	if (rc == 0 && !count)
-		rc = -ENOENT;
-	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = read_segment(l, dir, names[i]);
-	zg_segments_free(names, count);
 	if (rc == 0)
 		return ZG_EXIT_OK;
 	fprintf(stderr, "zerogate: cannot read the audit log in %s: %s\n", path, strerror(-rc));

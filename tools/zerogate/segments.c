@@ -68,3 +68,18 @@ void zg_segments_free(char **names, size_t count)
 		free(names[i]);
 	free(names);
 }
+
+int zg_segments_each(const char *path, int (*read)(void *arg, int dir, const char *name), void *arg)
+{
+	zg_autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char **names = NULL;
+	size_t count = 0;
+	int rc = dir < 0 ? -errno : zg_segments_list(dir, &names, &count);
+
+	if (rc == 0 && !count)
+		rc = -ENOENT;
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = read(arg, dir, names[i]);
+	zg_segments_free(names, count);
+	return rc;
+}

@@ -12,4 +12,9 @@
 int zg_segments_list(int dir, char ***out, size_t *count) ZG_MUST_CHECK;
 void zg_segments_free(char **names, size_t count);
 
+/* Each segment of the folder, oldest first, until read returns other than 0, which is
+ * returned; -errno; -ENOENT: there is no log. */
+int zg_segments_each(const char *path, int (*read)(void *arg, int dir, const char *name),
+		     void *arg) ZG_MUST_CHECK;
+
 #endif

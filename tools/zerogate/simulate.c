@@ -167,8 +167,9 @@ static bool take_line(void *arg, struct zg_slice line)
 
 /* --- where they come from ------------------------------------------------------------- */
 
-static int read_segment(struct simulate *s, int dir, const char *name)
+static int read_segment(void *arg, int dir, const char *name)
 {
+	struct simulate *s = arg;
 	static char line[ZG_CHAIN_LINE_MAX + 2];
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	zg_autofile FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
@@ -193,22 +194,6 @@ static int read_segment(struct simulate *s, int dir, const char *name)
 	return ferror(f) ? -EIO : 0;
 }
 
-/* 0, or -errno; -ENOENT: there is no log. */
-static int read_folder(struct simulate *s, const char *path)
-{
-	zg_autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char **names = NULL;
-	size_t count = 0;
-	int rc = dir < 0 ? -errno : zg_segments_list(dir, &names, &count);
-
-	if (rc == 0 && !count)
-		rc = -ENOENT;
-	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = read_segment(s, dir, names[i]);
-	zg_segments_free(names, count);
-	return rc;
-}
-
 static int ask_agent(struct simulate *s, const struct zg_policy_args *a)
 {
 	const struct zg_msg_ctl_audit_tail ask = {.records = a->last ? a->last : LAST_DEFAULT};
@@ -225,7 +210,7 @@ static int read_all(struct simulate *s, const struct zg_policy_args *a)
 
 	if (!dir)
 		return a->last ? ask_agent(s, a) : ZG_EXIT_USAGE;
-	rc = read_folder(s, dir);
+	rc = zg_segments_each(dir, read_segment, s);
 	if (rc < 0 && own && (rc == -ENOENT || rc == -EACCES))
 		return ask_agent(s, a);
 	if (rc < 0)
